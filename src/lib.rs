@@ -1,0 +1,3 @@
+//! Presence daemon for Civil Legal Advice: who else has this case open.
+
+pub mod presence;
