@@ -1,0 +1,145 @@
+//! The names that strangers send, bounded where they enter.
+//!
+//! Lives here: newtypes that cannot hold a bad value. Not here: what they mean to each other.
+
+use std::{fmt, sync::Arc};
+
+/// Why a text from outside was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidText {
+    /// Nothing was given where something must be named.
+    Empty,
+    /// The text is longer than its bound.
+    TooLong,
+    /// The text holds a control character, which no screen and no log should meet.
+    ControlCharacter,
+}
+
+impl fmt::Display for InvalidText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty",
+            Self::TooLong => "too long",
+            Self::ControlCharacter => "holds a control character",
+        })
+    }
+}
+
+impl std::error::Error for InvalidText {}
+
+/// Declares a shared, immutable text of at most `$max` bytes without control characters.
+macro_rules! bounded_text {
+    ($(#[$doc:meta])* $name:ident, $max:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            #[doc = concat!("Longest accepted, in bytes (", stringify!($max), "). It is memory that a stranger can allocate.")]
+            pub const MAX_BYTES: usize = $max;
+
+            /// The text as it was sent.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidText;
+
+            fn try_from(text: &str) -> Result<Self, InvalidText> {
+                bounded(text, Self::MAX_BYTES).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+bounded_text! {
+    /// Who a connection says it is; what other viewers of a case are shown.
+    Username, 128
+}
+bounded_text! {
+    /// `operator`, `provider`, or any other word that a browser sent.
+    UserType, 64
+}
+bounded_text! {
+    /// The reference of a case.
+    CaseRef, 128
+}
+bounded_text! {
+    /// The version of the app that a browser runs.
+    AppVersion, 64
+}
+
+/// What is not said is unknown.
+const UNKNOWN: &str = "unknown";
+
+impl Default for UserType {
+    fn default() -> Self {
+        Self(UNKNOWN.into())
+    }
+}
+
+impl Default for AppVersion {
+    fn default() -> Self {
+        Self(UNKNOWN.into())
+    }
+}
+
+/// One browser tab's connection, unique across nodes because it is drawn at random.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId([u8; Self::LEN]);
+
+impl ConnectionId {
+    const LEN: usize = 16;
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Always `Ok`: only visible ASCII is let in.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl TryFrom<&str> for ConnectionId {
+    type Error = InvalidText;
+
+    fn try_from(text: &str) -> Result<Self, InvalidText> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidText::ControlCharacter);
+        }
+        let bytes = text.as_bytes().try_into();
+        bytes.map(Self).map_err(|_| InvalidText::TooLong)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn bounded(text: &str, max_bytes: usize) -> Result<Arc<str>, InvalidText> {
+    if text.is_empty() {
+        Err(InvalidText::Empty)
+    } else if text.len() > max_bytes {
+        Err(InvalidText::TooLong)
+    } else if text.chars().any(char::is_control) {
+        Err(InvalidText::ControlCharacter)
+    } else {
+        Ok(text.into())
+    }
+}
