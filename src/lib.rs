@@ -1,3 +1,4 @@
 //! Presence daemon for Civil Legal Advice: who else has this case open.
 
+pub mod config;
 pub mod presence;
