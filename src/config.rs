@@ -1,0 +1,276 @@
+//! Configuration: four layers in, one validated [`Config`] out.
+//!
+//! Lives here: the only reader of files and of the environment, every default, every bound. Not here: acting on a value.
+//!
+//! | module | says |
+//! |---|---|
+//! | `keys` | the table: which keys exist, where each one is stored, what it means |
+//! | `kind` | how a value of each kind is read, bounded and shown |
+//! | `layers` | file, variables and flags, and which of them wins |
+//! | `listeners` | what must hold between the addresses of both listeners |
+//! | `problem` | the words in which an operator hears of a mistake |
+//!
+//! Invariants: a [`Config`] that [`load`] returned needs no further check, and a failed [`load`] names every problem at once.
+//! A value that a higher layer replaces is not judged: what counts is what would run.
+
+mod keys;
+mod kind;
+mod layers;
+mod listeners;
+mod problem;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::keys::{Key, keys};
+pub use self::problem::ConfigErrors;
+
+use self::layers::Layers;
+
+/// The file that is read, where it exists, when no other is named.
+pub const DEFAULT_PATH: &str = "/etc/cla-socketserver/config.toml";
+
+/// Everything an operator can decide, validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The Socket.IO listener, for browsers.
+    pub public: Public,
+    /// The listener of the admin app, health and metrics.
+    pub admin: Admin,
+    /// Host names whose pages may connect, in lower case.
+    pub site_hostnames: Vec<String>,
+    /// Where metrics go.
+    pub statsd: Statsd,
+    /// What standard error looks like.
+    pub log: Log,
+    /// How much of the machine strangers may use.
+    pub limits: Limits,
+}
+
+/// The Socket.IO listener, for browsers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    /// Addresses to listen on, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// Time between two heartbeats of Engine.IO.
+    pub ping_interval: Duration,
+    /// How long a heartbeat may stay unanswered before the connection ends.
+    pub ping_timeout: Duration,
+    /// The shortest time between two lists of viewers of one case; zero sends every list.
+    pub merge_interval: Duration,
+}
+
+/// The listener of the admin app, health and metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Addresses to listen on, at least one, each of them loopback or private.
+    pub listen: Vec<SocketAddr>,
+    /// Host names in lower case that the admin app answers to, besides IP literals, loopback names and the machine's own.
+    pub hostnames: Vec<String>,
+}
+
+/// Where metrics go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statsd {
+    /// Host name or IP address they are sent to; it need not resolve.
+    pub host: String,
+    /// UDP port they are sent to.
+    pub port: u16,
+    /// Put before every metric name as it is; may be empty.
+    pub prefix: String,
+}
+
+/// What standard error looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least severe level that is written.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// The least severe level that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// A human must act.
+    Error,
+    /// Degraded but carrying on.
+    Warn,
+    /// Start, stop, notification sent.
+    Info,
+    /// Every frame.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How much of the machine strangers may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open Engine.IO sessions.
+    pub sessions: usize,
+    /// Events that wait for the hub.
+    pub inbox: usize,
+    /// Frames of one connection that wait for the hub.
+    pub frames_in_flight: usize,
+    /// Size of one websocket message or polling body.
+    pub message_bytes: usize,
+    /// Size of one body that is posted to the admin app.
+    pub admin_body_bytes: usize,
+    /// Names of app versions that metrics ever carry; further ones count as `other`.
+    pub versions: usize,
+    /// Time a client has for sending its request headers.
+    pub header_timeout: Duration,
+    /// Age of unacknowledged data at which a connection ends.
+    pub tcp_user_timeout: Duration,
+    /// Time for an orderly stop; what is left then is cut off.
+    pub shutdown_grace: Duration,
+}
+
+/// What the command line says about configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`: read this file, which must exist, instead of [`DEFAULT_PATH`].
+    pub config: Option<PathBuf>,
+    /// `--public-listen`: each item one address or several with commas.
+    pub public_listen: Vec<String>,
+    /// `--admin-listen`: each item one address or several with commas.
+    pub admin_listen: Vec<String>,
+}
+
+/// A configuration and where its values came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The validated values.
+    pub config: Config,
+    /// The same values for people, with their sources.
+    pub effective: Effective,
+}
+
+/// Every key with its value and its source, one line each, in the syntax of the config file.
+#[derive(Debug, Clone)]
+pub struct Effective(Vec<String>);
+
+/// Merges the layers into one configuration: defaults, file, variables, flags; a later one wins, key by key.
+///
+/// The environment is an argument, so that a test is as good as a machine.
+///
+/// # Errors
+///
+/// Every problem of every layer, at once.
+pub fn load(
+    flags: &Flags,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
+    load_beside(Path::new(DEFAULT_PATH), flags, env)
+}
+
+/// [`load`] with another default path, for tests.
+fn load_beside(
+    default_path: &Path,
+    flags: &Flags,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
+    let mut layers = Layers::default();
+    match &flags.config {
+        Some(path) => layers.read_file(path),
+        None => layers.read_file_if_present(default_path),
+    }
+    layers.read_variables(&env.into_iter().collect());
+    layers.read_flags(flags);
+    layers.into_config()
+}
+
+/// The defaults. No other place in the program knows one.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            public: Public {
+                listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8005))],
+                ping_interval: Duration::from_secs(25),
+                ping_timeout: Duration::from_secs(20),
+                merge_interval: Duration::from_millis(50),
+            },
+            admin: Admin {
+                listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8006))],
+                hostnames: Vec::new(),
+            },
+            site_hostnames: Vec::new(),
+            statsd: Statsd {
+                host: Ipv4Addr::LOCALHOST.to_string(),
+                port: 8125,
+                prefix: String::new(),
+            },
+            log: Log {
+                format: LogFormat::Text,
+                level: LogLevel::Info,
+            },
+            limits: Limits {
+                sessions: 10_000,
+                inbox: 4096,
+                frames_in_flight: 256,
+                message_bytes: 64 * 1024,
+                admin_body_bytes: 1024 * 1024,
+                versions: 100,
+                header_timeout: Duration::from_secs(10),
+                tcp_user_timeout: Duration::from_secs(30),
+                shutdown_grace: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+impl LogFormat {
+    const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The word for it in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl LogLevel {
+    const ALL: [Self; 5] = [
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// The word for it in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}

@@ -1,0 +1,202 @@
+//! The table of keys.
+//!
+//! Lives here: which keys exist, in the order operators see them. A new key is a field in [`Config`], its
+//! default, and a row here; the name of its variable, its bounds, its place in `check` and in the docs follow.
+
+use super::kind::Kind::{
+    self, Addresses, Count, Format, Host, HostNames, Level, Millis, Port, Prefix,
+};
+use super::{Config, Flags};
+
+/// One thing that an operator can set.
+#[derive(Debug)]
+pub struct Key {
+    /// The name in the config file, such as `public.listen`.
+    pub name: &'static str,
+    /// What it decides, in one line.
+    pub doc: &'static str,
+    /// A variable of the earlier server that still counts, below the one called [`Key::variable`].
+    pub established: Option<&'static str>,
+    /// What its values look like and where they are stored.
+    pub(super) kind: Kind,
+    /// Its flag, where it has one.
+    pub(super) flag: Option<fn(&Flags) -> &[String]>,
+}
+
+/// Every key, in the order of the shipped config file.
+#[must_use]
+pub fn keys() -> &'static [Key] {
+    KEYS
+}
+
+/// A day: long enough for every time-out, and far from the end of any clock.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+const MEBIBYTE: usize = 1024 * 1024;
+
+static KEYS: &[Key] = &[
+    Key::new(
+        "site_hostname",
+        HostNames(|c| &mut c.site_hostnames),
+        "host names whose pages may connect, besides loopback names",
+    )
+    .established("SITE_HOSTNAME"),
+    Key::new(
+        "public.listen",
+        Addresses(|c| &mut c.public.listen),
+        "addresses for browsers: Socket.IO and nothing else",
+    )
+    .flag(|flags| &flags.public_listen),
+    Key::new(
+        "public.ping_interval_ms",
+        Millis(1..=DAY, |c| &mut c.public.ping_interval),
+        "time between two heartbeats",
+    ),
+    Key::new(
+        "public.ping_timeout_ms",
+        Millis(1..=DAY, |c| &mut c.public.ping_timeout),
+        "how long a heartbeat may stay unanswered before the connection ends",
+    ),
+    Key::new(
+        "public.merge_interval_ms",
+        Millis(0..=10_000, |c| &mut c.public.merge_interval),
+        "after the first change of a case, at most one list of viewers in this time; 0 sends every list",
+    ),
+    Key::new(
+        "admin.listen",
+        Addresses(|c| &mut c.admin.listen),
+        "addresses for the admin app, health and metrics: loopback or private ones only",
+    )
+    .flag(|flags| &flags.admin_listen),
+    Key::new(
+        "admin.hostnames",
+        HostNames(|c| &mut c.admin.hostnames),
+        "host names the admin app answers to, besides IP addresses, loopback names and the machine's own name",
+    ),
+    Key::new(
+        "statsd.host",
+        Host(|c| &mut c.statsd.host),
+        "where StatsD listens; an unknown or silent host harms nobody",
+    )
+    .established("STATSD_HOST"),
+    Key::new(
+        "statsd.port",
+        Port(|c| &mut c.statsd.port),
+        "the UDP port of StatsD",
+    )
+    .established("STATSD_PORT"),
+    Key::new(
+        "statsd.prefix",
+        Prefix(|c| &mut c.statsd.prefix),
+        "put before every metric name as it is",
+    ),
+    Key::new(
+        "log.format",
+        Format(|c| &mut c.log.format),
+        "text for people, json for machines",
+    ),
+    Key::new(
+        "log.level",
+        Level(|c| &mut c.log.level),
+        "the least severe level that is written",
+    ),
+    Key::new(
+        "limits.sessions",
+        Count(1..=1_000_000, |c| &mut c.limits.sessions),
+        "open Engine.IO sessions",
+    ),
+    Key::new(
+        "limits.inbox",
+        Count(1..=1_000_000, |c| &mut c.limits.inbox),
+        "events that wait for the hub",
+    ),
+    Key::new(
+        "limits.frames_in_flight",
+        Count(1..=65_536, |c| &mut c.limits.frames_in_flight),
+        "frames of one connection that wait for the hub",
+    ),
+    Key::new(
+        "limits.message_bytes",
+        Count(1024..=MEBIBYTE, |c| &mut c.limits.message_bytes),
+        "size of one websocket message or polling body",
+    ),
+    Key::new(
+        "limits.admin_body_bytes",
+        Count(1024..=16 * MEBIBYTE, |c| &mut c.limits.admin_body_bytes),
+        "size of one body that is posted to the admin app",
+    ),
+    Key::new(
+        "limits.versions",
+        Count(1..=1000, |c| &mut c.limits.versions),
+        "names of app versions ever reported to StatsD; further ones count as `other`",
+    ),
+    Key::new(
+        "limits.header_timeout_ms",
+        Millis(1..=DAY, |c| &mut c.limits.header_timeout),
+        "time a client has for sending its request headers",
+    ),
+    Key::new(
+        "limits.tcp_user_timeout_ms",
+        Millis(1..=DAY, |c| &mut c.limits.tcp_user_timeout),
+        "a connection ends when data it was sent stays unacknowledged for this long",
+    ),
+    Key::new(
+        "limits.shutdown_grace_ms",
+        Millis(0..=DAY, |c| &mut c.limits.shutdown_grace),
+        "time for an orderly stop; 0 cuts everybody off at once",
+    ),
+];
+
+impl Key {
+    /// The key with that name.
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// Its variable, such as `CLA_PUBLIC__LISTEN`.
+    ///
+    /// Two underscores for a dot: with one, nothing could tell it from the underscore inside a word.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("CLA_{}", self.name.replace('.', "__").to_uppercase())
+    }
+
+    /// Its flag, such as `--public-listen`, where it has one.
+    #[must_use]
+    pub fn flag_name(&self) -> Option<String> {
+        self.flag
+            .map(|_| format!("--{}", self.name.replace(['.', '_'], "-")))
+    }
+
+    /// Its default, as the config file would say it.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        self.kind.show(&mut Config::default())
+    }
+
+    /// What it accepts, as the end of the sentence "it must be …".
+    #[must_use]
+    pub fn accepts(&self) -> String {
+        self.kind.accepts()
+    }
+
+    const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self {
+            name,
+            doc,
+            established: None,
+            kind,
+            flag: None,
+        }
+    }
+
+    const fn established(mut self, variable: &'static str) -> Self {
+        self.established = Some(variable);
+        self
+    }
+
+    const fn flag(mut self, given: fn(&Flags) -> &[String]) -> Self {
+        self.flag = Some(given);
+        self
+    }
+}

@@ -1,0 +1,208 @@
+//! The kinds of values: how each is read, bounded, stored and shown again.
+//!
+//! Invariant: [`Kind::store`] puts nothing into a [`Config`] that [`Kind::accepts`] does not describe.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use figment::value::Value;
+
+use super::problem::shown;
+use super::{Config, LogFormat, LogLevel};
+
+/// The longest name that DNS knows.
+const MAX_HOST_NAME_BYTES: usize = 253;
+
+/// The longest part of such a name between two dots.
+const MAX_LABEL_BYTES: usize = 63;
+
+/// Every metric carries the prefix, and a metric should fit in one datagram with room to spare.
+const MAX_PREFIX_BYTES: usize = 100;
+
+/// The place of a value in the configuration.
+type Field<T> = fn(&mut Config) -> &mut T;
+
+/// What a value of a key looks like, and where it is stored.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Addresses(Field<Vec<SocketAddr>>),
+    HostNames(Field<Vec<String>>),
+    Host(Field<String>),
+    Port(Field<u16>),
+    Prefix(Field<String>),
+    Count(RangeInclusive<usize>, Field<usize>),
+    Millis(RangeInclusive<u64>, Field<Duration>),
+    Format(Field<LogFormat>),
+    Level(Field<LogLevel>),
+}
+
+impl Kind {
+    /// Stores what is acceptable and returns what is not, ready to be shown.
+    pub(super) fn store(&self, given: &Value, config: &mut Config) -> Vec<String> {
+        match self {
+            Self::Addresses(field) => list(given, 1, field(config), |item| item.parse().ok()),
+            Self::HostNames(field) => list(given, 0, field(config), host_name),
+            Self::Host(field) => one(given, field(config), host),
+            Self::Port(field) => one(given, field(config), |v| number(v, &(1..=u16::MAX))),
+            Self::Prefix(field) => one(given, field(config), prefix),
+            Self::Count(range, field) => one(given, field(config), |v| number(v, range)),
+            Self::Millis(range, field) => one(given, field(config), |v| {
+                number(v, range).map(Duration::from_millis)
+            }),
+            Self::Format(field) => one(given, field(config), |v| {
+                named(v, &LogFormat::ALL, LogFormat::name)
+            }),
+            Self::Level(field) => one(given, field(config), |v| {
+                named(v, &LogLevel::ALL, LogLevel::name)
+            }),
+        }
+    }
+
+    /// The stored value, as the config file would say it.
+    pub(super) fn show(&self, config: &mut Config) -> String {
+        match self {
+            Self::Addresses(field) => {
+                let texts: Vec<_> = field(config).iter().map(SocketAddr::to_string).collect();
+                format!("{texts:?}")
+            }
+            Self::HostNames(field) => format!("{:?}", field(config)),
+            Self::Host(field) | Self::Prefix(field) => format!("{:?}", field(config)),
+            Self::Port(field) => field(config).to_string(),
+            Self::Count(_, field) => field(config).to_string(),
+            Self::Millis(_, field) => field(config).as_millis().to_string(),
+            Self::Format(field) => format!("{:?}", field(config).name()),
+            Self::Level(field) => format!("{:?}", field(config).name()),
+        }
+    }
+
+    /// What it accepts, as the end of the sentence "it must be …".
+    pub(super) fn accepts(&self) -> String {
+        match self {
+            Self::Addresses(_) => "one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT".to_owned(),
+            Self::HostNames(_) => {
+                "a list of host names, without scheme, path or wildcard".to_owned()
+            }
+            Self::Host(_) => "a host name or an IP address, without a port".to_owned(),
+            Self::Port(_) => format!("a whole number from 1 to {}", u16::MAX),
+            Self::Prefix(_) => {
+                format!("at most {MAX_PREFIX_BYTES} letters, digits, dots, underscores and hyphens")
+            }
+            Self::Count(range, _) => {
+                format!("a whole number from {} to {}", range.start(), range.end())
+            }
+            Self::Millis(range, _) => format!(
+                "a whole number of milliseconds from {} to {}",
+                range.start(),
+                range.end()
+            ),
+            Self::Format(_) => format!("one of {}", LogFormat::ALL.map(LogFormat::name).join(", ")),
+            Self::Level(_) => format!("one of {}", LogLevel::ALL.map(LogLevel::name).join(", ")),
+        }
+    }
+
+    /// A variable is always text; what it means depends on the key.
+    pub(super) fn value_of(&self, text: &str) -> Value {
+        let text = text.trim();
+        match self {
+            Self::Port(_) | Self::Count(..) | Self::Millis(..) => text
+                .parse::<i128>()
+                .map_or_else(|_| Value::from(text), Value::from),
+            Self::Addresses(_)
+            | Self::HostNames(_)
+            | Self::Host(_)
+            | Self::Prefix(_)
+            | Self::Format(_)
+            | Self::Level(_) => Value::from(text),
+        }
+    }
+}
+
+fn one<T>(given: &Value, field: &mut T, read: impl Fn(&Value) -> Option<T>) -> Vec<String> {
+    match read(given) {
+        Some(value) => {
+            *field = value;
+            Vec::new()
+        }
+        None => vec![shown(given)],
+    }
+}
+
+/// A bad item does not hide the others: the good ones are stored, each bad one is returned.
+fn list<T>(
+    given: &Value,
+    at_least: usize,
+    field: &mut Vec<T>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Vec<String> {
+    field.clear();
+    let Some(items) = items(given).filter(|items| items.len() >= at_least) else {
+        return vec![shown(given)];
+    };
+    let mut refused = Vec::new();
+    for item in &items {
+        match item.as_str().map(str::trim).and_then(&read) {
+            Some(value) => field.push(value),
+            None => refused.push(shown(item)),
+        }
+    }
+    refused
+}
+
+/// A list, or the same in one text with commas.
+fn items(given: &Value) -> Option<Vec<Value>> {
+    let Some(text) = given.as_str() else {
+        return given.as_array().map(<[Value]>::to_vec);
+    };
+    let parts = text.split(',').filter(|part| !part.trim().is_empty());
+    Some(parts.map(Value::from).collect())
+}
+
+fn number<T>(given: &Value, range: &RangeInclusive<T>) -> Option<T>
+where
+    T: TryFrom<i128> + PartialOrd,
+{
+    let number = T::try_from(given.to_i128()?).ok()?;
+    range.contains(&number).then_some(number)
+}
+
+fn named<T: Copy>(given: &Value, all: &[T], name: fn(T) -> &'static str) -> Option<T> {
+    let text = given.as_str()?;
+    all.iter().copied().find(|one| name(*one) == text)
+}
+
+fn host(given: &Value) -> Option<String> {
+    let text = given.as_str()?;
+    // The final dot is how a resolver is told not to try its search domains.
+    let name = text.strip_suffix('.').unwrap_or(text);
+    (text.parse::<IpAddr>().is_ok() || is_host_name(name)).then(|| text.to_owned())
+}
+
+/// The host of `host` or `host:port`: an `Origin` is compared by its host alone.
+fn host_name(text: &str) -> Option<String> {
+    let (host, port) = text.split_once(':').unwrap_or((text, "0"));
+    (is_host_name(host) && port.parse::<u16>().is_ok()).then(|| host.to_ascii_lowercase())
+}
+
+fn is_host_name(text: &str) -> bool {
+    text.len() <= MAX_HOST_NAME_BYTES && text.split('.').all(is_label)
+}
+
+/// Underscores are no part of a host name by the book, and a part of many in private networks.
+fn is_label(text: &str) -> bool {
+    (1..=MAX_LABEL_BYTES).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn prefix(given: &Value) -> Option<String> {
+    let text = given.as_str()?;
+    let fits = text.len() <= MAX_PREFIX_BYTES
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+    fits.then(|| text.to_owned())
+}
