@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::keys::{Key, keys};
+pub use self::listeners::is_private;
 pub use self::problem::ConfigErrors;
 
 use self::layers::Layers;

@@ -1,5 +1,8 @@
 //! Presence daemon for Civil Legal Advice: who else has this case open.
 
+pub mod app;
 pub mod config;
+pub mod lifecycle;
 pub mod presence;
-pub mod realtime;
+mod realtime;
+mod stats;

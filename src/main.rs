@@ -1,3 +1,144 @@
-//! Command line.
+//! Command line, runtime, exit code. Not here: decisions.
 
-fn main() {}
+use std::{
+    io::{IsTerminal, Write, stderr, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use cla_socketserver::{
+    app,
+    config::{self, Config, Flags, LogFormat},
+    lifecycle::{Died, Listeners, Signals},
+};
+use clap::{Parser, Subcommand};
+use tracing::{error, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+/// Exit codes, as in `sysexits.h`.
+const USAGE: u8 = 64;
+const SOFTWARE: u8 = 70;
+const CONFIG: u8 = 78;
+
+/// Tells call-centre staff who else has the case open that is on their screen.
+///
+/// Serves browsers over Socket.IO on one listener, and staff and the back-end on another that is only ever bound to
+/// loopback or private addresses. Stops on SIGTERM or SIGINT.
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Read this file instead of /etc/cla-socketserver/config.toml; it must exist
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Addresses for browsers, e.g. 127.0.0.1:8005; separate several by commas
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    public_listen: Vec<String>,
+
+    /// Loopback or private addresses for the admin app, e.g. 127.0.0.1:8006; separate several by commas
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    admin_listen: Vec<String>,
+
+    /// Also serve a page to try presence with, at /demo/ of the admin listener
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the effective configuration with the source of each value, or everything that is wrong with it
+    Check,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nowhere to report to if the terminal is gone.
+            let _ = error.print();
+            return if error.use_stderr() {
+                USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let flags = Flags {
+        config: cli.config,
+        public_listen: cli.public_listen,
+        admin_listen: cli.admin_listen,
+    };
+    let environment = std::env::vars_os().map(|(name, value)| {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        (text(name), text(value))
+    });
+    let loaded = match config::load(&flags, environment) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let _ = writeln!(stderr(), "{errors}");
+            return CONFIG.into();
+        }
+    };
+    match cli.command {
+        Some(Command::Check) => match writeln!(stdout(), "{}", loaded.effective) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        None => serve(loaded.config, cli.demo),
+    }
+}
+
+fn serve(config: Config, demo: bool) -> ExitCode {
+    log_to_stderr(&config);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        let signals = Signals::listen()?;
+        let listeners = Listeners::open(&config)?;
+        app::run(config, listeners, signals, demo).await
+    });
+    // A resolver that hangs must not hold up the end.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = format!("{error:#}"), "{error:#}");
+            if error.is::<Died>() {
+                SOFTWARE.into()
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Dependencies may only warn: at lower levels they show what strangers send.
+fn log_to_stderr(config: &Config) {
+    let level: LevelFilter = config.log.level.name().parse().unwrap_or(LevelFilter::INFO);
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = fmt::layer()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal());
+    let lines = match config.log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
+}

@@ -3,6 +3,111 @@
 //! Lives here: everything that knows sockets. Not here: deciding who is told what (`presence`).
 //! Invariant: one task, the hub, owns the registry and alone sends.
 
+mod door;
+mod handlers;
+mod hang_up;
+mod hub;
 mod inbox;
+mod origin;
+mod wire;
 
+use std::{sync::Arc, time::Duration};
+
+use socketioxide::{ParserConfig, SocketIo, adapter::LocalAdapter};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+
+pub(crate) use door::Door;
 pub use inbox::{HubGone, HubHandle};
+
+use self::{
+    handlers::Greeter,
+    hang_up::HangUp,
+    hub::{Hub, Outlet},
+    origin::Origins,
+};
+use crate::{config::Config, presence::Census, stats::Counters};
+
+/// Where browsers connect; nothing is offered on `/`.
+const NAMESPACE: &str = "/socket.io";
+
+/// The HTTP path of Engine.IO.
+const PATH: &str = "/socket.io/";
+
+/// A connection of a browser, as the library knows it.
+type Socket = socketioxide::socket::Socket<LocalAdapter>;
+
+/// How long a session may stay outside the namespace.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Small, because our messages are: the default of 4 KiB is held per websocket.
+const WS_READ_BUFFER_BYTES: usize = 512;
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The parts of the edge, built but not running.
+pub(crate) struct Realtime {
+    /// What the public listener serves.
+    pub(crate) door: Door,
+    /// How the rest of the daemon reaches the hub.
+    pub(crate) hub: HubHandle,
+    /// To close all sessions at the end.
+    pub(crate) io: SocketIo,
+    /// The latest census; the channel closes when the hub is done.
+    pub(crate) census: watch::Receiver<Census>,
+    /// To be spawned.
+    pub(crate) hub_task: BoxFuture,
+}
+
+impl Realtime {
+    /// Builds everything from the configuration.
+    pub(crate) fn new(config: &Config, counters: &Counters, tracker: &TaskTracker) -> Self {
+        let limits = &config.limits;
+        let (engine, io) = SocketIo::builder()
+            .req_path(PATH.trim_end_matches('/'))
+            .ping_interval(config.public.ping_interval)
+            .ping_timeout(config.public.ping_timeout)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .max_payload(limits.message_bytes as u64)
+            .ws_max_message_size(limits.message_bytes)
+            .ws_max_frame_size(limits.message_bytes)
+            .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
+            .with_parser(
+                ParserConfig::common()
+                    .max_incoming_binaries(1)
+                    .max_incoming_binary_buf_size(limits.message_bytes),
+            )
+            .build_with_inner_svc(axum::Router::new());
+        let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
+        let hang_up = HangUp::new(engine.clone(), tracker.clone());
+        Greeter {
+            hub: hub.clone(),
+            hang_up: hang_up.clone(),
+            counters: counters.clone(),
+            frames_in_flight: limits.frames_in_flight,
+        }
+        .register(&io);
+        let door = Door {
+            engine,
+            hang_up: hang_up.clone(),
+            origins: Arc::new(Origins::new(&config.site_hostnames)),
+            sessions: Arc::new(Semaphore::new(limits.sessions)),
+            counters: counters.clone(),
+        };
+        let outlet = Outlet {
+            io: io.clone(),
+            hang_up,
+            counters: counters.clone(),
+        };
+        let (census_sender, census) = watch::channel(Census::default());
+        let hub_task = Hub::new(config.public.merge_interval, outlet, census_sender);
+        let hub_task = Box::pin(hub_task.run(requests));
+        Self {
+            door,
+            hub,
+            io,
+            census,
+            hub_task,
+        }
+    }
+}

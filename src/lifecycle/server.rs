@@ -1,0 +1,233 @@
+//! One HTTP server for both listeners.
+//!
+//! Lives here: accepting, socket options, time-outs, ending connections. Not here: what is served.
+
+use std::{
+    convert::Infallible,
+    io::{self, IoSlice},
+    net::Shutdown,
+    pin::{Pin, pin},
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Service, ServiceExt};
+use tracing::debug;
+
+use crate::{
+    config::Limits,
+    stats::{Counter, Counters},
+};
+
+/// How long to wait before accepting again after an error that will not pass by itself, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How patient the server is with its peers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// From the first byte of a request, or its absence, to the end of the headers.
+    pub(crate) header: Duration,
+    /// How long sent data may stay unacknowledged. Without it a browser that stops reading stays for ever.
+    pub(crate) unacknowledged: Duration,
+}
+
+impl From<&Limits> for Patience {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            header: limits.header_timeout,
+            unacknowledged: limits.tcp_user_timeout,
+        }
+    }
+}
+
+/// A handle on the TCP connection that a request came over.
+#[derive(Clone, Debug)]
+pub(crate) struct Line(Weak<TcpStream>);
+
+impl Line {
+    /// Cuts the connection, whatever either side is doing.
+    pub(crate) fn hang_up(&self) {
+        if let Some(stream) = self.0.upgrade() {
+            // An error means that the peer was faster.
+            let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether the connection is still open.
+    pub(crate) fn is_up(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+/// Accepts connections and serves them.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) patience: Patience,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) counters: Counters,
+    /// Ends accepting; the requests under way are finished.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Server {
+    /// Serves what comes to `listener` until told to stop.
+    pub(crate) async fn run<S>(self, listener: TcpListener, service: S)
+    where
+        S: HttpService,
+        S::Future: Send,
+    {
+        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+            match accepted.and_then(|(stream, _)| self.prepared(stream)) {
+                Ok(stream) => {
+                    let conversation = self.clone().converse(stream, service.clone());
+                    self.tracker.spawn(conversation);
+                }
+                Err(error) => {
+                    debug!(%error, "cannot accept a connection: {error}");
+                    self.counters.count(Counter::AcceptFailed);
+                    if !is_about_one_connection(&error) {
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn prepared(&self, stream: TcpStream) -> io::Result<TcpStream> {
+        stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_user_timeout(Some(self.patience.unacknowledged))?;
+        Ok(stream)
+    }
+
+    async fn converse<S>(self, stream: TcpStream, service: S)
+    where
+        S: HttpService,
+        S::Future: Send,
+    {
+        let stream = Arc::new(stream);
+        let line = Line(Arc::downgrade(&stream));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(line.clone());
+            service.clone().oneshot(request)
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.patience.header)
+                .serve_connection(TokioIo::new(Shared(stream)), service)
+                .with_upgrades()
+        );
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            debug!(%error, "connection ended: {error}");
+        }
+    }
+}
+
+/// What both listeners serve.
+pub(crate) trait HttpService:
+    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static
+{
+}
+
+impl<S> HttpService for S where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    let kinds = [
+        ConnectionAborted,
+        ConnectionReset,
+        InvalidInput,
+        NotConnected,
+    ];
+    kinds.contains(&error.kind())
+}
+
+/// A stream that can be cut through its [`Line`] while it is being read and written.
+struct Shared(Arc<TcpStream>);
+
+impl AsyncRead for Shared {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(drop)),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn poll_try(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match write(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+    }
+}

@@ -1,0 +1,167 @@
+//! What happens when a browser connects, speaks and leaves.
+//!
+//! Lives here: the library's handlers. Not here: what a frame means (`wire`), what follows from it (`presence`).
+//! Invariant: a frame is in the hub's inbox before its handler returns. The library calls handlers in the order of
+//! the packets but spawns the futures of asynchronous ones, which then run in any order; ours are synchronous.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use socketioxide::{
+    ProtocolVersion, SocketIo,
+    adapter::LocalAdapter,
+    extract::SocketRef,
+    handler::{ConnectHandler, DisconnectHandler, MessageHandler, Value},
+    socket::DisconnectReason,
+};
+use tokio::{sync::Semaphore, time::sleep};
+use tracing::debug;
+
+use super::{
+    CONNECT_TIMEOUT, NAMESPACE, Socket,
+    hang_up::HangUp,
+    inbox::{Goodbye, HubHandle, InboxFull},
+    wire::{self, DecodeError},
+};
+use crate::{
+    presence::{ConnectionId, Event, InvalidText},
+    stats::{Counter, Counters},
+};
+
+/// Marks the implementations below as ours, apart from the library's for asynchronous functions.
+struct InOrder;
+
+/// Receives connections.
+#[derive(Clone)]
+pub(crate) struct Greeter {
+    pub(crate) hub: HubHandle,
+    pub(crate) hang_up: HangUp,
+    pub(crate) counters: Counters,
+    pub(crate) frames_in_flight: usize,
+}
+
+/// Why a connection was not let into the namespace.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the server is full")]
+    Full(#[from] InboxFull),
+    #[error("not a session id")]
+    Id(#[from] InvalidText),
+}
+
+impl Greeter {
+    /// Tells the library about the namespaces.
+    ///
+    /// Handlers are set in a middleware: the library answers CONNECT before it runs the connect handler, and drops
+    /// whatever arrives in between.
+    pub(crate) fn register(self, io: &SocketIo) {
+        let greeter = self.clone();
+        let greet = move |socket: SocketRef| {
+            let greeted = greeter.greet(&socket);
+            async move { greeted }
+        };
+        let silent = async |_: SocketRef| {};
+        io.ns(NAMESPACE, silent.with(greet));
+        // Engine.IO 3 joins `/` by itself and loses the session if it cannot.
+        let io_for_idle = io.clone();
+        io.ns("/", async move |socket: SocketRef| {
+            sleep(CONNECT_TIMEOUT).await;
+            let joined = io_for_idle.of(NAMESPACE);
+            if joined.is_some_and(|namespace| namespace.get_socket(socket.id).is_none()) {
+                self.counters.count(Counter::SessionIdle);
+                self.hang_up.hang_up(&socket);
+            }
+        });
+    }
+
+    fn greet(&self, socket: &SocketRef) -> Result<(), Refused> {
+        let conn = ConnectionId::try_from(socket.id.as_str())?;
+        let goodbye = self.hub.goodbye()?;
+        socket.on_disconnect(Leaver {
+            conn,
+            goodbye: Mutex::new(Some(goodbye)),
+        });
+        socket.on_fallback(Listener {
+            conn,
+            greeter: self.clone(),
+            turns: Arc::new(Semaphore::new(self.frames_in_flight)),
+        });
+        Ok(())
+    }
+}
+
+/// Takes what one connection says, whatever the event is called.
+struct Listener {
+    conn: ConnectionId,
+    greeter: Greeter,
+    /// How many frames of this connection may wait for the hub, so that one that floods crowds out only itself.
+    turns: Arc<Semaphore>,
+}
+
+impl MessageHandler<LocalAdapter, InOrder> for Listener {
+    /// Nobody is told the outcome: acknowledgements are not part of the contract.
+    fn call(&self, socket: Arc<Socket>, value: Value, _ack: Option<i64>) {
+        match self.decode(&socket, &value) {
+            Ok(event) => self.hand_over(&socket, event),
+            Err(error) => {
+                debug!(conn.id = %self.conn, reason = %error, "frame rejected: {error}");
+                self.greeter.counters.count(counter(&error));
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn decode(&self, socket: &Socket, value: &Value) -> Result<Event, DecodeError> {
+        let Value::Str(text, None) = value else {
+            return Err(DecodeError::Binary);
+        };
+        match socket.protocol() {
+            ProtocolVersion::V4 => wire::decode(self.conn, &wire::decode_twice_encoded(text)),
+            ProtocolVersion::V5 => wire::decode(self.conn, text),
+        }
+    }
+
+    fn hand_over(&self, socket: &Socket, event: Event) {
+        let turn = self.turns.clone().try_acquire_owned();
+        let handed = turn
+            .map_err(|_| InboxFull)
+            .and_then(|turn| self.greeter.hub.frame(event, turn));
+        if let Err(error) = handed {
+            debug!(conn.id = %self.conn, %error, "connection closed: {error}");
+            self.greeter.counters.count(Counter::FrameFlood);
+            self.greeter.hang_up.hang_up(socket);
+        }
+    }
+}
+
+fn counter(error: &DecodeError) -> Counter {
+    match error {
+        DecodeError::UnknownEvent => Counter::FrameUnknown,
+        DecodeError::Binary => Counter::FrameBinary,
+        DecodeError::NoPayload | DecodeError::Json(_) | DecodeError::Text(_) => {
+            Counter::FrameMalformed
+        }
+    }
+}
+
+/// Reports the end of one connection.
+struct Leaver {
+    conn: ConnectionId,
+    goodbye: Mutex<Option<Goodbye>>,
+}
+
+impl DisconnectHandler<LocalAdapter, InOrder> for Leaver {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket>,
+        reason: DisconnectReason,
+        defer: fn(Arc<Socket>),
+    ) {
+        debug!(conn.id = %self.conn, %reason, "connection ended: {reason}");
+        let goodbye = self.goodbye.lock();
+        if let Some(goodbye) = goodbye.unwrap_or_else(PoisonError::into_inner).take() {
+            goodbye.say(self.conn);
+        }
+        defer(socket);
+    }
+}

@@ -1,0 +1,114 @@
+//! Which web pages may connect.
+//!
+//! Lives here: reading an `Origin`. A browser sends it by itself and a page cannot forge it; programs send what they like.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::{HeaderMap, HeaderValue, Uri, header::ORIGIN};
+
+/// What cla_frontend's probe sends for want of a page.
+const PROBE: &str = "localhost:";
+
+/// The host names whose pages may connect, besides loopback ones.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    hosts: Vec<String>,
+}
+
+impl Origins {
+    /// `hosts` are in lower case.
+    pub(crate) fn new(hosts: &[String]) -> Self {
+        Self {
+            hosts: hosts.to_vec(),
+        }
+    }
+
+    /// Whether a request with these headers may connect; one without an `Origin` may.
+    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get_all(ORIGIN)
+            .iter()
+            .all(|origin| self.allows(origin))
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
+        origin == PROBE || host(origin).is_some_and(|host| self.knows(&host))
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        is_loopback(host) || self.hosts.iter().any(|known| known == host)
+    }
+}
+
+/// The host of an origin, in lower case, any scheme and port; an opaque origin has none.
+fn host(origin: &str) -> Option<String> {
+    let uri: Uri = origin.parse().ok()?;
+    uri.scheme()?;
+    let host = uri.host()?;
+    (uri.path_and_query().is_none_or(|rest| rest == "/")).then(|| host.to_ascii_lowercase())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host
+            .parse()
+            .is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        || v6.is_some_and(|host| {
+            host.parse()
+                .is_ok_and(|address: Ipv6Addr| address.is_loopback())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_the_site_and_of_this_machine_may_connect() {
+        let origins = Origins::new(&["cases.example.uk".into(), "10.1.2.3".into()]);
+        for (origin, allowed) in [
+            ("https://cases.example.uk", true),
+            ("http://CASES.example.uk:8443", true),
+            ("app://cases.example.uk", true),
+            ("http://10.1.2.3", true),
+            ("localhost:", true),
+            ("http://localhost:3000", true),
+            ("http://chs.localhost", true),
+            ("http://127.0.0.1:8006", true),
+            ("http://[::1]:8006", true),
+            ("https://evil.example", false),
+            ("https://cases.example.uk.evil.example", false),
+            ("https://evilcases.example.uk", false),
+            ("https://evil.example/cases.example.uk", false),
+            ("https://cases.example.uk@evil.example", false),
+            ("http://localhost.evil.example", false),
+            ("http://128.0.0.1", false),
+            ("cases.example.uk", false),
+            ("localhost:8005", false),
+            ("null", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ORIGIN, origin.parse().unwrap());
+            assert_eq!(origins.allow(&headers), allowed, "{origin}");
+        }
+        assert!(origins.allow(&HeaderMap::new()), "no origin");
+    }
+
+    #[test]
+    fn one_foreign_origin_among_several_is_one_too_many() {
+        let origins = Origins::new(&[]);
+        let mut headers = HeaderMap::new();
+        headers.append(ORIGIN, HeaderValue::from_static("http://localhost"));
+        assert!(origins.allow(&headers));
+        headers.append(ORIGIN, HeaderValue::from_static("https://evil.example"));
+        assert!(!origins.allow(&headers));
+    }
+}

@@ -1,0 +1,295 @@
+//! Frames and what they mean.
+//!
+//! Lives here: the names and shapes on the wire, both ways. Not here: sockets, deciding.
+//! Invariant: no input makes this panic, recurse without bound or allocate more than it was sent.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::presence::{
+    AppVersion, CaseRef, ConnectionId, Event, Identity, InvalidText, Message, UserType, Username,
+};
+
+/// Why a frame was dropped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("unknown event")]
+    UnknownEvent,
+    #[error("binary attachment")]
+    Binary,
+    #[error("payload missing")]
+    NoPayload,
+    #[error("not the JSON we expect")]
+    Json(#[from] serde_json::Error),
+    #[error("text out of bounds: {0}")]
+    Text(#[from] InvalidText),
+}
+
+/// An event for a browser, encoded once for all who get it.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) event: &'static str,
+    pub(crate) payload: Box<RawValue>,
+}
+
+/// What `identify` carries: an object, or just the name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Identify {
+    Full {
+        username: String,
+        usertype: Option<String>,
+        #[serde(rename = "appVersion")]
+        app_version: Option<String>,
+    },
+    Bare(String),
+}
+
+/// Reads the JSON array of one Socket.IO event, `["name", payload, …]`.
+pub(crate) fn decode(conn: ConnectionId, text: &str) -> Result<Event, DecodeError> {
+    let parts: Vec<&RawValue> = serde_json::from_str(text)?;
+    let name = parts.first().ok_or(DecodeError::UnknownEvent)?;
+    let name: Cow<'_, str> = serde_json::from_str(name.get())?;
+    let payload = || parts.get(1).ok_or(DecodeError::NoPayload);
+    match name.as_ref() {
+        "identify" => Ok(Event::Identified {
+            conn,
+            identity: identity(payload()?)?,
+        }),
+        "startViewingCase" => Ok(Event::CaseOpened {
+            conn,
+            case: case(payload()?)?,
+        }),
+        // The reference is only checked: whatever it names, the case being viewed is left.
+        "stopViewingCase" => case(payload()?).map(|_| Event::CaseClosed { conn }),
+        _ => Err(DecodeError::UnknownEvent),
+    }
+}
+
+/// Puts a message into the words of the wire.
+///
+/// The JSON is pure ASCII: clients 1.x and 2.x disagree about how anything else is encoded on polling.
+pub(crate) fn encode(message: &Message) -> serde_json::Result<Outgoing> {
+    let (event, json) = match message {
+        Message::PeopleViewing(users) => {
+            let names: Vec<_> = users.iter().map(Username::as_str).collect();
+            ("peopleViewing", serde_json::to_string(&names)?)
+        }
+        Message::System(message) => ("systemMessage", serde_json::to_string(message.id())?),
+        Message::Notification(json) => ("notification", json.to_string()),
+    };
+    let payload = RawValue::from_string(ascii(json))?;
+    Ok(Outgoing { event, payload })
+}
+
+/// Undoes the second UTF-8 encoding that clients 1.x apply to what they send by polling.
+///
+/// Text that was encoded twice consists of characters up to U+00FF that, taken as bytes, are UTF-8 again.
+/// A browser's text that was encoded once does not look like that unless somebody's name is mojibake.
+pub(crate) fn decode_twice_encoded(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
+    let decoded = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.map_or(text.into(), Cow::Owned)
+}
+
+fn identity(payload: &RawValue) -> Result<Identity, DecodeError> {
+    let (username, usertype, app_version) = match serde_json::from_str(payload.get())? {
+        Identify::Full {
+            username,
+            usertype,
+            app_version,
+        } => (username, usertype, app_version),
+        Identify::Bare(username) => (username, None, None),
+    };
+    Ok(Identity {
+        username: Username::try_from(username.as_str())?,
+        user_type: said(usertype.as_deref()).map_or(Ok(UserType::default()), UserType::try_from)?,
+        app_version: said(app_version.as_deref())
+            .map_or(Ok(AppVersion::default()), AppVersion::try_from)?,
+    })
+}
+
+fn case(payload: &RawValue) -> Result<CaseRef, DecodeError> {
+    let reference: Cow<'_, str> = serde_json::from_str(payload.get())?;
+    Ok(CaseRef::try_from(reference.as_ref())?)
+}
+
+/// An empty text says as little as none.
+fn said(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// Rewrites JSON text so that every character outside ASCII is an escape; those occur in strings only.
+fn ascii(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::presence::SystemMessage;
+
+    #[test]
+    fn every_frame_of_the_protocol_is_understood() {
+        let identified = |username: &str, user_type: &str, app_version: &str| Event::Identified {
+            conn: conn(),
+            identity: Identity {
+                username: username.try_into().unwrap(),
+                user_type: user_type.try_into().unwrap(),
+                app_version: app_version.try_into().unwrap(),
+            },
+        };
+        let opened = |case: &str| Event::CaseOpened {
+            conn: conn(),
+            case: case.try_into().unwrap(),
+        };
+        let closed = Event::CaseClosed { conn: conn() };
+        for (frame, event) in [
+            (
+                r#"["identify",{"username":"adam","usertype":"provider","appVersion":"1.0"}]"#,
+                identified("adam", "provider", "1.0"),
+            ),
+            (
+                r#"["identify","adam"]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"__proto__","usertype":null,"appVersion":"","more":[1]}]"#,
+                identified("__proto__", "unknown", "unknown"),
+            ),
+            (
+                r#"["startViewingCase","AB-1234-5678"]"#,
+                opened("AB-1234-5678"),
+            ),
+            (
+                r#"["startViewingCase","X",{"ignored":true},3]"#,
+                opened("X"),
+            ),
+            (r#"["startViewingCase","\u00e9"]"#, opened("é")),
+            (r#"["stopViewingCase","X"]"#, closed),
+        ] {
+            assert_eq!(decode(conn(), frame).unwrap(), event, "{frame}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_and_says_why() {
+        let deep = format!(
+            r#"["identify",{}{}]"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        let deep_member = format!(
+            r#"["identify",{{"username":"adam","x":{}{}}}]"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
+        for (frame, reason) in [
+            (r#"["error",{}]"#, "unknown event"),
+            (r#"["caseViewed","X"]"#, "unknown event"),
+            ("[]", "unknown event"),
+            (r#"["identify"]"#, "payload missing"),
+            (r#"["startViewingCase"]"#, "payload missing"),
+            (r#"["identify",null]"#, "not the JSON we expect"),
+            (r#"["identify",7]"#, "not the JSON we expect"),
+            (r#"["identify",{}]"#, "not the JSON we expect"),
+            (
+                r#"["identify",{"username":{"toString":"x"}}]"#,
+                "not the JSON we expect",
+            ),
+            (r#"["identify",["adam"]]"#, "not the JSON we expect"),
+            (r#"["startViewingCase",{"a":1}]"#, "not the JSON we expect"),
+            (r#"["stopViewingCase",null]"#, "not the JSON we expect"),
+            (r#"{"identify":1}"#, "not the JSON we expect"),
+            (r#"[1,"X"]"#, "not the JSON we expect"),
+            ("", "not the JSON we expect"),
+            (&deep, "not the JSON we expect"),
+            (&deep_member, "not the JSON we expect"),
+            (r#"["identify",""]"#, "text out of bounds: empty"),
+            (
+                r#"["identify","a\u0000b"]"#,
+                "text out of bounds: holds a control character",
+            ),
+            (
+                &format!(r#"["startViewingCase","{}"]"#, "x".repeat(129)),
+                "text out of bounds: too long",
+            ),
+        ] {
+            let error = decode(conn(), frame).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                reason,
+                "{}",
+                &frame[..frame.len().min(60)]
+            );
+        }
+    }
+
+    #[test]
+    fn what_leaves_is_pure_ascii_json_that_means_the_same() {
+        let names = ["Zoë", "名前", "😀", "a\"b\\"];
+        let users = names.iter().map(|name| (*name).try_into().unwrap());
+        let sent = encode(&Message::PeopleViewing(users.collect())).unwrap();
+        assert_eq!(sent.event, "peopleViewing");
+        assert!(sent.payload.get().is_ascii(), "{}", sent.payload);
+        assert_eq!(
+            serde_json::from_str::<Vec<&str>>(r#"["x"]"#).unwrap(),
+            ["x"]
+        );
+        let read: Vec<String> = serde_json::from_str(sent.payload.get()).unwrap();
+        assert_eq!(read, names);
+
+        let sent = encode(&Message::System(SystemMessage::OutOfDate)).unwrap();
+        assert_eq!(
+            (sent.event, sent.payload.get()),
+            ("systemMessage", r#""1""#)
+        );
+
+        let posted = r#"{"a": 1.0,  "b":"é"}"#;
+        let sent = encode(&Message::Notification(posted.into())).unwrap();
+        assert_eq!(sent.payload.get(), r#"{"a": 1.0,  "b":"\u00e9"}"#);
+    }
+
+    #[test]
+    fn names_encoded_twice_are_read_as_they_were_meant() {
+        for name in ["adam", "Zoë", "é", "名前 😀", "\u{ff}"] {
+            let twice: String = name.bytes().map(char::from).collect();
+            assert_eq!(decode_twice_encoded(&twice), name, "encoded twice");
+            assert_eq!(decode_twice_encoded(name), name, "encoded once");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn junk_never_panics(text in "\\PC{0,80}", tail in any::<Vec<u8>>()) {
+            let junk = format!(r#"["identify",{text}{}"#, String::from_utf8_lossy(&tail));
+            let _ = decode(conn(), &junk);
+            let _ = decode(conn(), &text);
+            let _ = decode_twice_encoded(&junk);
+        }
+    }
+
+    fn conn() -> ConnectionId {
+        "AAAAAAAAAAAAAAAA".try_into().unwrap()
+    }
+}

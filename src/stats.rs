@@ -1,0 +1,372 @@
+//! What dashboards are told.
+//!
+//! Lives here: every metric name, the hygiene of labels, the StatsD client. Not here: counting people (`presence`).
+//! Invariants: nothing here can fail or wait where browsers are served; a label that was ever sent is sent as 0
+//! when it empties, because StatsD remembers the last value; labels are bounded and cannot forge a line.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cadence::{Counted, Gauged, StatsdClient, UdpMetricSink};
+use tokio::{
+    net::lookup_host,
+    sync::watch,
+    time::{Instant, interval, timeout},
+};
+use tracing::{info, warn};
+
+use crate::{
+    config::Statsd as Target,
+    presence::{AppVersion, Census},
+};
+
+/// How often counters are sent, and how often a StatsD host that could not be found is looked for.
+const TICK: Duration = Duration::from_secs(10);
+
+/// How long a name that was resolved is believed: StatsD may move, and UDP does not tell.
+const RESOLVED_FOR: Duration = Duration::from_secs(60);
+
+/// How long a resolver may think.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the label goes of a version that came after the bound was reached.
+const OTHER: &str = "other";
+
+/// Things that strangers can make happen; they are counted, not logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counter {
+    /// A frame was not what the protocol says.
+    FrameMalformed,
+    /// A frame named an event that does not exist.
+    FrameUnknown,
+    /// A frame came with binary attachments.
+    FrameBinary,
+    /// A connection had too many frames waiting and was closed.
+    FrameFlood,
+    /// A connection did not take what it was sent and was closed.
+    SlowReader,
+    /// A page of a foreign origin asked to connect.
+    OriginRefused,
+    /// There were as many sessions as there may be.
+    SessionRefused,
+    /// A session never joined the namespace and was closed.
+    SessionIdle,
+    /// A connection could not be accepted.
+    AcceptFailed,
+}
+
+impl Counter {
+    const ALL: [Self; 9] = [
+        Self::FrameMalformed,
+        Self::FrameUnknown,
+        Self::FrameBinary,
+        Self::FrameFlood,
+        Self::SlowReader,
+        Self::OriginRefused,
+        Self::SessionRefused,
+        Self::SessionIdle,
+        Self::AcceptFailed,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FrameMalformed => "frame_rejected.malformed",
+            Self::FrameUnknown => "frame_rejected.unknown_event",
+            Self::FrameBinary => "frame_rejected.binary",
+            Self::FrameFlood => "frame_rejected.flood",
+            Self::SlowReader => "connection_closed.slow_reader",
+            Self::OriginRefused => "session_refused.origin",
+            Self::SessionRefused => "session_refused.limit",
+            Self::SessionIdle => "session_closed.idle",
+            Self::AcceptFailed => "accept_failed",
+        }
+    }
+}
+
+/// How often each [`Counter`] has happened since it was last sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters(Arc<[AtomicU64; Counter::ALL.len()]>);
+
+impl Counters {
+    /// Counts one.
+    pub(crate) fn count(&self, counter: Counter) {
+        if let Some(cell) = self.0.get(counter as usize) {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take(&self) -> impl Iterator<Item = (Counter, u64)> {
+        let counts = self.0.iter().map(|cell| cell.swap(0, Ordering::Relaxed));
+        Counter::ALL
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// Sends each census and the counters until the sender of `census` is gone, the last census included.
+///
+/// At most `versions` names of versions are ever sent.
+pub(crate) async fn report(
+    target: Target,
+    versions: usize,
+    mut census: watch::Receiver<Census>,
+    counters: Counters,
+) {
+    let mut gauges = Gauges::new(versions);
+    let mut statsd = Statsd::new(target);
+    let mut tick = interval(TICK);
+    let mut unsent = false;
+    let mut open = true;
+    while open {
+        tokio::select! {
+            changed = census.changed() => {
+                open = changed.is_ok();
+                unsent |= open;
+            }
+            _ = tick.tick() => {}
+        }
+        let Some(client) = statsd.client().await else {
+            continue;
+        };
+        let latest = unsent.then(|| gauges.lines(&census.borrow()));
+        match send(client, latest.unwrap_or_default(), counters.take()) {
+            Ok(()) => unsent = false,
+            Err(error) => statsd.lost(&error),
+        }
+    }
+}
+
+fn send(
+    client: &StatsdClient,
+    gauges: Vec<(String, u64)>,
+    counters: impl Iterator<Item = (Counter, u64)>,
+) -> Result<(), cadence::MetricError> {
+    for (name, value) in gauges {
+        client.gauge(&name, value)?;
+    }
+    for (counter, count) in counters {
+        client.count(counter.name(), count)?;
+    }
+    Ok(())
+}
+
+/// Turns a census into gauges, and remembers which labels were ever sent.
+struct Gauges {
+    labels: BTreeSet<String>,
+    bound: usize,
+}
+
+impl Gauges {
+    fn new(bound: usize) -> Self {
+        Self {
+            labels: BTreeSet::new(),
+            bound,
+        }
+    }
+
+    fn lines(&mut self, census: &Census) -> Vec<(String, u64)> {
+        let mut counts = BTreeMap::new();
+        for (version, count) in &census.versions {
+            *counts.entry(self.label(version)).or_default() += *count as u64;
+        }
+        let people = ("people_connected".to_owned(), census.people as u64);
+        let versions = self.labels.iter().map(|label| {
+            let count = counts.get(label).copied().unwrap_or_default();
+            (format!("fe_version.{label}"), count)
+        });
+        std::iter::once(people).chain(versions).collect()
+    }
+
+    /// The label of a version. Once the bound is reached it never changes again, so that counts stay whole.
+    fn label(&mut self, version: &AppVersion) -> String {
+        let label = sanitised(version.as_str());
+        let known = self.labels.contains(&label);
+        let label = if known || self.labels.len() < self.bound {
+            label
+        } else {
+            OTHER.to_owned()
+        };
+        self.labels.insert(label.clone());
+        label
+    }
+}
+
+fn sanitised(version: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    version
+        .chars()
+        .map(|c| if allowed(c) { c } else { '_' })
+        .collect()
+}
+
+/// A StatsD that may not be there.
+struct Statsd {
+    target: Target,
+    connection: Connection,
+}
+
+enum Connection {
+    /// To be used until the name is due to be resolved again.
+    Up(Box<StatsdClient>, Instant),
+    /// Not to be tried again before then.
+    Down(Instant),
+    /// Not tried yet.
+    New,
+}
+
+impl Statsd {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            connection: Connection::New,
+        }
+    }
+
+    /// The way to StatsD, resolved anew when it is time to.
+    async fn client(&mut self) -> Option<&StatsdClient> {
+        let now = Instant::now();
+        let current = match &self.connection {
+            Connection::Up(_, until) | Connection::Down(until) => now < *until,
+            Connection::New => false,
+        };
+        if !current {
+            match self.connect().await {
+                Ok(client) => self.found(client),
+                Err(error) => self.lost(&error),
+            }
+        }
+        match &self.connection {
+            Connection::Up(client, _) => Some(client),
+            Connection::Down(_) | Connection::New => None,
+        }
+    }
+
+    async fn connect(&self) -> io::Result<StatsdClient> {
+        let Target { host, port, .. } = &self.target;
+        let mut addresses = timeout(RESOLVE_TIMEOUT, lookup_host((host.as_str(), *port))).await??;
+        let address = addresses.next().ok_or(io::ErrorKind::NotFound)?;
+        let socket = match address {
+            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+        }?;
+        socket.set_nonblocking(true)?;
+        let sink = UdpMetricSink::from(address, socket).map_err(io::Error::other)?;
+        Ok(StatsdClient::from_sink(&self.target.prefix, sink))
+    }
+
+    fn found(&mut self, client: StatsdClient) {
+        if matches!(self.connection, Connection::Down(_)) {
+            info!("statsd at {} is reachable again", self.target.host);
+        }
+        self.connection = Connection::Up(Box::new(client), Instant::now() + RESOLVED_FOR);
+    }
+
+    fn lost(&mut self, error: &impl std::error::Error) {
+        if !matches!(self.connection, Connection::Down(_)) {
+            let host = &self.target.host;
+            warn!(%error, "cannot send to statsd at {host}, trying again every {TICK:?}: {error}");
+        }
+        self.connection = Connection::Down(Instant::now() + TICK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_are_named_as_dashboards_know_them() {
+        let mut gauges = Gauges::new(10);
+        assert_eq!(
+            lines(&mut gauges, 2, &[("2.0.1-rc_3", 1), ("unknown", 2)]),
+            [
+                "people_connected 2",
+                "fe_version.2.0.1-rc_3 1",
+                "fe_version.unknown 2"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_version_that_empties_is_sent_as_zero() {
+        let mut gauges = Gauges::new(10);
+        let _ = lines(&mut gauges, 1, &[("1.0", 1)]);
+        assert_eq!(
+            lines(&mut gauges, 1, &[("2.0", 1)]),
+            ["people_connected 1", "fe_version.1.0 0", "fe_version.2.0 1"]
+        );
+        assert_eq!(
+            lines(&mut gauges, 0, &[]),
+            ["people_connected 0", "fe_version.1.0 0", "fe_version.2.0 0"]
+        );
+    }
+
+    #[test]
+    fn a_version_cannot_forge_a_line() {
+        for (version, label) in [
+            ("1.0:7|g", "1.0_7_g"),
+            ("a b/c", "a_b_c"),
+            ("é#@%", "____"),
+            ("../x", ".._x"),
+        ] {
+            assert_eq!(sanitised(version), label);
+        }
+    }
+
+    #[test]
+    fn versions_beyond_the_bound_are_counted_together_and_stay_there() {
+        let mut gauges = Gauges::new(2);
+        assert_eq!(
+            lines(&mut gauges, 1, &[("1", 1), ("2", 1), ("3", 4), ("4", 5)]),
+            [
+                "people_connected 1",
+                "fe_version.1 1",
+                "fe_version.2 1",
+                "fe_version.other 9"
+            ]
+        );
+        assert_eq!(
+            lines(&mut gauges, 1, &[("3", 1)]),
+            [
+                "people_connected 1",
+                "fe_version.1 0",
+                "fe_version.2 0",
+                "fe_version.other 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_counter_has_a_place_and_a_name_of_its_own() {
+        let counters = Counters::default();
+        for counter in Counter::ALL {
+            counters.count(counter);
+        }
+        let counted: Vec<_> = counters.take().collect();
+        assert_eq!(counted, Counter::ALL.map(|counter| (counter, 1)));
+        assert_eq!(counters.take().count(), 0, "taken is taken");
+        let names: BTreeSet<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
+        assert_eq!(names.len(), Counter::ALL.len());
+    }
+
+    fn lines(gauges: &mut Gauges, people: usize, versions: &[(&str, usize)]) -> Vec<String> {
+        let version = |(name, count): &(&str, usize)| ((*name).try_into().unwrap(), *count);
+        let census = Census {
+            people,
+            versions: versions.iter().map(version).collect(),
+        };
+        let lines = gauges.lines(&census).into_iter();
+        lines
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect()
+    }
+}
