@@ -103,6 +103,7 @@ impl Daemon {
         };
         let door = realtime.door.service();
         for listener in listeners.public {
+            lifecycle::log_listening("public", &listener);
             tasks.spawn(
                 "public listener",
                 server(&daemon.public).run(listener, door.clone()),

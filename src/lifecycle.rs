@@ -11,6 +11,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners};
 pub(crate) use server::{Line, Patience, Server};
 pub(crate) use systemd::{announce, ready, stopping, watch};

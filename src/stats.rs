@@ -32,7 +32,7 @@ use crate::{
 const TICK: Duration = Duration::from_secs(10);
 
 /// How long a name that was resolved is believed: StatsD may move, and UDP does not tell.
-const RESOLVED_FOR: Duration = Duration::from_secs(60);
+const RESOLVED_FOR: Duration = Duration::from_mins(1);
 
 /// How long a resolver may think.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);

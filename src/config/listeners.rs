@@ -69,6 +69,7 @@ fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
 }
 
 /// Addresses that the internet cannot route to. Canonical first: `::ffff:1.2.3.4` is 1.2.3.4 on the wire.
+#[must_use]
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),

@@ -10,6 +10,7 @@ use std::{
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
+use tracing::info;
 
 use crate::config::{self, Config};
 
@@ -99,6 +100,13 @@ impl Listeners {
             }
         }
         Ok(listeners)
+    }
+}
+
+/// Tells the journal where the daemon can be reached.
+pub(crate) fn log_listening(name: &str, listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        info!(listen.name = name, listen.addr = %address, "{name}: listening on {address}");
     }
 }
 

@@ -20,7 +20,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
@@ -33,6 +33,9 @@ use crate::{
 
 /// How long to wait before accepting again after an error that will not pass by itself, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a request that is under way may take once the daemon stops, so that nobody can hold up the stop.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How patient the server is with its peers.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +136,7 @@ impl Server {
             served = connection.as_mut() => served,
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
             }
         };
         if let Err(error) = served {

@@ -73,17 +73,22 @@ impl Door {
     async fn enter(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let mut request = request.map(Body::new);
         *request.uri_mut() = with_engine_version(request.uri());
-        if request.method() == Method::GET {
-            let headers = kept_for_the_session(request.headers());
-            *request.headers_mut() = headers;
-            if let Err(full) = self.admit(&mut request) {
-                return Ok(full);
-            }
-            self.answer(request).await
-        } else {
+        if request.method() != Method::GET {
             let answer = timeout(POST_TIMEOUT, self.answer(request)).await;
-            answer.unwrap_or_else(|_| Ok(refusal(StatusCode::REQUEST_TIMEOUT, "Request timeout")))
+            let late = |_| Ok(refusal(StatusCode::REQUEST_TIMEOUT, "Request timeout"));
+            return answer.unwrap_or_else(late);
         }
+        *request.headers_mut() = kept_for_the_session(request.headers());
+        match query(request.uri(), "sid") {
+            Some(session) => self.note_upgrade(session, &request),
+            None => match self.sessions.clone().try_acquire_owned() {
+                // The library keeps the request of a handshake as long as the session, so a permit that travels
+                // with it comes back exactly when the session is gone.
+                Ok(permit) => drop(request.extensions_mut().insert(Arc::new(permit))),
+                Err(_) => return Ok(self.full()),
+            },
+        }
+        self.answer(request).await
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -91,27 +96,21 @@ impl Door {
         Ok(response.map(Body::new))
     }
 
-    /// Takes note of upgrades, and counts new sessions: the library keeps the request of a handshake as long as the
-    /// session, so a permit that travels with it comes back exactly when the session is gone.
-    fn admit(&self, request: &mut Request<Body>) -> Result<(), Response<Body>> {
-        if let Some(sid) = query(request.uri(), "sid") {
-            let session = ConnectionId::try_from(sid);
-            if let (Ok(session), Some(line)) = (session, request.extensions().get::<Line>())
-                && query(request.uri(), "transport") == Some("websocket")
-            {
-                self.hang_up.upgraded(session, line.clone());
-            }
-            return Ok(());
+    fn note_upgrade(&self, session: &str, request: &Request<Body>) {
+        if query(request.uri(), "transport") == Some("websocket")
+            && let Ok(session) = ConnectionId::try_from(session)
+            && let Some(line) = request.extensions().get::<Line>()
+        {
+            self.hang_up.upgraded(session, line.clone());
         }
-        let permit = self.sessions.clone().try_acquire_owned().map_err(|_| {
-            self.counters.count(Counter::SessionRefused);
-            let mut full = refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many sessions");
-            full.headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            full
-        })?;
-        request.extensions_mut().insert(Arc::new(permit));
-        Ok(())
+    }
+
+    fn full(&self) -> Response<Body> {
+        self.counters.count(Counter::SessionRefused);
+        let mut full = refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many sessions");
+        let headers = full.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        full
     }
 }
 

@@ -56,8 +56,8 @@ impl Greeter {
     pub(crate) fn register(self, io: &SocketIo) {
         let greeter = self.clone();
         let greet = move |socket: SocketRef| {
-            let greeted = greeter.greet(&socket);
-            async move { greeted }
+            let let_in = greeter.greet(&socket);
+            async move { let_in }
         };
         let silent = async |_: SocketRef| {};
         io.ns(NAMESPACE, silent.with(greet));

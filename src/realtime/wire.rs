@@ -3,7 +3,7 @@
 //! Lives here: the names and shapes on the wire, both ways. Not here: sockets, deciding.
 //! Invariant: no input makes this panic, recurse without bound or allocate more than it was sent.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -135,7 +135,8 @@ fn ascii(json: String) -> String {
             escaped.push(character);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
             }
         }
     }

@@ -1,0 +1,185 @@
+//! A daemon of one's own for each test.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    net::UdpSocket,
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+
+use crate::{
+    http,
+    wire::{Browser, Version},
+};
+
+/// Nothing that a test waits for may take longer.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a test may want to be different about its daemon.
+pub struct Settings {
+    env: Vec<(String, String)>,
+    args: Vec<String>,
+}
+
+/// A running daemon. It is killed when the test lets go of it.
+pub struct Daemon {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    pub statsd: UdpSocket,
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    /// Log lines that were read while looking for another one.
+    pub logged: Vec<Value>,
+    dir: TempDir,
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        env: Vec::new(),
+        args: Vec::new(),
+    }
+}
+
+impl Settings {
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Starts the daemon on free ports and returns once it is ready.
+    pub async fn start(self) -> Daemon {
+        let statsd = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let mut command = binary();
+        command
+            .args([
+                "--public-listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+            ])
+            .args(&self.args)
+            .env("STATSD_HOST", "127.0.0.1")
+            .env(
+                "STATSD_PORT",
+                statsd.local_addr().unwrap().port().to_string(),
+            )
+            .env("CLA_LOG__FORMAT", "json")
+            .env("CLA_LOG__LEVEL", "debug")
+            .envs(self.env)
+            .current_dir(dir.path());
+        let mut child = command.spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut daemon = Daemon {
+            public: unknown,
+            admin: unknown,
+            statsd,
+            child,
+            log,
+            logged: Vec::new(),
+            dir,
+        };
+        daemon.until_logged("ready").await;
+        daemon.public = daemon.address("public");
+        daemon.admin = daemon.address("admin");
+        daemon
+    }
+}
+
+impl Daemon {
+    pub async fn browser(&self, version: Version) -> Browser {
+        Browser::connect(self.public, version).await
+    }
+
+    pub async fn get(&self, path: &str) -> http::Answer {
+        http::request(self.admin, "GET", path, &[], "").await
+    }
+
+    pub async fn people(&self) -> Value {
+        self.get("/admin/peopleMap/").await.json()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().unwrap().try_into().unwrap())
+    }
+
+    pub async fn exit(&mut self) -> ExitStatus {
+        let exit = timeout(PATIENCE, self.child.wait()).await;
+        exit.expect("the daemon should have ended").unwrap()
+    }
+
+    /// Reads the log until a message contains `text`.
+    pub async fn until_logged(&mut self, text: &str) -> Value {
+        loop {
+            let line = timeout(PATIENCE, self.log.next_line()).await;
+            let line = line
+                .unwrap_or_else(|_| panic!("not logged: {text}"))
+                .unwrap();
+            let line = line.unwrap_or_else(|| panic!("ended without: {text}; {:?}", self.logged));
+            let line: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            self.logged.push(line.clone());
+            if line["message"]
+                .as_str()
+                .is_some_and(|message| message.contains(text))
+            {
+                return line;
+            }
+        }
+    }
+
+    /// Everything that was logged until the end.
+    pub async fn whole_log(&mut self) -> &[Value] {
+        while let Some(line) = self.log.next_line().await.unwrap() {
+            self.logged.push(serde_json::from_str(&line).unwrap());
+        }
+        &self.logged
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let line = self.logged.iter().find(|line| line["listen.name"] == name);
+        line.unwrap()["listen.addr"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+}
+
+/// The binary with an empty environment.
+pub fn binary() -> Command {
+    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_cla-socketserver")));
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}

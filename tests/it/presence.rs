@@ -1,0 +1,244 @@
+//! Who is told what, over real sockets.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::{
+    daemon::settings,
+    http,
+    wire::{Browser, Poller, VERSIONS, Version, event_frame},
+};
+
+#[tokio::test]
+async fn viewers_of_a_case_see_each_other_come_and_go() {
+    for version in VERSIONS {
+        let daemon = settings().start().await;
+        let mut adam = Browser::identified(daemon.public, version, "adam").await;
+        let mut eve = Browser::identified(daemon.public, version, "eve").await;
+
+        adam.say("startViewingCase", json!("X")).await;
+        adam.until_viewing(&["adam"]).await;
+        eve.say("startViewingCase", json!("X")).await;
+        eve.until_viewing(&["adam", "eve"]).await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        eve.say("stopViewingCase", json!("another case")).await;
+        adam.until_viewing(&["adam"]).await;
+        eve.say("startViewingCase", json!("X")).await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        eve.say("startViewingCase", json!("Y")).await;
+        adam.until_viewing(&["adam"]).await;
+        eve.until_viewing(&["eve"]).await;
+        eve.say("startViewingCase", json!("X")).await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        eve.say("identify", json!("joe")).await;
+        adam.until_viewing(&["adam", "joe"]).await;
+        eve.close().await;
+        adam.until_viewing(&["adam"]).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_left_a_case_hears_no_more_of_it() {
+    let daemon = settings().start().await;
+    let mut adam = Browser::identified(daemon.public, Version::Three, "adam").await;
+    let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
+    adam.say("startViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam"]).await;
+    adam.say("startViewingCase", json!("Y")).await;
+    adam.until_viewing(&["adam"]).await;
+    eve.say("startViewingCase", json!("X")).await;
+    eve.until_viewing(&["eve"]).await;
+    eve.say("startViewingCase", json!("Y")).await;
+    // The very next thing that adam hears is about Y.
+    let heard = adam.hears().await;
+    assert_eq!(heard, ("peopleViewing".to_owned(), json!(["adam", "eve"])));
+}
+
+#[tokio::test]
+async fn names_of_cases_user_types_and_sockets_do_not_mix() {
+    let daemon = settings().start().await;
+    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+    let mut eve = Browser::connect(daemon.public, Version::Four).await;
+    eve.say(
+        "identify",
+        json!({"username": "eve", "usertype": adam.id, "appVersion": "1"}),
+    )
+    .await;
+    for case in ["operator", adam.id.as_str()] {
+        eve.say("startViewingCase", json!(case)).await;
+        eve.until_viewing(&["eve"]).await;
+    }
+    notify(
+        daemon.admin,
+        &json!({"notifications": "for operators", "usertype": "operator"}),
+    )
+    .await;
+    notify(
+        daemon.admin,
+        &json!({"notifications": "for a socket id", "usertype": adam.id}),
+    )
+    .await;
+    assert_eq!(
+        adam.hears().await,
+        ("notification".to_owned(), json!("for operators"))
+    );
+    assert_eq!(
+        eve.hears().await,
+        ("notification".to_owned(), json!("for a socket id"))
+    );
+    notify(daemon.admin, &json!({"notifications": "last"})).await;
+    assert_eq!(
+        adam.hears().await,
+        ("notification".to_owned(), json!("last"))
+    );
+}
+
+#[tokio::test]
+async fn a_burst_on_one_case_is_merged_and_ends_with_the_last_state() {
+    let interval = Duration::from_millis(300);
+    let daemon = settings()
+        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", interval.as_millis())
+        .start()
+        .await;
+    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+    let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
+    let begun = Instant::now();
+    adam.say("startViewingCase", json!("X")).await;
+    assert_eq!(adam.hears().await.1, json!(["adam"]));
+    for _ in 0..50 {
+        eve.say("startViewingCase", json!("X")).await;
+        eve.say("stopViewingCase", json!("X")).await;
+    }
+    eve.say("startViewingCase", json!("X")).await;
+    let mut lists = 1;
+    while adam.hears().await.1 != json!(["adam", "eve"]) {
+        lists += 1;
+    }
+    let allowed = begun.elapsed().as_millis() / interval.as_millis() + 1;
+    assert!(
+        lists <= allowed,
+        "{lists} lists where {allowed} were allowed"
+    );
+}
+
+#[tokio::test]
+async fn names_outside_ascii_arrive_as_they_were_meant() {
+    let daemon = settings().start().await;
+    let name = "Zoë Ω 😀 名前";
+    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+    adam.say("startViewingCase", json!("é")).await;
+
+    for version in VERSIONS {
+        let zoe = Poller::open(daemon.public, version).await;
+        zoe.post(&["40/socket.io,"]).await;
+        zoe.until("40/socket.io").await;
+        // Clients 1.x encode twice what they send by polling.
+        let twice = |text: String| match version {
+            Version::Three => text.bytes().map(char::from).collect(),
+            Version::Four => text,
+        };
+        zoe.post(&[&twice(event_frame("identify", json!(name)))])
+            .await;
+        zoe.post(&[&twice(event_frame("startViewingCase", json!("é")))])
+            .await;
+        adam.until_viewing(&["adam", name]).await;
+        let list = zoe.until("peopleViewing").await;
+        assert!(list.is_ascii(), "{list}");
+        assert!(
+            list.contains(r#""Zo\u00eb \u03a9 \ud83d\ude00 \u540d\u524d""#),
+            "{list}"
+        );
+        zoe.post(&[if version == Version::Three { "1" } else { "1" }])
+            .await;
+        adam.until_viewing(&["adam"]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_legacy_probes_stay_green() {
+    let daemon = settings().start().await;
+    let origin = [("Origin", "localhost:")];
+    let path = "/socket.io/?eio=3&transport=polling";
+    let answer = http::request(daemon.public, "GET", path, &origin, "").await;
+    assert_eq!(answer.status, 200);
+    let (framing, open) = answer.body.split_at(5);
+    assert!(
+        open.starts_with('{'),
+        "byte 5 is where the smoke test reads JSON: {framing}{open}"
+    );
+    let open: serde_json::Value = serde_json::from_str(open).unwrap();
+    let upgrade = format!(
+        "GET /socket.io/?eio=3&transport=websocket&sid={} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+         \u{81}",
+        open["sid"].as_str().unwrap()
+    );
+    let upgraded = http::raw(daemon.public, upgrade.as_bytes()).await;
+    assert_eq!(upgraded.status, 101);
+}
+
+#[tokio::test]
+async fn only_pages_of_the_site_may_connect() {
+    let daemon = settings()
+        .env("SITE_HOSTNAME", "cases.example.uk, b.example")
+        .start()
+        .await;
+    for (origin, status) in [
+        ("https://cases.example.uk", 200),
+        ("https://B.example:444", 200),
+        ("http://localhost:3000", 200),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ] {
+        for path in [
+            "/socket.io/?EIO=4&transport=polling",
+            "/socket.io/?EIO=3&transport=polling",
+        ] {
+            let answer = http::request(daemon.public, "GET", path, &[("Origin", origin)], "").await;
+            assert_eq!(answer.status, status, "{origin}");
+            let allowed = (status == 200).then_some(origin);
+            assert_eq!(answer.header("access-control-allow-origin"), allowed);
+            let credentials = (status == 200).then_some("true");
+            assert_eq!(
+                answer.header("access-control-allow-credentials"),
+                credentials
+            );
+        }
+        let headers = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+        ];
+        let preflight = http::request(daemon.public, "OPTIONS", "/socket.io/", &headers, "").await;
+        assert_eq!(preflight.status, status, "preflight from {origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_public_listener_serves_nothing_but_socket_io() {
+    let daemon = settings().start().await;
+    for path in [
+        "/",
+        "/admin",
+        "/admin/",
+        "/admin/broadcast/",
+        "/healthz",
+        "/readyz",
+        "/demo/",
+    ] {
+        let answer = http::request(daemon.public, "GET", path, &[], "").await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    for path in ["/socket.io/", "/socket.io/?EIO=4&transport=carrier-pigeon"] {
+        let answer = http::request(daemon.public, "GET", path, &[], "").await;
+        assert_eq!(answer.status, 400, "{path}");
+    }
+}
+
+async fn notify(admin: std::net::SocketAddr, body: &serde_json::Value) {
+    let headers = [("Content-Type", "application/json")];
+    let body = body.to_string();
+    let answer = http::request(admin, "POST", "/admin/notifications/", &headers, &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["success"], true);
+}

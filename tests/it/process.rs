@@ -1,0 +1,386 @@
+//! The daemon as its supervisor meets it: signals, exit codes, notifications, logs.
+
+use std::{
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use nix::sys::signal::{SIGINT, SIGTERM};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixDatagram},
+    process::Command,
+    time::timeout,
+};
+
+use crate::{
+    daemon::{PATIENCE, binary, settings},
+    http,
+    wire::{Browser, Poller, VERSIONS, Version},
+};
+
+#[tokio::test]
+async fn a_signal_ends_it_cleanly_and_clients_are_free_to_come_back() {
+    for signal in [SIGTERM, SIGINT] {
+        let mut daemon = settings().start().await;
+        let mut browsers = Vec::new();
+        for version in VERSIONS {
+            let mut browser = Browser::identified(daemon.public, version, "adam").await;
+            browser.say("startViewingCase", json!("X")).await;
+            browser.until_viewing(&["adam"]).await;
+            browsers.push(browser);
+        }
+        let joe = Browser::identified(daemon.public, Version::Four, "joe").await;
+        let poller = Poller::open(daemon.public, Version::Three).await;
+        poller.post(&["40/socket.io"]).await;
+        poller.until("40/socket.io").await;
+        let polling = tokio::spawn(async move { poller.poll().await });
+        let _half_open = TcpStream::connect(daemon.public).await.unwrap();
+
+        daemon.signal(signal);
+        for browser in &mut browsers {
+            let last_words = browser.until_closed().await;
+            let only_lists = |frame: &String| frame == "1" || frame.ends_with(r#"["adam"]]"#);
+            assert!(
+                last_words.iter().all(only_lists),
+                "neither a disconnect packet nor people vanishing: {last_words:?}"
+            );
+        }
+        assert_eq!(daemon.exit().await.code(), Some(0));
+        assert_eq!(
+            polling.await.unwrap().status,
+            200,
+            "the waiting poll is answered"
+        );
+        drop(joe);
+        let problems = daemon.whole_log().await.iter();
+        let problems: Vec<_> = problems.filter(|line| is_problem(line)).collect();
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let mut daemon = settings().start().await;
+    let _busy = request_under_way(daemon.admin).await;
+    daemon.signal(SIGTERM);
+    daemon.until_logged("stopping").await;
+    let draining = daemon.get("/readyz").await;
+    assert_eq!(
+        (draining.status, draining.json()["status"].as_str()),
+        (503, Some("draining"))
+    );
+    daemon.signal(SIGTERM);
+    assert_eq!(daemon.exit().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_grace_period_bounds_the_stop() {
+    let mut daemon = settings()
+        .env("CLA_LIMITS__SHUTDOWN_GRACE_MS", 50)
+        .start()
+        .await;
+    let _busy = request_under_way(daemon.admin).await;
+    daemon.signal(SIGTERM);
+    assert_eq!(daemon.exit().await.code(), Some(1));
+    let log = daemon.whole_log().await;
+    let last = log.last().unwrap()["message"].as_str().unwrap();
+    assert!(last.contains("limits.shutdown_grace_ms"), "{last}");
+}
+
+#[tokio::test]
+async fn nobody_can_hold_up_the_stop_with_half_a_request() {
+    let mut daemon = settings().start().await;
+    let _busy = [
+        request_under_way(daemon.admin).await,
+        request_under_way(daemon.public).await,
+    ];
+    daemon.signal(SIGTERM);
+    assert_eq!(daemon.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn systemd_is_told_what_happens() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let mut daemon = settings()
+        .env("NOTIFY_SOCKET", path.display())
+        .env("WATCHDOG_USEC", 300_000)
+        .start()
+        .await;
+    until_notified(&socket, "READY=1").await;
+    until_notified(&socket, "WATCHDOG=1").await;
+    let mut browser = daemon.browser(Version::Four).await;
+    browser.identify("adam").await;
+    until_notified(&socket, "STATUS=1 person connected").await;
+    until_notified(&socket, "WATCHDOG=1").await;
+    daemon.signal(SIGTERM);
+    until_notified(&socket, "STOPPING=1").await;
+    assert!(daemon.exit().await.success());
+}
+
+#[tokio::test]
+async fn listeners_may_be_passed_by_systemd() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [public, admin] = listeners.each_ref().map(|l| l.local_addr().unwrap());
+    let output = |names: &str| {
+        let [public, admin] = listeners
+            .each_ref()
+            .map(|l| OwnedFd::from(l.try_clone().unwrap()));
+        activated(names, public, admin)
+    };
+    let mut child = output("public:admin").spawn().unwrap();
+    let ready = timeout(PATIENCE, async {
+        while http::request(admin, "GET", "/readyz", &[], "").await.status != 200 {}
+    });
+    ready.await.unwrap();
+    let mut adam = Browser::identified(public, Version::Three, "adam").await;
+    adam.say("startViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam"]).await;
+    child.kill().await.unwrap();
+
+    let refused = output("public:typo").output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("FileDescriptorName="),
+        "{}",
+        text(&refused.stderr)
+    );
+}
+
+#[tokio::test]
+async fn a_public_socket_for_the_admin_app_is_refused_also_from_systemd() {
+    let public = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = TcpListener::bind("0.0.0.0:0").unwrap();
+    let refused = activated("public:admin", public.into(), admin.into())
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("ListenStream="),
+        "{}",
+        text(&refused.stderr)
+    );
+}
+
+#[tokio::test]
+async fn every_mistake_in_the_configuration_is_named_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, "[statsd]\nprot = 1\n").unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    for command in [&[][..], &["check"][..]] {
+        let output = binary()
+            .args(config)
+            .args(command)
+            .args(["--admin-listen", "0.0.0.0:8006"])
+            .env("STATSD_PORT", "many")
+            .env("CLA_TYPO", "1")
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        let errors = text(&output.stderr);
+        for part in [
+            "statsd.prot",
+            "config.toml",
+            "0.0.0.0:8006",
+            "--admin-listen",
+            "STATSD_PORT",
+            "many",
+            "CLA_TYPO",
+        ] {
+            assert!(errors.contains(part), "{part} is not named in: {errors}");
+        }
+        assert_eq!(text(&output.stdout), "");
+    }
+    let missing = run(&["--config", "/no/such/file.toml"]).await;
+    assert_eq!(missing.status.code(), Some(78));
+    assert!(text(&missing.stderr).contains("/no/such/file.toml"));
+}
+
+#[tokio::test]
+async fn check_prints_each_value_with_its_source() {
+    let output = binary()
+        .args(["check", "--public-listen", "127.0.0.1:9005"])
+        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", "75")
+        .env("SITE_HOSTNAME", "b.example")
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    for (key, value, source) in [
+        ("public.listen", "127.0.0.1:9005", "flag --public-listen"),
+        (
+            "public.merge_interval_ms",
+            "75",
+            "variable CLA_PUBLIC__MERGE_INTERVAL_MS",
+        ),
+        ("site_hostname", "b.example", "variable SITE_HOSTNAME"),
+        ("admin.listen", "127.0.0.1:8006", "default"),
+    ] {
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} =")));
+        let line = line.unwrap_or_else(|| panic!("{key} is missing in {printed}"));
+        assert!(line.contains(value) && line.ends_with(source), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn exit_codes_tell_what_kind_of_failure_it_was() {
+    assert_eq!(run(&["--help"]).await.status.code(), Some(0));
+    assert_eq!(run(&["--version"]).await.status.code(), Some(0));
+    assert_eq!(run(&["--no-such-flag"]).await.status.code(), Some(64));
+    assert_eq!(run(&["no-such-command"]).await.status.code(), Some(64));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let in_use = run(&["--public-listen", &address, "--admin-listen", "127.0.0.1:0"]).await;
+    assert_eq!(in_use.status.code(), Some(1));
+    let error = text(&in_use.stderr);
+    assert!(
+        error.contains(&address) && error.contains("public.listen"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn health_is_told_apart_from_readiness() {
+    let daemon = settings().start().await;
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+    assert_eq!(daemon.get("/readyz").await.json()["status"], "ready");
+}
+
+#[tokio::test]
+async fn the_log_holds_nothing_personal_at_any_level() {
+    let mut daemon = settings()
+        .env("CLA_LOG__LEVEL", "trace")
+        .env("SITE_HOSTNAME", "site.example")
+        .start()
+        .await;
+    let mut adam = daemon.browser(Version::Three).await;
+    let identity = json!({"username": "secret-name", "usertype": "operator", "appVersion": "1"});
+    adam.say("identify", identity).await;
+    adam.say("startViewingCase", json!("secret-case")).await;
+    adam.until_viewing(&["secret-name"]).await;
+    adam.say("identify", json!({"username": ["secret-junk"]}))
+        .await;
+    adam.say("secret-event", json!("secret-junk")).await;
+    let origin = [
+        ("Origin", "https://secret-origin"),
+        ("Cookie", "secret-cookie"),
+    ];
+    http::request(
+        daemon.public,
+        "GET",
+        "/socket.io/?secret-query",
+        &origin,
+        "",
+    )
+    .await;
+    let body = json!({"notifications": "secret-notification"}).to_string();
+    let json = [("Content-Type", "application/json")];
+    http::request(daemon.admin, "POST", "/admin/notifications/", &json, &body).await;
+    http::request(
+        daemon.admin,
+        "POST",
+        "/admin/notifications/",
+        &json,
+        "{secret-junk",
+    )
+    .await;
+    adam.close().await;
+    daemon.signal(SIGTERM);
+    assert!(daemon.exit().await.success());
+    for line in daemon.whole_log().await {
+        assert!(!line.to_string().contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_stranger_does_is_not_news() {
+    let mut daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let mut stranger = daemon.browser(Version::Four).await;
+    stranger.say("identify", json!(null)).await;
+    stranger.send("nonsense").await;
+    stranger.until_closed().await;
+    http::raw(daemon.public, b"nonsense\r\n\r\n").await;
+    http::request(daemon.public, "GET", "/wp-login.php", &[], "").await;
+    daemon.signal(SIGTERM);
+    assert!(daemon.exit().await.success());
+    let log = daemon.whole_log().await;
+    let messages: Vec<_> = log
+        .iter()
+        .filter_map(|line| line["message"].as_str())
+        .collect();
+    assert_eq!(
+        messages.len(),
+        4,
+        "two listeners, ready, stopping: {messages:?}"
+    );
+}
+
+/// Holds a request open: its body does not come.
+async fn request_under_way(server: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let head = "POST /admin/notifications/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+                Content-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // `100 Continue`, or a refusal: either way the daemon has the request in hand.
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    stream
+}
+
+async fn until_notified(socket: &UnixDatagram, expected: &str) {
+    let mut buffer = [0; 1000];
+    let reading = timeout(PATIENCE, async {
+        loop {
+            let length = socket.recv(&mut buffer).await.unwrap();
+            if text(&buffer[..length]).lines().any(|line| line == expected) {
+                return;
+            }
+        }
+    });
+    assert!(reading.await.is_ok(), "never notified: {expected}");
+}
+
+/// The daemon with two sockets as descriptors 3 and 4, the way systemd does it.
+fn activated(names: &str, public: OwnedFd, admin: OwnedFd) -> Command {
+    let daemon = binary();
+    let path = Path::new(daemon.as_std().get_program());
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .arg("-c")
+        .arg(r#"LISTEN_PID=$$ exec "$0" 3<&0 4<&1 0</dev/null 1>&2"#)
+        .arg(path)
+        .env_clear()
+        .env("LISTEN_FDS", "2")
+        .env("LISTEN_FDNAMES", names)
+        .stdin(Stdio::from(public))
+        .stdout(Stdio::from(admin))
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    shell
+}
+
+async fn run(args: &[&str]) -> Output {
+    let output = timeout(PATIENCE, binary().args(args).output()).await;
+    output.expect("the daemon should have ended").unwrap()
+}
+
+fn is_problem(line: &Value) -> bool {
+    ["WARN", "ERROR"]
+        .iter()
+        .any(|level| line["level"] == *level)
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}

@@ -1,0 +1,139 @@
+//! What dashboards are sent.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::{
+    daemon::{Daemon, PATIENCE, settings},
+    wire::Version,
+};
+
+#[tokio::test]
+async fn gauges_follow_people_and_versions() {
+    let mut daemon = settings().start().await;
+    let mut adam = daemon.browser(Version::Three).await;
+    let identity = json!({"username": "adam", "usertype": "operator", "appVersion": "2.0.1-rc_3"});
+    adam.say("identify", identity).await;
+    until(
+        &daemon,
+        &["people_connected:1|g", "fe_version.2.0.1-rc_3:1|g"],
+    )
+    .await;
+
+    let mut eve = daemon.browser(Version::Four).await;
+    let forged = json!({"username": "eve", "appVersion": "1:9|g#x y"});
+    eve.say("identify", forged).await;
+    until(
+        &daemon,
+        &["people_connected:2|g", "fe_version.1_9_g_x_y:1|g"],
+    )
+    .await;
+    eve.say("identify", json!("joe")).await;
+    until(
+        &daemon,
+        &[
+            "people_connected:2|g",
+            "fe_version.1_9_g_x_y:0|g",
+            "fe_version.unknown:1|g",
+        ],
+    )
+    .await;
+
+    eve.close().await;
+    until(&daemon, &["people_connected:1|g", "fe_version.unknown:0|g"]).await;
+    daemon.signal(nix::sys::signal::SIGTERM);
+    until(
+        &daemon,
+        &["people_connected:0|g", "fe_version.2.0.1-rc_3:0|g"],
+    )
+    .await;
+    assert!(daemon.exit().await.success());
+}
+
+#[tokio::test]
+async fn versions_beyond_the_bound_are_one_gauge() {
+    let daemon = settings().env("CLA_LIMITS__VERSIONS", 2).start().await;
+    let mut browsers = Vec::new();
+    for version in 0..5 {
+        let mut browser = daemon.browser(Version::Four).await;
+        let identity = json!({"username": "adam", "appVersion": version.to_string()});
+        browser.say("identify", identity).await;
+        let people = format!("fe_version.{}:1|g", version.min(1));
+        until(&daemon, &["people_connected:1|g", &people]).await;
+        browsers.push(browser);
+    }
+    until(
+        &daemon,
+        &[
+            "fe_version.0:1|g",
+            "fe_version.1:1|g",
+            "fe_version.other:3|g",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_frames_is_counted() {
+    let daemon = settings().start().await;
+    let mut browser = daemon.browser(Version::Four).await;
+    browser.say("identify", json!(null)).await;
+    browser.say("no such event", json!(null)).await;
+    browser.identify("adam").await;
+    until(
+        &daemon,
+        &[
+            "frame_rejected.malformed:1|c",
+            "frame_rejected.unknown_event:1|c",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_statsd_is_not_there() {
+    for (host, port) in [("no-such-host.invalid", "8125"), ("127.0.0.1", "9")] {
+        let mut daemon = settings()
+            .env("STATSD_HOST", host)
+            .env("STATSD_PORT", port)
+            .start()
+            .await;
+        let mut adam = daemon.browser(Version::Four).await;
+        adam.identify("adam").await;
+        adam.say("startViewingCase", json!("X")).await;
+        adam.until_viewing(&["adam"]).await;
+        daemon.signal(nix::sys::signal::SIGTERM);
+        assert!(daemon.exit().await.success());
+        let warnings = daemon.whole_log().await.iter();
+        let warnings = warnings.filter(|line| line["level"] == "WARN").count();
+        assert_eq!(
+            warnings,
+            usize::from(host.ends_with("invalid")),
+            "said once"
+        );
+    }
+}
+
+/// Reads datagrams until the latest value of each gauge is as expected; each is one line.
+async fn until(daemon: &Daemon, lines: &[&str]) {
+    let mut latest = BTreeMap::new();
+    let expected = |latest: &BTreeMap<String, String>| {
+        lines.iter().all(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            latest.get(name).is_some_and(|latest| latest == value)
+        })
+    };
+    let reading = timeout(PATIENCE, async {
+        let mut buffer = [0; 1500];
+        while !expected(&latest) {
+            let length = daemon.statsd.recv(&mut buffer).await.unwrap();
+            let line = std::str::from_utf8(&buffer[..length]).unwrap();
+            let (name, value) = line.split_once(':').unwrap();
+            latest.insert(name.to_owned(), value.to_owned());
+        }
+    })
+    .await;
+    assert!(reading.is_ok(), "expected {lines:?}, got {latest:?}");
+}

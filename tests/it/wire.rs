@@ -1,0 +1,211 @@
+//! A browser, frame by frame.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message},
+};
+
+use crate::{daemon::PATIENCE, http};
+
+/// The version of Engine.IO that a browser speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Clients 1.x and 2.x.
+    Three,
+    /// Clients 3.x and 4.x.
+    Four,
+}
+
+pub const VERSIONS: [Version; 2] = [Version::Three, Version::Four];
+
+/// A websocket in the namespace.
+pub struct Browser {
+    pub id: String,
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Version {
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Three => 3,
+            Self::Four => 4,
+        }
+    }
+}
+
+impl Browser {
+    pub async fn connect(server: SocketAddr, version: Version) -> Self {
+        let mut browser = Self::open(server, version).await;
+        browser.join().await;
+        browser
+    }
+
+    /// Opens a session without joining the namespace.
+    pub async fn open(server: SocketAddr, version: Version) -> Self {
+        let uri = format!(
+            "ws://{server}/socket.io/?EIO={}&transport=websocket",
+            version.number()
+        );
+        let (socket, _) = connect_async(uri).await.unwrap();
+        let mut browser = Self {
+            id: String::new(),
+            socket,
+        };
+        let open = browser.frame().await;
+        let open: Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
+        open["sid"].as_str().unwrap().clone_into(&mut browser.id);
+        if version == Version::Three {
+            assert_eq!(browser.frame().await, "40");
+        }
+        browser
+    }
+
+    pub async fn join(&mut self) {
+        self.send("40/socket.io,").await;
+        let joined = self.frame().await;
+        assert!(joined.starts_with("40/socket.io"), "{joined}");
+    }
+
+    pub async fn identified(server: SocketAddr, version: Version, name: &str) -> Self {
+        let mut browser = Self::connect(server, version).await;
+        browser.identify(name).await;
+        browser
+    }
+
+    pub async fn identify(&mut self, name: &str) {
+        let identity = json!({"username": name, "usertype": "operator", "appVersion": "1.0"});
+        self.say("identify", identity).await;
+    }
+
+    pub async fn say(&mut self, event: &str, payload: Value) {
+        self.send(&event_frame(event, payload)).await;
+    }
+
+    pub async fn send(&mut self, frame: &str) {
+        self.socket.send(Message::text(frame)).await.unwrap();
+    }
+
+    pub async fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.send(message).await
+    }
+
+    /// The next text frame; pings are answered.
+    pub async fn frame(&mut self) -> String {
+        self.next().await.expect("the connection should be open")
+    }
+
+    /// The next event.
+    pub async fn hears(&mut self) -> (String, Value) {
+        let frame = self.frame().await;
+        let json = frame
+            .strip_prefix("42/socket.io,")
+            .unwrap_or_else(|| panic!("{frame}"));
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// Reads lists of viewers until one is as expected.
+    pub async fn until_viewing(&mut self, names: &[&str]) {
+        let expected = ("peopleViewing".to_owned(), json!(names));
+        let mut heard = Vec::new();
+        let reading = timeout(PATIENCE, async {
+            while heard.last() != Some(&expected) {
+                heard.push(self.hears().await);
+            }
+        });
+        assert!(reading.await.is_ok(), "expected {expected:?}");
+    }
+
+    /// Waits for the end of the connection and returns what came before it.
+    pub async fn until_closed(&mut self) -> Vec<String> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.next().await {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    pub async fn close(mut self) {
+        self.socket.close(None).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await;
+            match message.expect("a frame should have come") {
+                Some(Ok(Message::Text(frame))) if frame == "2" => self.send("3").await,
+                Some(Ok(Message::Text(frame))) => return Some(frame.to_string()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(other)) => panic!("unexpected message {other:?}"),
+            }
+        }
+    }
+}
+
+pub fn event_frame(event: &str, payload: Value) -> String {
+    format!("42/socket.io,{}", json!([event, payload]))
+}
+
+/// A session that polls.
+pub struct Poller {
+    server: SocketAddr,
+    version: Version,
+    pub id: String,
+}
+
+impl Poller {
+    pub async fn open(server: SocketAddr, version: Version) -> Self {
+        let path = format!("/socket.io/?EIO={}&transport=polling", version.number());
+        let answer = http::request(server, "GET", &path, &[], "").await;
+        let open = &answer.body[answer.body.find('{').unwrap()..];
+        let open: Value = serde_json::from_str(open).unwrap();
+        Self {
+            server,
+            version,
+            id: open["sid"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    pub async fn post(&self, frames: &[&str]) -> http::Answer {
+        let body = match self.version {
+            Version::Three => frames
+                .iter()
+                .map(|frame| format!("{}:{frame}", frame.chars().count()))
+                .collect(),
+            Version::Four => frames.join("\u{1e}"),
+        };
+        let headers = [("Content-Type", "text/plain;charset=UTF-8")];
+        http::request(self.server, "POST", &self.path(), &headers, &body).await
+    }
+
+    pub async fn poll(&self) -> http::Answer {
+        http::request(self.server, "GET", &self.path(), &[], "").await
+    }
+
+    /// Polls until an answer contains `text`.
+    pub async fn until(&self, text: &str) -> String {
+        timeout(PATIENCE, async {
+            loop {
+                let answer = self.poll().await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+                if answer.body.contains(text) {
+                    return answer.body;
+                }
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("never polled: {text}"))
+    }
+
+    pub fn path(&self) -> String {
+        format!(
+            "/socket.io/?EIO={}&transport=polling&sid={}",
+            self.version.number(),
+            self.id
+        )
+    }
+}
