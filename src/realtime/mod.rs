@@ -3,6 +3,6 @@
 //! Lives here: everything that knows sockets. Not here: deciding who is told what (`presence`).
 //! Invariant: one task, the hub, owns the registry and alone sends.
 
-mod inbox;
+pub(crate) mod inbox;
 
 pub use inbox::{HubGone, HubHandle};
