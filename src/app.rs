@@ -6,94 +6,81 @@ use anyhow::{Context, Result, bail};
 use socketioxide::SocketIo;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::{
+    admin::{self, Admin, Demo},
     config::Config,
-    lifecycle::{self, Listeners, Patience, Phase, Server, Signals, Tasks},
+    lifecycle::{self, LAST_WORDS, Listeners, Patience, Phase, Server, Signals, Tasks},
     realtime::{HubHandle, Realtime},
     stats::{self, Counters},
 };
 
-/// Serves until a signal comes or a task dies.
-///
-/// # Errors
-/// [`Died`](lifecycle::Died) when a task ended that must not; otherwise when the daemon did not stop within its
-/// grace period, or was told twice to stop.
-pub async fn run(
-    config: Config,
-    listeners: Listeners,
-    mut signals: Signals,
-    _demo: bool,
-) -> Result<()> {
-    let mut tasks = Tasks::new();
-    let (phase, _) = watch::channel(Phase::Starting);
-    let daemon = Daemon::start(&config, listeners, &tasks, &phase);
-    daemon.hub.ping().await?;
-    phase.send_replace(Phase::Ready);
-    lifecycle::ready();
-    info!("ready");
-
-    tokio::select! {
-        () = signals.next() => {}
-        death = tasks.death() => {
-            error!(error = %death, "{death}, ending the daemon");
-            return Err(death.into());
-        }
-    }
-    info!("stopping");
-    phase.send_replace(Phase::Draining);
-    lifecycle::stopping();
-    tokio::select! {
-        drained = timeout(config.limits.shutdown_grace, daemon.drain(&tasks)) => {
-            drained.context("not everything ended within limits.shutdown_grace_ms")
-        }
-        () = signals.next() => bail!("told twice to stop"),
-    }
+/// What a daemon is started with.
+#[derive(Debug)]
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// Open sockets.
+    pub listeners: Listeners,
+    /// The machine's own name, by which staff may call the admin app.
+    pub machine: String,
+    /// Whether to serve the page for trying presence.
+    pub demo: bool,
 }
 
-/// What must be stopped, in the order in which it is.
-struct Daemon {
-    public: CancellationToken,
-    hub: HubHandle,
-    io: SocketIo,
-    rest: CancellationToken,
-}
+impl App {
+    /// Serves until a signal comes or a task dies.
+    ///
+    /// # Errors
+    /// [`Died`](lifecycle::Died) when a task ended that must not; otherwise when the daemon did not stop within its
+    /// grace period, or was told twice to stop.
+    pub async fn run(self, mut signals: Signals) -> Result<()> {
+        let grace = self.config.limits.shutdown_grace;
+        let mut tasks = Tasks::new();
+        let daemon = self.start(&tasks)?;
+        daemon.hub.ping().await?;
+        daemon.phase.send_replace(Phase::Ready);
+        lifecycle::ready();
+        info!("ready");
 
-impl Daemon {
-    fn start(
-        config: &Config,
-        listeners: Listeners,
-        tasks: &Tasks,
-        phase: &watch::Sender<Phase>,
-    ) -> Self {
+        tokio::select! {
+            () = signals.next() => {}
+            death = tasks.death() => return Err(death.into()),
+        }
+        info!("stopping");
+        daemon.phase.send_replace(Phase::Draining);
+        lifecycle::stopping();
+        tokio::select! {
+            drained = timeout(grace, daemon.drain(&tasks)) => {
+                drained.context("not everything ended within limits.shutdown_grace_ms")
+            }
+            () = signals.next() => bail!("told twice to stop"),
+        }
+    }
+
+    fn start(self, tasks: &Tasks) -> Result<Daemon> {
+        let config = &self.config;
         let counters = Counters::default();
         let realtime = Realtime::new(config, &counters, tasks.tracker());
-        let daemon = Self {
+        let census = realtime.census;
+        let daemon = Daemon {
+            phase: watch::Sender::new(Phase::Starting),
             public: CancellationToken::new(),
             hub: realtime.hub,
             io: realtime.io,
             rest: CancellationToken::new(),
         };
+        let (statsd, versions) = (config.statsd.clone(), config.limits.versions);
+        let status = lifecycle::announce(census.clone());
+        let watchdog = lifecycle::watch(daemon.hub.clone());
         tasks.spawn("hub", realtime.hub_task);
         tasks.spawn(
             "stats",
-            stats::report(
-                config.statsd.clone(),
-                config.limits.versions,
-                realtime.census.clone(),
-                counters.clone(),
-            ),
+            stats::report(statsd, versions, census, counters.clone()),
         );
-        let until_the_end = daemon.rest.clone();
-        tasks.tracker().spawn(
-            until_the_end
-                .clone()
-                .run_until_cancelled_owned(lifecycle::announce(realtime.census)),
-        );
-        tasks
-            .tracker()
-            .spawn(until_the_end.run_until_cancelled_owned(lifecycle::watch(daemon.hub.clone())));
+        tasks.spawn_until(&daemon.rest, "status", status);
+        tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
         let server = |stop: &CancellationToken| Server {
             patience: Patience::from(&config.limits),
@@ -102,22 +89,55 @@ impl Daemon {
             stop: stop.clone(),
         };
         let door = realtime.door.service();
-        for listener in listeners.public {
+        let admin = admin::router(self.admin(&daemon)?);
+        for listener in self.listeners.public {
             lifecycle::log_listening("public", &listener);
             tasks.spawn(
                 "public listener",
                 server(&daemon.public).run(listener, door.clone()),
             );
         }
-        daemon
+        for listener in self.listeners.admin {
+            lifecycle::log_listening("admin", &listener);
+            tasks.spawn(
+                "admin listener",
+                server(&daemon.rest).run(listener, admin.clone()),
+            );
+        }
+        Ok(daemon)
     }
 
-    /// Ends everything, browsers first, so that they come back elsewhere or later.
+    fn admin(&self, daemon: &Daemon) -> Result<Admin> {
+        let public = self.listeners.public.first();
+        let public = public.context("no public listener")?.local_addr()?;
+        Ok(Admin {
+            hub: daemon.hub.clone(),
+            hostnames: self.config.admin.hostnames.clone(),
+            machine: self.machine.clone(),
+            body_limit: self.config.limits.admin_body_bytes,
+            phase: daemon.phase.subscribe(),
+            demo: self.demo.then_some(Demo { public }),
+        })
+    }
+}
+
+/// What must be stopped, in the order in which it is.
+struct Daemon {
+    phase: watch::Sender<Phase>,
+    public: CancellationToken,
+    hub: HubHandle,
+    io: SocketIo,
+    rest: CancellationToken,
+}
+
+impl Daemon {
+    /// Ends everything: browsers first, so that they come back elsewhere or later, and health checks last.
     async fn drain(self, tasks: &Tasks) {
         self.public.cancel();
         // An error means that the hub is gone already, and so it is silent.
         let _ = self.hub.drain().await;
-        self.io.close().await;
+        // One that does not read would keep its session open for as long as the network lets it.
+        let _ = timeout(LAST_WORDS, self.io.close()).await;
         self.rest.cancel();
         tasks.finish().await;
     }

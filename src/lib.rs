@@ -1,5 +1,23 @@
 //! Presence daemon for Civil Legal Advice: who else has this case open.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`config`] | four layers in, one validated configuration out; the only reader of files and environment |
+//! | [`app`] | wiring, and the order of start and stop |
+//! | [`lifecycle`] | listeners, the HTTP server, systemd, signals, tasks that must not die |
+//! | `realtime` | the Socket.IO edge: frames to events, effects to frames, and the hub that owns presence |
+//! | `admin` | the admin app on its own listener |
+//! | `stats` | what StatsD is told |
+//! | [`presence`] | the pure core: who is connected, as whom, viewing what, and who is told |
+//!
+//! A browser's frame becomes an [`Event`](presence::Event); one task, the hub, applies events one at a time to the
+//! [`Registry`](presence::Registry); that returns [`Effect`](presence::Effect)s, which the hub performs in order.
+//! All that decides is synchronous and pure; all that waits is thin.
+//!
+//! Who is to be told is answered by the registry alone. The library's rooms are not used: they would be a second copy of
+//! who views what, with names that strangers choose.
 
+mod admin;
 pub mod app;
 pub mod config;
 pub mod lifecycle;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use cla_socketserver::{
-    app,
+    app::App,
     config::{self, Config, Flags, LogFormat},
     lifecycle::{Died, Listeners, Signals},
 };
@@ -18,6 +18,7 @@ use tracing_subscriber::{
 };
 
 /// Exit codes, as in `sysexits.h`.
+const FAILURE: u8 = 1;
 const USAGE: u8 = 64;
 const SOFTWARE: u8 = 70;
 const CONFIG: u8 = 78;
@@ -108,7 +109,14 @@ fn serve(config: Config, demo: bool) -> ExitCode {
     let ended = runtime.block_on(async {
         let signals = Signals::listen()?;
         let listeners = Listeners::open(&config)?;
-        app::run(config, listeners, signals, demo).await
+        let machine = gethostname::gethostname().to_string_lossy().into_owned();
+        let app = App {
+            config,
+            listeners,
+            machine,
+            demo,
+        };
+        app.run(signals).await
     });
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
@@ -116,12 +124,16 @@ fn serve(config: Config, demo: bool) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = format!("{error:#}"), "{error:#}");
-            if error.is::<Died>() {
-                SOFTWARE.into()
-            } else {
-                ExitCode::FAILURE
-            }
+            exit_code(&error).into()
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Died>() {
+        SOFTWARE
+    } else {
+        FAILURE
     }
 }
 
@@ -141,4 +153,20 @@ fn log_to_stderr(config: &Config) {
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_died_has_an_exit_code_of_its_own() {
+        assert_eq!(exit_code(&Died("hub").into()), 70);
+        assert_eq!(exit_code(&anyhow::anyhow!("told twice to stop")), 1);
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }

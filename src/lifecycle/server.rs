@@ -35,7 +35,7 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a request that is under way may take once the daemon stops, so that nobody can hold up the stop.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How patient the server is with its peers.
 #[derive(Clone, Copy, Debug)]

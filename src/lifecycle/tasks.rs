@@ -4,7 +4,7 @@
 //! daemon that looks alive and tells operators nothing.
 
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A task ended that should not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,22 @@ impl Tasks {
         });
     }
 
+    /// Spawns a task that lives until `stop`. It may also end by itself, but it may not panic.
+    pub(crate) fn spawn_until(
+        &self,
+        stop: &CancellationToken,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let stop = stop.clone();
+        self.spawn(name, async move {
+            let ended = stop.run_until_cancelled(task).await;
+            if ended.is_some() {
+                stop.cancelled().await;
+            }
+        });
+    }
+
     /// Waits for the first death.
     pub(crate) async fn death(&mut self) -> Died {
         // The sender beside it keeps the channel open.
@@ -72,5 +88,35 @@ impl Tasks {
     pub(crate) async fn finish(&self) {
         self.tracker.close();
         self.tracker.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_is_reported() {
+        let mut tasks = Tasks::new();
+        tasks.spawn("immortal", pending());
+        tasks.spawn("mortal", async {});
+        assert_eq!(tasks.death().await, Died("mortal"));
+        tasks.spawn("clumsy", async { panic!("a panic that a test wants") });
+        assert_eq!(tasks.death().await, Died("clumsy"));
+    }
+
+    #[tokio::test]
+    async fn a_task_with_an_end_may_end_early_but_not_by_panic() {
+        let mut tasks = Tasks::new();
+        let stop = CancellationToken::new();
+        tasks.spawn_until(&stop, "short", async {});
+        tasks.spawn_until(&stop, "clumsy", async {
+            panic!("a panic that a test wants")
+        });
+        assert_eq!(tasks.death().await, Died("clumsy"));
+        stop.cancel();
+        tasks.finish().await;
     }
 }

@@ -36,7 +36,7 @@ pub(crate) enum Request {
 /// The hub has stopped; the daemon is about to do so too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the hub has stopped")]
-pub struct HubGone;
+pub(crate) struct HubGone;
 
 /// The inbox has no room for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ pub(crate) struct InboxFull;
 
 /// A way to reach the hub.
 #[derive(Clone, Debug)]
-pub struct HubHandle {
+pub(crate) struct HubHandle {
     /// Holds `limits.inbox` frames besides the reserved end of every session.
     inbox: mpsc::Sender<Request>,
 }
@@ -62,10 +62,7 @@ pub(crate) fn channel(frames: usize, sessions: usize) -> (HubHandle, mpsc::Recei
 
 impl HubHandle {
     /// Sends a message and returns how many connections took it.
-    ///
-    /// # Errors
-    /// When the hub has stopped.
-    pub async fn post(&self, to: Audience, message: Message) -> Result<usize, HubGone> {
+    pub(crate) async fn post(&self, to: Audience, message: Message) -> Result<usize, HubGone> {
         self.ask(|reached| Request::Post {
             to,
             message,
@@ -75,25 +72,16 @@ impl HubHandle {
     }
 
     /// Returns everybody who has identified, in order of identify.
-    ///
-    /// # Errors
-    /// When the hub has stopped.
-    pub async fn people(&self) -> Result<Vec<Person>, HubGone> {
+    pub(crate) async fn people(&self) -> Result<Vec<Person>, HubGone> {
         self.ask(Request::People).await
     }
 
     /// Returns once the hub has come round to answering.
-    ///
-    /// # Errors
-    /// When the hub has stopped.
-    pub async fn ping(&self) -> Result<(), HubGone> {
+    pub(crate) async fn ping(&self) -> Result<(), HubGone> {
         self.ask(Request::Ping).await
     }
 
     /// Silences the hub before the connections are closed.
-    ///
-    /// # Errors
-    /// When the hub has stopped.
     pub(crate) async fn drain(&self) -> Result<(), HubGone> {
         self.ask(Request::Drain).await
     }

@@ -7,7 +7,7 @@ mod door;
 mod handlers;
 mod hang_up;
 mod hub;
-mod inbox;
+pub(crate) mod inbox;
 mod origin;
 mod wire;
 
@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use door::Door;
-pub use inbox::{HubGone, HubHandle};
+pub(crate) use inbox::{HubGone, HubHandle};
 
 use self::{
     handlers::Greeter,

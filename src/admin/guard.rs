@@ -1,0 +1,137 @@
+//! What stands before every route.
+//!
+//! Lives here: security headers, the check of `Host`, the check of the origin. Not here: deciding what a route does.
+//! Why: whoever can reach this listener may use it, and a browser of such a person can be made to knock by any web
+//! page that it shows. A name of the attacker's that resolves to this machine fails the first check, a form on
+//! another site fails the second.
+
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Version, header, uri::Authority};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use super::error::HttpError;
+
+/// What our pages may load: their own stylesheet and script, nothing else.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
+    script-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
+    base-uri 'none'";
+
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(CONTENT_SECURITY_POLICY),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    // Not `no-referrer`: with it a browser calls the origin of our own form "null", and the form would be refused.
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// The names that this app answers to, in lower case.
+#[derive(Clone, Debug)]
+pub(super) struct HostNames(Arc<BTreeSet<String>>);
+
+impl HostNames {
+    pub(super) fn new(machine: &str, others: &[String]) -> Self {
+        let names = others.iter().map(String::as_str).chain([machine]);
+        Self(Arc::new(names.map(normal).collect()))
+    }
+
+    /// An address cannot be made to resolve to somewhere else, so all of them are allowed.
+    fn allow(&self, host: &str) -> bool {
+        let host = normal(host);
+        is_address(&host)
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.0.contains(&host)
+    }
+}
+
+/// Adds the security headers to an answer, which may have brought a policy of its own.
+pub(super) async fn security_headers(mut response: Response) -> Response {
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}
+
+/// Lets a request pass only if it was meant for this machine.
+pub(super) async fn known_host(
+    State(names): State<HostNames>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    match host(&request)? {
+        Some(host) if !names.allow(&host) => Err(HttpError::UnknownHost(host)),
+        Some(_) | None => Ok(next.run(request).await),
+    }
+}
+
+/// Refuses what a page of another site makes a browser send. Programs, which say nothing of origins, pass.
+pub(super) fn same_origin() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone> {
+    CsrfLayer::new().with_rejection_response(|_| HttpError::CrossOrigin.into_response())
+}
+
+/// The host that a request is for, without its port; `None` where HTTP/1.0 did not say.
+fn host(request: &Request) -> Result<Option<String>, HttpError> {
+    let mut headers = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (headers.next(), headers.next());
+    if second.is_some() {
+        return Err(HttpError::BadHost);
+    }
+    let authority = match (request.uri().authority(), first) {
+        // A target with a host in it overrides the header.
+        (Some(authority), _) => authority.clone(),
+        (None, Some(value)) => {
+            Authority::try_from(value.as_bytes()).map_err(|_| HttpError::BadHost)?
+        }
+        (None, None) if request.version() <= Version::HTTP_10 => return Ok(None),
+        (None, None) => return Err(HttpError::BadHost),
+    };
+    host_of(&authority).map(Some).ok_or(HttpError::BadHost)
+}
+
+/// The host of `host` or `host:port`; whatever else an authority can be has no business here.
+fn host_of(authority: &Authority) -> Option<String> {
+    let host = authority.host();
+    let rest = authority.as_str().strip_prefix(host)?;
+    let port = rest.strip_prefix(':').unwrap_or(rest);
+    let plain = rest.is_empty() || rest.starts_with(':');
+    (plain && !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| host.to_owned())
+}
+
+fn normal(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+fn is_address(host: &str) -> bool {
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    bracketed.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
+        || host.parse::<Ipv4Addr>().is_ok()
+}

@@ -1,0 +1,100 @@
+//! The admin app: what operations staff, the back-end and health checks talk to.
+//!
+//! Lives here: the routes and the order of their guards. Not here: sockets, which only the hub touches.
+//! Invariant: no request reaches a route before its `Host` and its origin have been checked.
+
+mod body;
+mod broadcast;
+mod demo;
+mod error;
+mod guard;
+mod health;
+mod notifications;
+mod pages;
+mod people;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{MethodRouter, get},
+};
+use http::StatusCode;
+use tokio::sync::watch;
+use tower_http::timeout::TimeoutLayer;
+
+use self::{error::HttpError, guard::HostNames};
+use crate::{lifecycle::Phase, realtime::HubHandle};
+
+pub use self::demo::Demo;
+
+/// Longest that one request may take, its body included. A client that dribbles a body shall not hold a connection for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the admin app needs.
+#[derive(Debug)]
+pub struct Admin {
+    /// The way to the hub.
+    pub hub: HubHandle,
+    /// Names under which staff reach this app, besides addresses, loopback and the machine's own name.
+    pub hostnames: Vec<String>,
+    /// The machine's own name.
+    pub machine: String,
+    /// Largest body accepted, in bytes.
+    pub body_limit: usize,
+    /// How far the daemon has come.
+    pub phase: watch::Receiver<Phase>,
+    /// Whether to serve the demonstration page.
+    pub demo: Option<Demo>,
+}
+
+/// The whole admin app, guards included.
+#[must_use]
+pub fn router(admin: Admin) -> Router {
+    let home = match &admin.demo {
+        Some(_) => demo::PATH,
+        None => broadcast::PATH,
+    };
+    let routes = Router::new()
+        .route("/", get(async move || reply::found(home)))
+        .merge(at("/admin", get(async || reply::found(broadcast::PATH))))
+        .merge(broadcast::routes(admin.hub.clone()))
+        .merge(people::routes(admin.hub.clone()))
+        .merge(notifications::routes(admin.hub.clone()))
+        .merge(health::routes(admin.hub, admin.phase))
+        .merge(pages::assets())
+        .merge(admin.demo.map(demo::routes).unwrap_or_default())
+        .fallback(async || HttpError::NotFound)
+        .method_not_allowed_fallback(async || HttpError::MethodNotAllowed);
+    guarded(
+        routes,
+        HostNames::new(&admin.machine, &admin.hostnames),
+        admin.body_limit,
+    )
+}
+
+/// Puts the guards around the routes, the innermost first. The host comes before the origin, which is compared with it.
+fn guarded(routes: Router, names: HostNames, body_limit: usize) -> Router {
+    routes
+        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            PATIENCE,
+        ))
+        .layer(guard::same_origin())
+        .layer(middleware::from_fn_with_state(names, guard::known_host))
+        .layer(middleware::from_fn(error::render))
+        .layer(middleware::map_response(guard::security_headers))
+}
+
+/// Serves the same with and without a trailing slash: earlier clients use both.
+fn at(path: &str, methods: MethodRouter) -> Router {
+    Router::new()
+        .route(path, methods.clone())
+        .route(&format!("{path}/"), methods)
+}

@@ -1,0 +1,75 @@
+//! Everybody who is connected, for programs.
+//!
+//! Lives here: the JSON that earlier scripts read, with the names that they know.
+
+use std::collections::BTreeMap;
+
+use axum::{Router, extract::State, response::Response, routing::get};
+use http::StatusCode;
+use serde::{Serialize, Serializer};
+
+use super::{at, error::HttpError, reply};
+use crate::{
+    presence::{CaseRef, Connection, ConnectionId, Person},
+    realtime::HubHandle,
+};
+
+/// `/admin/peopleMap`.
+pub(super) fn routes(hub: HubHandle) -> Router {
+    at("/admin/peopleMap", get(people).with_state(hub))
+}
+
+async fn people(State(hub): State<HubHandle>) -> Result<Response, HttpError> {
+    let people = hub.people().await?;
+    Ok(reply::json(StatusCode::OK, &PeopleMap(&people)))
+}
+
+/// Keyed by username, in order of identify.
+struct PeopleMap<'a>(&'a [Person]);
+
+impl Serialize for PeopleMap<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let people = self.0.iter();
+        serializer
+            .collect_map(people.map(|person| (person.username.as_str(), PersonJson::from(person))))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PersonJson<'a> {
+    username: &'a str,
+    user_type: &'a str,
+    connections: BTreeMap<&'a str, ConnectionJson<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConnectionJson<'a> {
+    #[serde(rename = "caseViewed")]
+    case: Option<&'a str>,
+    app_version: &'a str,
+    user_type: &'a str,
+}
+
+impl<'a> From<&'a Person> for PersonJson<'a> {
+    fn from(person: &'a Person) -> Self {
+        let connections = person.connections.iter();
+        Self {
+            username: person.username.as_str(),
+            user_type: person.user_type.as_str(),
+            connections: connections.map(connection_json).collect(),
+        }
+    }
+}
+
+fn connection_json<'a>(
+    (id, connection): (&'a ConnectionId, &'a Connection),
+) -> (&'a str, ConnectionJson<'a>) {
+    let json = ConnectionJson {
+        case: connection.case.as_ref().map(CaseRef::as_str),
+        app_version: connection.identity.app_version.as_str(),
+        user_type: connection.identity.user_type.as_str(),
+    };
+    (id.as_str(), json)
+}

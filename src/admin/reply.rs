@@ -1,0 +1,63 @@
+//! The few kinds of answer.
+//!
+//! Lives here: choosing HTML or JSON, and making either. Not here: what they say.
+
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::error::HttpError;
+
+/// What a caller reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A person with a browser.
+    Html,
+    /// A program.
+    Json,
+}
+
+impl Format {
+    /// What the caller asks for; a caller that takes both is a browser.
+    pub(super) fn asked(headers: &HeaderMap) -> Option<Self> {
+        if accepts(headers, "text/html") {
+            Some(Self::Html)
+        } else if accepts(headers, "application/json") {
+            Some(Self::Json)
+        } else {
+            None
+        }
+    }
+}
+
+/// A page.
+pub(super) fn html(
+    status: StatusCode,
+    page: &impl askama::Template,
+) -> Result<Response, HttpError> {
+    Ok((status, Html(page.render()?)).into_response())
+}
+
+/// Plain data as JSON.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    match serde_json::to_string(value) {
+        Ok(text) => (status, headers, text).into_response(),
+        // Only a map with odd keys or a failing `Serialize` gets here, and there is neither.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Sends a browser elsewhere with exactly 302, which is what probes expect.
+pub(super) fn found(location: &'static str) -> Response {
+    (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
+}
+
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case(media_type))
+}

@@ -1,0 +1,73 @@
+//! The demonstration page.
+
+use http::{StatusCode, header};
+
+use super::{Answer, Rig, browsing, get};
+
+const POLICY: &str = "content-security-policy";
+
+#[tokio::test]
+async fn the_demonstration_may_connect_to_the_public_listener_and_nowhere_else() {
+    for (public, socket, source) in [
+        (
+            "127.0.0.1:8005",
+            "ws://127.0.0.1:8005",
+            "ws://127.0.0.1:8005",
+        ),
+        ("0.0.0.0:9", "ws://0.0.0.0:9", "ws://0.0.0.0:9"),
+        ("[::1]:8005", "ws://[::1]:8005", "ws:"),
+    ] {
+        let answer = demo(public, "/demo/").await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let field = format!(r#"data-socket="{socket}""#);
+        assert!(answer.html().contains(&field), "{}", answer.body);
+        let policy = answer.header(POLICY);
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'self'; "),
+            "{policy}"
+        );
+        assert!(
+            policy.ends_with(&format!("; connect-src {source}")),
+            "{policy}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn everything_else_stays_as_strict_as_without_a_demonstration() {
+    let answer = demo("127.0.0.1:8005", "/admin/broadcast/").await;
+    assert!(!answer.header(POLICY).contains("connect-src"));
+}
+
+#[tokio::test]
+async fn the_front_door_of_a_demonstration_leads_to_it() {
+    for path in ["/", "/demo"] {
+        let answer = demo("127.0.0.1:8005", path).await;
+        assert_eq!(answer.status, StatusCode::FOUND);
+        assert_eq!(answer.header(header::LOCATION), "/demo/");
+    }
+    let answer = demo("127.0.0.1:8005", "/admin/").await;
+    assert_eq!(answer.header(header::LOCATION), "/admin/broadcast/");
+}
+
+#[tokio::test]
+async fn the_page_has_a_script_of_its_own() {
+    let answer = demo("127.0.0.1:8005", "/demo/demo.js").await;
+    assert_eq!(
+        answer.header(header::CONTENT_TYPE),
+        "text/javascript; charset=utf-8"
+    );
+    assert!(
+        answer
+            .body
+            .contains("/socket.io/?EIO=4&transport=websocket")
+    );
+}
+
+async fn demo(public: &str, path: &str) -> Answer {
+    let rig = Rig {
+        demo: Some(public.parse().unwrap()),
+        ..Rig::new()
+    };
+    rig.ask(browsing(get(path))).await
+}

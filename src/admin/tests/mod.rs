@@ -1,0 +1,237 @@
+//! The admin app against a hub that only takes notes.
+
+mod broadcast;
+mod demo;
+mod guard;
+mod health;
+mod negotiation;
+mod notifications;
+mod people;
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use super::{Admin, Demo, router};
+use crate::{
+    lifecycle::Phase,
+    presence::{
+        AppVersion, Audience, CaseRef, Connection, ConnectionId, Identity, Message, Person,
+        UserType, Username,
+    },
+    realtime::inbox,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+const BODY_LIMIT: usize = 4096;
+
+/// An admin app with the people and settings of one test.
+struct Rig {
+    people: Vec<Person>,
+    reached: usize,
+    phase: Phase,
+    hub: Hub,
+    demo: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hub {
+    Well,
+    Stopped,
+    Stuck,
+}
+
+/// An answer, and what the hub was asked to send meanwhile.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+    sent: Vec<(Audience, Message)>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self {
+            people: Vec::new(),
+            reached: 0,
+            phase: Phase::Ready,
+            hub: Hub::Well,
+            demo: None,
+        }
+    }
+
+    /// Ben, who identified first, on two connections; and Adam on one.
+    fn peopled() -> Self {
+        let case = Some("AB-1234-5678");
+        let ben = person(
+            "ben",
+            [("BEN1aaaaaaaaaaaa", case), ("BEN2aaaaaaaaaaaa", None)],
+        );
+        let adam = person("adam", [("ADAMaaaaaaaaaaaa", case)]);
+        Self {
+            people: vec![ben, adam],
+            reached: 3,
+            ..Self::new()
+        }
+    }
+
+    async fn ask(self, request: Request<Body>) -> Answer {
+        let (hub, requests) = inbox::channel(8, 0);
+        let (_phase, phase) = watch::channel(self.phase);
+        let app = router(Admin {
+            hub,
+            hostnames: vec!["admin.example.org".to_owned(), "Tunnel".to_owned()],
+            machine: "ip-10-0-1-5".to_owned(),
+            body_limit: BODY_LIMIT,
+            phase,
+            demo: self.demo.map(|public| Demo { public }),
+        });
+        // The app holds the only handles, so the hub ends with it.
+        let (response, sent) = tokio::join!(app.oneshot(request), self.serve(requests));
+        let (parts, body) = response.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(bytes.to_vec()).unwrap(),
+            sent,
+        }
+    }
+
+    async fn serve(
+        &self,
+        mut requests: mpsc::Receiver<inbox::Request>,
+    ) -> Vec<(Audience, Message)> {
+        let (mut sent, mut unanswered) = (Vec::new(), Vec::new());
+        if self.hub == Hub::Stopped {
+            return sent;
+        }
+        while let Some(request) = requests.recv().await {
+            if self.hub == Hub::Stuck {
+                unanswered.push(request);
+                continue;
+            }
+            match request {
+                inbox::Request::People(answer) => answer.send(self.people.clone()).unwrap(),
+                inbox::Request::Ping(answer) => answer.send(()).unwrap(),
+                inbox::Request::Post {
+                    to,
+                    message,
+                    reached,
+                } => {
+                    sent.push((to, message));
+                    reached.send(self.reached).unwrap();
+                }
+                other @ (inbox::Request::Frame { .. }
+                | inbox::Request::Ended(_)
+                | inbox::Request::Drain(_)) => panic!("no business of the admin app: {other:?}"),
+            }
+        }
+        sent
+    }
+
+    async fn get(self, path: &str) -> Answer {
+        self.ask(get(path)).await
+    }
+
+    async fn post(self, path: &str, media_type: &str, body: &str) -> Answer {
+        self.ask(post(path, media_type, body)).await
+    }
+}
+
+impl Answer {
+    fn header(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn json(&self) -> Value {
+        assert_eq!(self.header(header::CONTENT_TYPE), JSON, "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The page, once it has been made sure that it is one.
+    fn html(&self) -> &str {
+        assert_eq!(
+            self.header(header::CONTENT_TYPE),
+            "text/html; charset=utf-8"
+        );
+        assert!(self.body.starts_with("<!DOCTYPE html>"), "{}", self.body);
+        &self.body
+    }
+
+    fn title(&self) -> &str {
+        let (_, rest) = self.html().split_once("<title>").unwrap();
+        rest.split_once("</title>").unwrap().0
+    }
+}
+
+fn get(path: &str) -> Request<Body> {
+    with(Request::get(path), "")
+}
+
+fn post(path: &str, media_type: &str, body: &str) -> Request<Body> {
+    with(
+        Request::post(path).header(header::CONTENT_TYPE, media_type),
+        body,
+    )
+}
+
+fn with(builder: http::request::Builder, body: &str) -> Request<Body> {
+    let builder = builder.header(header::HOST, "127.0.0.1:8006");
+    builder.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// The same request by somebody who reads `media_type`.
+fn accepting(media_type: &str, mut request: Request<Body>) -> Request<Body> {
+    let value = media_type.parse().unwrap();
+    request.headers_mut().insert(header::ACCEPT, value);
+    request
+}
+
+/// The same request as a browser sends it.
+fn browsing(request: Request<Body>) -> Request<Body> {
+    accepting("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", request)
+}
+
+fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) -> Person {
+    let identity = Identity {
+        username: name.try_into().unwrap(),
+        user_type: "operator".try_into().unwrap(),
+        app_version: "1.0".try_into().unwrap(),
+    };
+    let connections = connections.map(|(id, case)| {
+        let case = case.map(|case| CaseRef::try_from(case).unwrap());
+        let identity = identity.clone();
+        (connection(id), Connection { identity, case })
+    });
+    Person {
+        username: identity.username.clone(),
+        user_type: identity.user_type.clone(),
+        connections: connections.into(),
+    }
+}
+
+fn connection(id: &str) -> ConnectionId {
+    id.try_into().unwrap()
+}
+
+fn user(name: &str) -> Username {
+    name.try_into().unwrap()
+}
+
+fn user_type(name: &str) -> UserType {
+    name.try_into().unwrap()
+}
+
+fn version(name: &str) -> AppVersion {
+    name.try_into().unwrap()
+}

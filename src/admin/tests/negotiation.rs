@@ -1,0 +1,97 @@
+//! Addresses, methods, and the language in which refusals are worded.
+
+use http::{Method, StatusCode, header};
+
+use super::{FORM, Rig, browsing, get, post};
+
+#[tokio::test]
+async fn the_front_door_leads_to_the_form_with_exactly_302() {
+    for path in ["/admin", "/admin/", "/"] {
+        for method in [Method::GET, Method::HEAD] {
+            let mut request = get(path);
+            *request.method_mut() = method;
+            let answer = Rig::new().ask(request).await;
+            assert_eq!(answer.status, StatusCode::FOUND, "{path}");
+            assert_eq!(answer.header(header::LOCATION), "/admin/broadcast/");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_not_found_in_the_callers_language() {
+    for path in [
+        "/nowhere",
+        "/admin/nowhere",
+        "/admin/static/",
+        "/socket.io/",
+        "/demo/",
+        "/demo",
+    ] {
+        let answer = Rig::new().get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        let expected = r#"{"success":false,"error":"there is nothing at this address"}"#;
+        assert_eq!(answer.body, expected);
+        let answer = Rig::new().ask(browsing(get(path))).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.title(), "Not Found - CLA presence");
+        assert!(
+            answer
+                .html()
+                .contains("<p>There is nothing at this address.</p>")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    for (method, path, allowed) in [
+        (Method::POST, "/admin", "GET,HEAD"),
+        (Method::DELETE, "/admin/broadcast/", "GET,HEAD,POST"),
+        (Method::OPTIONS, "/admin/broadcast", "GET,HEAD,POST"),
+        (Method::POST, "/admin/peopleMap/", "GET,HEAD"),
+        (Method::GET, "/admin/notifications/", "POST"),
+        (Method::PUT, "/admin/notifications", "POST"),
+        (Method::POST, "/healthz", "GET,HEAD"),
+        (Method::POST, "/admin/static/admin.css", "GET,HEAD"),
+    ] {
+        let mut request = get(path);
+        *request.method_mut() = method;
+        let answer = Rig::new().ask(request).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.header(header::ALLOW), allowed, "{path}");
+        assert_eq!(
+            answer.json()["error"],
+            "this address does not take that method"
+        );
+    }
+    let answer = Rig::new()
+        .ask(browsing(post("/admin/peopleMap/", FORM, "")))
+        .await;
+    assert_eq!(answer.header(header::ALLOW), "GET,HEAD");
+    assert!(
+        answer
+            .html()
+            .contains("This address does not take that method.")
+    );
+}
+
+#[tokio::test]
+async fn notifications_are_refused_in_json_even_to_a_browser() {
+    for path in ["/admin/notifications", "/admin/notifications/"] {
+        let answer = Rig::new().ask(browsing(get(path))).await;
+        assert_eq!(answer.json()["success"], false);
+    }
+}
+
+#[tokio::test]
+async fn the_stylesheet_and_the_script_are_what_they_say() {
+    for (path, media_type) in [
+        ("/admin/static/admin.css", "text/css; charset=utf-8"),
+        ("/admin/static/admin.js", "text/javascript; charset=utf-8"),
+    ] {
+        let answer = Rig::new().get(path).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header(header::CONTENT_TYPE), media_type);
+        assert!(!answer.body.is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! What scripts read.
+
+use http::StatusCode;
+
+use super::{Hub, Rig, browsing, get, person, user_type, version};
+
+#[tokio::test]
+async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_identify() {
+    for path in ["/admin/peopleMap/", "/admin/peopleMap"] {
+        let mut rig = Rig::peopled();
+        rig.people[1].user_type = user_type("provider");
+        for connection in rig.people[1].connections.values_mut() {
+            connection.identity.user_type = user_type("provider");
+            connection.identity.app_version = version("2.0.1-rc_3");
+        }
+        let answer = rig.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.json();
+        let expected = concat!(
+            r#"{"ben":{"username":"ben","userType":"operator","connections":{"#,
+            r#""BEN1aaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"1.0","userType":"operator"},"#,
+            r#""BEN2aaaaaaaaaaaa":{"caseViewed":null,"appVersion":"1.0","userType":"operator"}}},"#,
+            r#""adam":{"username":"adam","userType":"provider","connections":{"#,
+            r#""ADAMaaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"2.0.1-rc_3","userType":"provider"}}}}"#,
+        );
+        assert_eq!(answer.body, expected);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_an_empty_object() {
+    assert_eq!(Rig::new().get("/admin/peopleMap/").await.body, "{}");
+}
+
+#[tokio::test]
+async fn names_that_javascript_trips_over_are_only_names() {
+    let mut rig = Rig::new();
+    rig.people = ["__proto__", "constructor", "\"quoted\""]
+        .map(|name| person(name, [("AAAAaaaaaaaaaaaa", None)]))
+        .into();
+    let map = rig.get("/admin/peopleMap/").await.json();
+    for name in ["__proto__", "constructor", "\"quoted\""] {
+        assert_eq!(map[name]["username"], name);
+    }
+}
+
+#[tokio::test]
+async fn the_people_map_is_json_for_a_browser_too() {
+    let answer = Rig::peopled().ask(browsing(get("/admin/peopleMap/"))).await;
+    assert_eq!(answer.json()["ben"]["username"], "ben");
+}
+
+#[tokio::test]
+async fn without_a_hub_the_people_map_says_so() {
+    let rig = Rig {
+        hub: Hub::Stopped,
+        ..Rig::new()
+    };
+    let answer = rig.get("/admin/peopleMap/").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        answer.body,
+        r#"{"success":false,"error":"nobody can be reached at the moment: the hub has stopped"}"#
+    );
+}
