@@ -1,8 +1,9 @@
 //! A daemon of one's own for each test.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -39,11 +40,14 @@ pub struct Daemon {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub statsd: UdpSocket,
+    /// The latest value of each metric that a test has read.
+    pub gauges: BTreeMap<String, String>,
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
     /// Log lines that were read while looking for another one.
     pub logged: Vec<Value>,
-    dir: TempDir,
+    /// An empty working directory, so that nothing of this one can matter.
+    _dir: TempDir,
 }
 
 pub fn settings() -> Settings {
@@ -93,10 +97,11 @@ impl Settings {
             public: unknown,
             admin: unknown,
             statsd,
+            gauges: BTreeMap::new(),
             child,
             log,
             logged: Vec::new(),
-            dir,
+            _dir: dir,
         };
         daemon.until_logged("ready").await;
         daemon.public = daemon.address("public");
@@ -156,10 +161,6 @@ impl Daemon {
             self.logged.push(serde_json::from_str(&line).unwrap());
         }
         &self.logged
-    }
-
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     fn address(&self, name: &str) -> SocketAddr {

@@ -1,10 +1,11 @@
 //! What one connection says takes effect in the order in which it said it.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{
     daemon::settings,
-    wire::{Browser, Poller, VERSIONS, Version, event_frame},
+    wire::{Browser, Poller, VERSIONS, event_frame},
 };
 
 /// Rounds for each version; each is two frames in one packet on each of several connections at once.
@@ -30,9 +31,7 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
             let first = if round % 2 == 0 { "Y" } else { "X" };
             let frames = [first, last].map(|case| event_frame("startViewingCase", json!(case)));
             let frames = frames.each_ref().map(String::as_str);
-            for answer in
-                futures_util::future::join_all(sessions.iter().map(|s| s.post(&frames))).await
-            {
+            for answer in join_all(sessions.iter().map(|s| s.post(&frames))).await {
                 assert_eq!(answer.status, 200);
             }
             let people = daemon.people().await;
@@ -49,21 +48,16 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_follows_the_answer_to_connect_is_never_lost() {
     let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
-    let mut browsers = Vec::new();
-    for number in 0..300 {
-        let version = if number % 2 == 0 {
-            Version::Three
-        } else {
-            Version::Four
-        };
-        let mut browser = Browser::connect(daemon.public, version).await;
-        browser.identify(&format!("user{number}")).await;
-        browser.say("startViewingCase", json!("X")).await;
-        browsers.push(browser);
-    }
-    let everybody: Vec<_> = (0..300).map(|number| format!("user{number}")).collect();
-    let everybody: Vec<_> = everybody.iter().map(String::as_str).collect();
-    for browser in &mut browsers {
-        browser.until_viewing(&everybody).await;
+    let server = daemon.public;
+    let arrivals = (0..200).map(|number| {
+        tokio::spawn(async move {
+            let name = format!("user{number}");
+            let mut browser = Browser::identified(server, VERSIONS[number % 2], &name).await;
+            browser.say("startViewingCase", json!("X")).await;
+            while browser.hears().await.1.as_array().unwrap().len() < 200 {}
+        })
+    });
+    for arrival in join_all(arrivals).await {
+        arrival.expect("everybody should see everybody");
     }
 }

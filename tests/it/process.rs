@@ -1,7 +1,7 @@
 //! The daemon as its supervisor meets it: signals, exit codes, notifications, logs.
 
 use std::{
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     path::Path,
     process::{Output, Stdio},
@@ -65,7 +65,7 @@ async fn a_signal_ends_it_cleanly_and_clients_are_free_to_come_back() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let mut daemon = settings().start().await;
-    let _busy = request_under_way(daemon.admin).await;
+    let _busy = request_under_way(daemon.admin, "/admin/notifications/").await;
     daemon.signal(SIGTERM);
     daemon.until_logged("stopping").await;
     let draining = daemon.get("/readyz").await;
@@ -83,7 +83,7 @@ async fn the_grace_period_bounds_the_stop() {
         .env("CLA_LIMITS__SHUTDOWN_GRACE_MS", 50)
         .start()
         .await;
-    let _busy = request_under_way(daemon.admin).await;
+    let _busy = request_under_way(daemon.admin, "/admin/notifications/").await;
     daemon.signal(SIGTERM);
     assert_eq!(daemon.exit().await.code(), Some(1));
     let log = daemon.whole_log().await;
@@ -94,9 +94,10 @@ async fn the_grace_period_bounds_the_stop() {
 #[tokio::test]
 async fn nobody_can_hold_up_the_stop_with_half_a_request() {
     let mut daemon = settings().start().await;
+    let poller = Poller::open(daemon.public, Version::Four).await;
     let _busy = [
-        request_under_way(daemon.admin).await,
-        request_under_way(daemon.public).await,
+        request_under_way(daemon.admin, "/admin/notifications/").await,
+        request_under_way(daemon.public, &poller.path()).await,
     ];
     daemon.signal(SIGTERM);
     assert_eq!(daemon.exit().await.code(), Some(0));
@@ -143,7 +144,12 @@ async fn listeners_may_be_passed_by_systemd() {
     adam.until_viewing(&["adam"]).await;
     child.kill().await.unwrap();
 
-    let refused = output("public:typo").output().await.unwrap();
+    let refused = output("public:typo")
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .await
+        .unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         text(&refused.stderr).contains("FileDescriptorName="),
@@ -156,10 +162,8 @@ async fn listeners_may_be_passed_by_systemd() {
 async fn a_public_socket_for_the_admin_app_is_refused_also_from_systemd() {
     let public = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = TcpListener::bind("0.0.0.0:0").unwrap();
-    let refused = activated("public:admin", public.into(), admin.into())
-        .output()
-        .await
-        .unwrap();
+    let mut refused = activated("public:admin", public.into(), admin.into());
+    let refused = refused.spawn().unwrap().wait_with_output().await.unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         text(&refused.stderr).contains("ListenStream="),
@@ -327,14 +331,16 @@ async fn what_a_stranger_does_is_not_news() {
 }
 
 /// Holds a request open: its body does not come.
-async fn request_under_way(server: std::net::SocketAddr) -> TcpStream {
+async fn request_under_way(server: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server).await.unwrap();
-    let head = "POST /admin/notifications/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
-                Content-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // `100 Continue`, or a refusal: either way the daemon has the request in hand.
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
     stream
 }
 

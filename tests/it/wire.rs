@@ -137,7 +137,10 @@ impl Browser {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await;
             match message.expect("a frame should have come") {
-                Some(Ok(Message::Text(frame))) if frame == "2" => self.send("3").await,
+                Some(Ok(Message::Text(frame))) if frame == "2" => {
+                    // The server may have closed since; then the next read says so.
+                    let _ = self.send_message(Message::text("3")).await;
+                }
                 Some(Ok(Message::Text(frame))) => return Some(frame.to_string()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(other)) => panic!("unexpected message {other:?}"),
