@@ -121,9 +121,8 @@ fn host_of(authority: &Authority) -> Option<String> {
     let host = authority.host();
     let rest = authority.as_str().strip_prefix(host)?;
     let port = rest.strip_prefix(':').unwrap_or(rest);
-    let plain = rest.is_empty() || rest.starts_with(':');
-    (plain && !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| host.to_owned())
+    let plain = !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| host.to_owned())
 }
 
 fn normal(host: &str) -> String {

@@ -54,7 +54,6 @@ pub struct Admin {
 }
 
 /// The whole admin app, guards included.
-#[must_use]
 pub fn router(admin: Admin) -> Router {
     let home = match &admin.demo {
         Some(_) => demo::PATH,

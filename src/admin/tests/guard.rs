@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Request, StatusCode, Uri, Version, header};
 
-use super::{Answer, FORM, JSON, Rig, browsing, get, post};
+use super::{FORM, JSON, Rig, browsing, get, post};
 
 const BROADCAST: &str = "/admin/broadcast/";
 
@@ -191,12 +191,17 @@ async fn our_own_form_and_programs_pass() {
 
 #[tokio::test]
 async fn the_host_is_checked_before_the_origin() {
-    let mut request = from("http://evil.example", "same-origin");
-    let host = "evil.example".parse().unwrap();
-    request.headers_mut().insert(header::HOST, host);
-    let answer: Answer = Rig::peopled().ask(request).await;
-    assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
-    assert!(answer.sent.is_empty());
+    for (origin, site) in [
+        ("http://evil.example", "same-origin"),
+        ("null", "cross-site"),
+    ] {
+        let mut request = from(origin, site);
+        let host = "evil.example".parse().unwrap();
+        request.headers_mut().insert(header::HOST, host);
+        let answer = Rig::peopled().ask(request).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+        assert!(answer.sent.is_empty());
+    }
 }
 
 #[tokio::test]

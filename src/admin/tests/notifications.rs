@@ -90,81 +90,78 @@ async fn parameters_and_the_case_of_a_content_type_do_not_matter() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_refused_in_json_and_sends_nothing() {
-    let too_deep = format!(
-        r#"{{"notifications":{}{}}}"#,
-        "[".repeat(129),
-        "]".repeat(129)
-    );
-    let very_deep = format!(r#"{{"notifications":{}}}"#, "[".repeat(4000));
-    let too_large = format!(r#"{{"notifications":"{}"}}"#, "x".repeat(BODY_LIMIT));
+async fn a_post_that_lacks_something_is_refused_in_json_and_sends_nothing() {
     let long_type = format!(r#"{{"notifications":1,"usertype":"{}"}}"#, "x".repeat(65));
-    for (media_type, body, status, part) in [
-        (JSON, "{}", 400, "notifications is missing"),
+    for (media_type, body, part) in [
+        (JSON, "{}", "notifications is missing"),
         (
             JSON,
             r#"{"notifications":null}"#,
-            400,
             "notifications is missing",
         ),
-        (
-            JSON,
-            r#"{"Notifications":1}"#,
-            400,
-            "notifications is missing",
-        ),
-        (FORM, "", 400, "notifications is missing"),
-        (FORM, "usertype=operator", 400, "notifications is missing"),
-        (FORM, "notifications=1&notifications=2", 400, "form"),
-        (JSON, "{\"notifications\":[}", 400, "line 1 column 19"),
-        (JSON, r#"{"notifications":1} x"#, 400, "line 1 column 21"),
-        (JSON, "", 400, "line 1 column 0"),
+        (JSON, r#"{"Notifications":1}"#, "notifications is missing"),
+        (FORM, "", "notifications is missing"),
+        (FORM, "usertype=operator", "notifications is missing"),
+        (FORM, "notifications=1&notifications=2", "form"),
         (
             JSON,
             r#"{"notifications":1,"usertype":7}"#,
-            400,
             "expected a string",
         ),
         (
             JSON,
             r#"{"notifications":1,"usertype":"a\u0007"}"#,
-            400,
             "control character",
         ),
+        (JSON, &long_type, "too long"),
+    ] {
+        let request = browsing(post(PATH, media_type, body));
+        assert_refused(&Rig::peopled().ask(request).await, 400, part);
+    }
+}
+
+#[tokio::test]
+async fn broken_json_is_told_where_it_breaks() {
+    let very_deep = format!(r#"{{"notifications":{}}}"#, "[".repeat(4000));
+    for (body, part) in [
+        ("{\"notifications\":[}", "line 1 column 19"),
+        (r#"{"notifications":1} x"#, "line 1 column 21"),
+        ("", "line 1 column 0"),
+        ("7", "line 1 column 1"),
         (
-            JSON,
             r#"{"notifications":1,"notifications":2}"#,
-            400,
             "duplicate field",
         ),
-        (JSON, r#"[1,"operator"]"#, 400, "not a JSON object"),
-        (JSON, "  [[1]]", 400, "not a JSON object"),
-        (JSON, "7", 400, "line 1 column"),
-        (JSON, &too_deep, 400, "more than 128 deep"),
-        (JSON, &very_deep, 400, "line 1 column"),
-        (JSON, &long_type, 400, "too long"),
+        (r#"[1,"operator"]"#, "not a JSON object"),
+        ("  [[1]]", "not a JSON object"),
+        (&very_deep, "line 1 column"),
+    ] {
+        assert_refused(&Rig::peopled().post(PATH, JSON, body).await, 400, part);
+    }
+}
+
+#[tokio::test]
+async fn too_deep_too_large_or_of_another_type_is_refused() {
+    let too_deep = format!(
+        r#"{{"notifications":{}{}}}"#,
+        "[".repeat(129),
+        "]".repeat(129)
+    );
+    let too_large = format!(r#"{{"notifications":"{}"}}"#, "x".repeat(BODY_LIMIT));
+    let small = r#"{"notifications":1}"#;
+    for (media_type, body, status, part) in [
+        (JSON, too_deep.as_str(), 400, "more than 128 deep"),
         (JSON, &too_large, 413, "larger than allowed"),
-        (
-            "text/plain",
-            r#"{"notifications":1}"#,
-            415,
-            "application/json",
-        ),
+        ("text/plain", small, 415, "application/json"),
         (
             "multipart/form-data; boundary=x",
             "--x--",
             415,
             "application/json",
         ),
-        (
-            "application/jsonp",
-            r#"{"notifications":1}"#,
-            415,
-            "application/json",
-        ),
+        ("application/jsonp", small, 415, "application/json"),
     ] {
-        let request = browsing(post(PATH, media_type, body));
-        let answer = Rig::peopled().ask(request).await;
+        let answer = Rig::peopled().post(PATH, media_type, body).await;
         assert_refused(&answer, status, part);
     }
 }
