@@ -24,9 +24,9 @@ pub(super) const PATH: &str = "/demo/";
 
 /// What the demonstration needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// The public listener, as a browser on this machine reaches it.
-    pub public: SocketAddr,
+    pub(crate) public: SocketAddr,
 }
 
 /// The page and its script.

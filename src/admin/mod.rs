@@ -31,30 +31,30 @@ use tower_http::timeout::TimeoutLayer;
 use self::{error::HttpError, guard::HostNames};
 use crate::{lifecycle::Phase, realtime::HubHandle};
 
-pub use self::demo::Demo;
+pub(crate) use self::demo::Demo;
 
 /// Longest that one request may take, its body included. A client that dribbles a body shall not hold a connection for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the admin app needs.
 #[derive(Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     /// The way to the hub.
-    pub hub: HubHandle,
+    pub(crate) hub: HubHandle,
     /// Names under which staff reach this app, besides addresses, loopback and the machine's own name.
-    pub hostnames: Vec<String>,
+    pub(crate) hostnames: Vec<String>,
     /// The machine's own name.
-    pub machine: String,
+    pub(crate) machine: String,
     /// Largest body accepted, in bytes.
-    pub body_limit: usize,
+    pub(crate) body_limit: usize,
     /// How far the daemon has come.
-    pub phase: watch::Receiver<Phase>,
+    pub(crate) phase: watch::Receiver<Phase>,
     /// Whether to serve the demonstration page.
-    pub demo: Option<Demo>,
+    pub(crate) demo: Option<Demo>,
 }
 
 /// The whole admin app, guards included.
-pub fn router(admin: Admin) -> Router {
+pub(crate) fn router(admin: Admin) -> Router {
     let home = match &admin.demo {
         Some(_) => demo::PATH,
         None => broadcast::PATH,

@@ -150,17 +150,12 @@ fn a_message_reaches_its_audience_and_nobody_else() {
     for event in ["a=adam", "b=adam", "c=eve", "d=operator", "d>operator"] {
         let _ = registry.apply(parse(event), Duration::ZERO);
     }
-    let provider = Identity {
+    let identity = Identity {
         user_type: "provider".try_into().unwrap(),
         ..identity("pam")
     };
-    let _ = registry.apply(
-        Event::Identified {
-            conn: conn("e"),
-            identity: provider,
-        },
-        Duration::ZERO,
-    );
+    let conn = conn("e");
+    let _ = registry.apply(Event::Identified { conn, identity }, Duration::ZERO);
 
     let mut recipients = |to: Audience| {
         let message = Message::System(SystemMessage::OutOfDate);
@@ -421,7 +416,7 @@ fn spoken(effects: &[Effect]) -> String {
             let names: Vec<_> = names.iter().map(Username::as_str).collect();
             Some(format!("{to}: {}", names.join(" ")))
         }
-        _ => None,
+        Effect::Send { .. } | Effect::Report(_) => None,
     };
     effects
         .iter()

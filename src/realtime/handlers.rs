@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use socketioxide::{
-    ProtocolVersion, SocketIo,
+    ProtocolVersion, SocketIo, TransportType,
     adapter::LocalAdapter,
     extract::SocketRef,
     handler::{ConnectHandler, DisconnectHandler, MessageHandler, Value},
@@ -115,9 +115,11 @@ impl Listener {
         let Value::Str(text, None) = value else {
             return Err(DecodeError::Binary);
         };
-        match socket.protocol() {
-            ProtocolVersion::V4 => wire::decode(self.conn, &wire::decode_twice_encoded(text)),
-            ProtocolVersion::V5 => wire::decode(self.conn, text),
+        match (socket.protocol(), socket.transport_type()) {
+            (ProtocolVersion::V4, TransportType::Polling) => {
+                wire::decode(self.conn, &wire::decode_twice_encoded(text))
+            }
+            _ => wire::decode(self.conn, text),
         }
     }
 

@@ -32,7 +32,6 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What a test may want to be different about its daemon.
 pub struct Settings {
     env: Vec<(String, String)>,
-    args: Vec<String>,
 }
 
 /// A running daemon. It is killed when the test lets go of it.
@@ -51,20 +50,12 @@ pub struct Daemon {
 }
 
 pub fn settings() -> Settings {
-    Settings {
-        env: Vec::new(),
-        args: Vec::new(),
-    }
+    Settings { env: Vec::new() }
 }
 
 impl Settings {
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
-        self
-    }
-
-    pub fn arg(mut self, arg: &str) -> Self {
-        self.args.push(arg.to_owned());
         self
     }
 
@@ -80,7 +71,6 @@ impl Settings {
                 "--admin-listen",
                 "127.0.0.1:0",
             ])
-            .args(&self.args)
             .env("STATSD_HOST", "127.0.0.1")
             .env(
                 "STATSD_PORT",

@@ -19,55 +19,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_malformed_event_is_dropped_and_the_connection_stays() {
-    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-    let deep_identity = format!(r#"{{"username":"x","more":{deep}}}"#);
-    let long = "x".repeat(10_000);
-    let payloads = [
-        ("identify", "null"),
-        ("identify", "7"),
-        ("identify", "true"),
-        ("identify", "{}"),
-        ("identify", "[]"),
-        ("identify", r#"{"username":null}"#),
-        ("identify", r#"{"username":{"toString":"function"}}"#),
-        ("identify", r#"{"username":"a","username":"b"}"#),
-        (
-            "identify",
-            r#"{"username":"a","usertype":{},"appVersion":[]}"#,
-        ),
-        ("identify", r#"{"username":"a","appVersion":7}"#),
-        ("identify", r#""a\u0000b""#),
-        ("identify", r#""\u001b[2J""#),
-        ("identify", r#""""#),
-        ("identify", &format!("{long:?}")),
-        ("identify", &deep),
-        ("startViewingCase", "null"),
-        ("startViewingCase", "{}"),
-        ("startViewingCase", &format!("{long:?}")),
-        ("startViewingCase", &deep),
-        ("stopViewingCase", "7"),
-        ("error", "{}"),
-        ("disconnect", "{}"),
-        ("__proto__", "{}"),
-        ("peopleViewing", r#"["forged"]"#),
-    ];
-    let mut frames: Vec<_> = payloads
-        .iter()
-        .map(|(event, payload)| format!(r#"42/socket.io,["{event}",{payload}]"#))
-        .collect();
-    frames.extend(
-        [
-            r#"42/socket.io,["identify"]"#,
-            r#"42/socket.io,["startViewingCase"]"#,
-            r#"42/socket.io,17["no such event","with","an ack id"]"#,
-            r#"42/nowhere,["identify","x"]"#,
-            r#"43/socket.io,5["an answer nobody asked for"]"#,
-            "40/socket.io?token=x,",
-            "40/nowhere,",
-        ]
-        .map(str::to_owned),
-    );
-    frames.push(deep_identity.replacen("", r#"42/socket.io,["startViewingCase","#, 1) + "]");
+    let frames = malformed_events();
     for version in VERSIONS {
         let mut bystander = Bystander::new().await;
         for frame in &frames {
@@ -404,6 +356,59 @@ async fn a_peer_that_sends_nothing_or_half_a_header_is_not_waited_for() {
             assert!(closed.is_ok(), "still open after {half:?}");
         }
     }
+}
+
+fn malformed_events() -> Vec<String> {
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let deep_identity = format!(r#"{{"username":"x","more":{deep}}}"#);
+    let long = "x".repeat(10_000);
+    let payloads = [
+        ("identify", "null"),
+        ("identify", "7"),
+        ("identify", "true"),
+        ("identify", "{}"),
+        ("identify", "[]"),
+        ("identify", r#"{"username":null}"#),
+        ("identify", r#"{"username":{"toString":"function"}}"#),
+        ("identify", r#"{"username":"a","username":"b"}"#),
+        (
+            "identify",
+            r#"{"username":"a","usertype":{},"appVersion":[]}"#,
+        ),
+        ("identify", r#"{"username":"a","appVersion":7}"#),
+        ("identify", r#""a\u0000b""#),
+        ("identify", r#""\u001b[2J""#),
+        ("identify", r#""""#),
+        ("identify", &format!("{long:?}")),
+        ("identify", &deep),
+        ("startViewingCase", "null"),
+        ("startViewingCase", "{}"),
+        ("startViewingCase", &format!("{long:?}")),
+        ("startViewingCase", &deep),
+        ("stopViewingCase", "7"),
+        ("error", "{}"),
+        ("disconnect", "{}"),
+        ("__proto__", "{}"),
+        ("peopleViewing", r#"["forged"]"#),
+    ];
+    let mut frames: Vec<_> = payloads
+        .iter()
+        .map(|(event, payload)| format!(r#"42/socket.io,["{event}",{payload}]"#))
+        .collect();
+    frames.extend(
+        [
+            r#"42/socket.io,["identify"]"#,
+            r#"42/socket.io,["startViewingCase"]"#,
+            r#"42/socket.io,17["no such event","with","an ack id"]"#,
+            r#"42/nowhere,["identify","x"]"#,
+            r#"43/socket.io,5["an answer nobody asked for"]"#,
+            "40/socket.io?token=x,",
+            "40/nowhere,",
+        ]
+        .map(str::to_owned),
+    );
+    frames.push(deep_identity.replacen("", r#"42/socket.io,["startViewingCase","#, 1) + "]");
+    frames
 }
 
 /// Somebody who minds their own business.
