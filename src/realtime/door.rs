@@ -79,16 +79,36 @@ impl Door {
             return answer.unwrap_or_else(late);
         }
         *request.headers_mut() = kept_for_the_session(request.headers());
-        match query(request.uri(), "sid") {
-            Some(session) => self.note_upgrade(session, &request),
-            None => match self.sessions.clone().try_acquire_owned() {
-                // The library keeps the request of a handshake as long as the session, so a permit that travels
-                // with it comes back exactly when the session is gone.
-                Ok(permit) => drop(request.extensions_mut().insert(Arc::new(permit))),
-                Err(_) => return Ok(self.full()),
-            },
+        let uri = request.uri();
+        match (query(uri, "sid"), query(uri, "transport")) {
+            (None, _) => self.shake_hands(request).await,
+            (Some(session), Some("websocket")) => {
+                self.note_upgrade(session, &request);
+                self.answer(request).await
+            }
+            (Some(_), _) => self.poll(request).await,
         }
+    }
+
+    /// Counts a new session: the library keeps the request of a handshake as long as the session, so a permit that
+    /// travels with it comes back exactly when the session is gone.
+    async fn shake_hands(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
+            return Ok(self.full());
+        };
+        request.extensions_mut().insert(Arc::new(permit));
         self.answer(request).await
+    }
+
+    /// Waits with a client for news. When it goes away meanwhile, as a closed tab does, this future is dropped.
+    async fn poll(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        let waiting = Waiting {
+            hang_up: self.hang_up.clone(),
+            address: Some(request.uri().clone()),
+        };
+        let answer = self.answer(request).await;
+        waiting.answered();
+        answer
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -97,8 +117,7 @@ impl Door {
     }
 
     fn note_upgrade(&self, session: &str, request: &Request<Body>) {
-        if query(request.uri(), "transport") == Some("websocket")
-            && let Ok(session) = ConnectionId::try_from(session)
+        if let Ok(session) = ConnectionId::try_from(session)
             && let Some(line) = request.extensions().get::<Line>()
         {
             self.hang_up.upgraded(session, line.clone());
@@ -111,6 +130,26 @@ impl Door {
         let headers = full.headers_mut();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         full
+    }
+}
+
+/// A poll that has not been answered. Dropped as such, it ends its session, which would stay until the heartbeat fails.
+struct Waiting {
+    hang_up: HangUp,
+    address: Option<Uri>,
+}
+
+impl Waiting {
+    fn answered(mut self) {
+        self.address = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(address) = self.address.take() {
+            self.hang_up.close_polling(address);
+        }
     }
 }
 

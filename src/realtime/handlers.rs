@@ -4,16 +4,19 @@
 //! Invariant: a frame is in the hub's inbox before its handler returns. The library calls handlers in the order of
 //! the packets but spawns the futures of asynchronous ones, which then run in any order; ours are synchronous.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socketioxide::{
     ProtocolVersion, SocketIo, TransportType,
     adapter::LocalAdapter,
-    extract::SocketRef,
+    extract::{Extension, SocketRef},
     handler::{ConnectHandler, DisconnectHandler, MessageHandler, Value},
     socket::DisconnectReason,
 };
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
 use tracing::debug;
 
 use super::{
@@ -59,8 +62,10 @@ impl Greeter {
             let let_in = greeter.greet(&socket);
             async move { let_in }
         };
-        let silent = async |_: SocketRef| {};
-        io.ns(NAMESPACE, silent.with(greet));
+        let attend = async |socket: SocketRef, Extension(listener): Extension<Listener>| {
+            listener.attend(&socket);
+        };
+        io.ns(NAMESPACE, attend.with(greet));
         // Engine.IO 3 joins `/` by itself and loses the session if it cannot.
         let io_for_idle = io.clone();
         io.ns("/", async move |socket: SocketRef| {
@@ -80,37 +85,58 @@ impl Greeter {
             conn,
             goodbye: Mutex::new(Some(goodbye)),
         });
-        socket.on_fallback(Listener {
+        let listener = Listener(Arc::new(Ear {
             conn,
             greeter: self.clone(),
             turns: Arc::new(Semaphore::new(self.frames_in_flight)),
-        });
+            early: Mutex::new(Some(Vec::new())),
+        }));
+        socket.extensions.insert(listener.clone());
+        socket.on_fallback(listener);
         Ok(())
     }
 }
 
 /// Takes what one connection says, whatever the event is called.
-struct Listener {
+#[derive(Clone)]
+struct Listener(Arc<Ear>);
+
+struct Ear {
     conn: ConnectionId,
     greeter: Greeter,
     /// How many frames of this connection may wait for the hub, so that one that floods crowds out only itself.
     turns: Arc<Semaphore>,
+    /// What was said before the library considers the socket connected, a moment after it answered CONNECT: until
+    /// then nothing can be sent to it, so the list that such a frame asks for would be lost. `None` from then on.
+    early: Mutex<Option<Vec<(Event, OwnedSemaphorePermit)>>>,
 }
 
 impl MessageHandler<LocalAdapter, InOrder> for Listener {
     /// Nobody is told the outcome: acknowledgements are not part of the contract.
     fn call(&self, socket: Arc<Socket>, value: Value, _ack: Option<i64>) {
-        match self.decode(&socket, &value) {
-            Ok(event) => self.hand_over(&socket, event),
+        let Self(ear) = self;
+        match ear.decode(&socket, &value) {
+            Ok(event) => ear.hear(&socket, event),
             Err(error) => {
-                debug!(conn.id = %self.conn, reason = %error, "frame rejected: {error}");
-                self.greeter.counters.count(counter(&error));
+                debug!(conn.id = %ear.conn, reason = %error, "frame rejected: {error}");
+                ear.greeter.counters.count(counter(&error));
             }
         }
     }
 }
 
 impl Listener {
+    /// The socket is connected: what it said so far, and from now on, goes to the hub.
+    fn attend(self, socket: &Socket) {
+        let Self(ear) = self;
+        let mut early = lock(&ear.early);
+        for (event, turn) in early.take().unwrap_or_default() {
+            ear.hand_over(socket, event, turn);
+        }
+    }
+}
+
+impl Ear {
     fn decode(&self, socket: &Socket, value: &Value) -> Result<Event, DecodeError> {
         let Value::Str(text, None) = value else {
             return Err(DecodeError::Binary);
@@ -123,17 +149,32 @@ impl Listener {
         }
     }
 
-    fn hand_over(&self, socket: &Socket, event: Event) {
-        let turn = self.turns.clone().try_acquire_owned();
-        let handed = turn
-            .map_err(|_| InboxFull)
-            .and_then(|turn| self.greeter.hub.frame(event, turn));
-        if let Err(error) = handed {
-            debug!(conn.id = %self.conn, %error, "connection closed: {error}");
-            self.greeter.counters.count(Counter::FrameFlood);
-            self.greeter.hang_up.hang_up(socket);
+    fn hear(&self, socket: &Socket, event: Event) {
+        let Ok(turn) = self.turns.clone().try_acquire_owned() else {
+            return self.give_up(socket, InboxFull);
+        };
+        match lock(&self.early).as_mut() {
+            Some(early) => early.push((event, turn)),
+            None => self.hand_over(socket, event, turn),
         }
     }
+
+    fn hand_over(&self, socket: &Socket, event: Event, turn: OwnedSemaphorePermit) {
+        if let Err(error) = self.greeter.hub.frame(event, turn) {
+            self.give_up(socket, error);
+        }
+    }
+
+    fn give_up(&self, socket: &Socket, error: InboxFull) {
+        debug!(conn.id = %self.conn, %error, "connection closed: {error}");
+        self.greeter.counters.count(Counter::FrameFlood);
+        self.greeter.hang_up.hang_up(socket);
+    }
+}
+
+/// Nothing panics while it holds one of these locks, and if it did, what they guard would still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn counter(error: &DecodeError) -> Counter {
@@ -160,8 +201,7 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Leaver {
         defer: fn(Arc<Socket>),
     ) {
         debug!(conn.id = %self.conn, %reason, "connection ended: {reason}");
-        let goodbye = self.goodbye.lock();
-        if let Some(goodbye) = goodbye.unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(goodbye) = lock(&self.goodbye).take() {
             goodbye.say(self.conn);
         }
         defer(socket);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::Body;
-use http::Request;
+use http::{Request, Uri};
 use socketioxide::{ProtocolVersion, TransportType, service::SocketIoService};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -57,7 +57,16 @@ impl HangUp {
     pub(crate) fn hang_up(&self, socket: &Socket) {
         match socket.transport_type() {
             TransportType::Websocket => self.cut(socket),
-            TransportType::Polling => self.close_polling(socket),
+            TransportType::Polling => {
+                let version = match socket.protocol() {
+                    ProtocolVersion::V4 => 3,
+                    ProtocolVersion::V5 => 4,
+                };
+                let id = socket.id;
+                let address = format!("{PATH}?EIO={version}&transport=polling&sid={id}");
+                // It is made of harmless characters, so it parses.
+                self.close_polling(address.parse().unwrap_or_default());
+            }
         }
     }
 
@@ -70,19 +79,14 @@ impl HangUp {
         }
     }
 
-    /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet.
-    fn close_polling(&self, socket: &Socket) {
-        let (version, close) = match socket.protocol() {
-            ProtocolVersion::V4 => (3, "1:1"),
-            ProtocolVersion::V5 => (4, "1"),
-        };
-        let uri = format!(
-            "{PATH}?EIO={version}&transport=polling&sid={}",
-            socket.id.as_str()
-        );
+    /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet, posted
+    /// to the address that it polls.
+    pub(crate) fn close_polling(&self, address: Uri) {
         let engine = self.0.engine.clone();
         self.0.tracker.spawn(async move {
-            if let Ok(request) = Request::post(uri).body(Body::from(close)) {
+            let version_3 = address.query().is_some_and(|query| query.contains("EIO=3"));
+            let close = if version_3 { "1:1" } else { "1" };
+            if let Ok(request) = Request::post(address).body(Body::from(close)) {
                 // Any answer will do: the session is closed, or was closed already.
                 let _ = engine.oneshot(request).await;
             }

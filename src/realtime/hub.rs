@@ -5,7 +5,7 @@
 
 use std::future::pending;
 
-use socketioxide::{SocketIo, extract::SocketRef};
+use socketioxide::{SendError, SocketError, SocketIo, extract::SocketRef};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Duration, Instant, sleep_until},
@@ -153,11 +153,11 @@ impl Outlet {
         sockets.iter().filter(took).count()
     }
 
-    /// A socket that cannot take a message would keep a stale list, so it is made to come back.
+    /// A socket that has no room for a message would keep a stale list, so it is made to come back.
     fn send_to(&self, socket: &SocketRef, outgoing: &Outgoing) -> bool {
         let sent = socket.emit(outgoing.event, &outgoing.payload);
-        if let Err(error) = &sent {
-            debug!(conn.id = %socket.id, %error, "cannot send: {error}");
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = &sent {
+            debug!(conn.id = %socket.id, "connection closed: it does not read");
             self.counters.count(Counter::SlowReader);
             self.hang_up.hang_up(socket);
         }

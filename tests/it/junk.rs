@@ -158,9 +158,7 @@ async fn requests_that_make_no_sense_are_refused() {
 #[tokio::test]
 async fn two_polls_at_once_end_a_session_and_its_presence() {
     let mut bystander = Bystander::new().await;
-    let session = Poller::open(bystander.daemon.public, Version::Four).await;
-    session.post(&["40/socket.io,"]).await;
-    session.until("40/socket.io").await;
+    let session = Poller::joined(bystander.daemon.public, Version::Four).await;
     session
         .post(&[&event_frame("identify", json!("twice"))])
         .await;
@@ -225,9 +223,7 @@ async fn a_connection_that_has_too_much_waiting_is_closed_and_may_come_back() {
         .start()
         .await;
     for version in VERSIONS {
-        let session = Poller::open(daemon.public, version).await;
-        session.post(&["40/socket.io,"]).await;
-        session.until("40/socket.io").await;
+        let session = Poller::joined(daemon.public, version).await;
         let frame = event_frame("identify", json!("flooder"));
         let burst = vec![frame.as_str(); 800];
         while session.post(&burst).await.status == 200 {}
@@ -282,9 +278,7 @@ async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
     for version in VERSIONS {
         let mut bystander =
             Bystander::with(settings().env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)).await;
-        let session = Poller::open(bystander.daemon.public, version).await;
-        session.post(&["40/socket.io,"]).await;
-        session.until("40/socket.io").await;
+        let session = Poller::joined(bystander.daemon.public, version).await;
         session
             .post(&[&event_frame("identify", json!("sleeper"))])
             .await;
@@ -314,9 +308,7 @@ async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
 async fn there_are_never_more_sessions_than_allowed() {
     let daemon = settings().env("CLA_LIMITS__SESSIONS", 3).start().await;
     let path = "/socket.io/?EIO=4&transport=polling";
-    let polling = Poller::open(daemon.public, Version::Four).await;
-    polling.post(&["40/socket.io,"]).await;
-    polling.until("40/socket.io").await;
+    let polling = Poller::joined(daemon.public, Version::Four).await;
     let websocket = daemon.browser(Version::Four).await;
     let _third = daemon.browser(Version::Three).await;
     let full = http::request(daemon.public, "GET", path, &[], "").await;

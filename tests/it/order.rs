@@ -18,9 +18,7 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
         let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
         let mut sessions = Vec::new();
         for number in 0..CONNECTIONS {
-            let session = Poller::open(daemon.public, version).await;
-            session.post(&["40/socket.io,"]).await;
-            session.until("40/socket.io").await;
+            let session = Poller::joined(daemon.public, version).await;
             session
                 .post(&[&event_frame("identify", json!(format!("user{number}")))])
                 .await;

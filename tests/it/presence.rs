@@ -130,9 +130,7 @@ async fn names_outside_ascii_arrive_as_they_were_meant() {
     adam.say("startViewingCase", json!("é")).await;
 
     for version in VERSIONS {
-        let zoe = Poller::open(daemon.public, version).await;
-        zoe.post(&["40/socket.io,"]).await;
-        zoe.until("40/socket.io").await;
+        let zoe = Poller::joined(daemon.public, version).await;
         // Clients 1.x encode twice what they send by polling.
         let twice = |text: String| match version {
             Version::Three => text.bytes().map(char::from).collect(),
@@ -150,6 +148,27 @@ async fn names_outside_ascii_arrive_as_they_were_meant() {
             "{list}"
         );
         zoe.post(&["1"]).await;
+        adam.until_viewing(&["adam"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_closed_tab_that_polled_leaves_at_once() {
+    for version in VERSIONS {
+        let daemon = settings().start().await;
+        let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+        adam.say("startViewingCase", json!("X")).await;
+        let eve = Poller::joined(daemon.public, version).await;
+        eve.post(&[&event_frame("identify", json!("eve"))]).await;
+        eve.post(&[&event_frame("startViewingCase", json!("X"))])
+            .await;
+        eve.until("peopleViewing").await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        // A poll that is answered ends nothing; the one that is waiting when the tab closes does.
+        adam.say("startViewingCase", json!("X")).await;
+        eve.until("peopleViewing").await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        eve.close_while_polling().await;
         adam.until_viewing(&["adam"]).await;
     }
 }

@@ -1,10 +1,14 @@
 //! A browser, frame by frame.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message},
@@ -71,9 +75,15 @@ impl Browser {
         assert!(joined.starts_with("40/socket.io"), "{joined}");
     }
 
+    /// A connection that the daemon knows by name.
     pub async fn identified(server: SocketAddr, version: Version, name: &str) -> Self {
         let mut browser = Self::connect(server, version).await;
         browser.identify(name).await;
+        // Who identified first is told by the answer to what was said after it.
+        let nook = format!("nook of {}", browser.id);
+        browser.say("startViewingCase", json!(nook)).await;
+        browser.until_viewing(&[name]).await;
+        browser.say("stopViewingCase", json!(nook)).await;
         browser
     }
 
@@ -117,7 +127,8 @@ impl Browser {
                 heard.push(self.hears().await);
             }
         });
-        assert!(reading.await.is_ok(), "expected {expected:?}");
+        let in_time = reading.await.is_ok();
+        assert!(in_time, "expected {expected:?}, heard {heard:?}");
     }
 
     /// Waits for the end of the connection and returns what came before it.
@@ -153,6 +164,9 @@ pub fn event_frame(event: &str, payload: Value) -> String {
     format!("42/socket.io,{}", json!([event, payload]))
 }
 
+/// How long a poll must stay unanswered to count as held.
+const HELD: Duration = Duration::from_millis(100);
+
 /// A session that polls.
 pub struct Poller {
     server: SocketAddr,
@@ -170,6 +184,25 @@ impl Poller {
             server,
             version,
             id: open["sid"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    pub async fn joined(server: SocketAddr, version: Version) -> Self {
+        let poller = Self::open(server, version).await;
+        poller.post(&["40/socket.io,"]).await;
+        poller.until("40/socket.io").await;
+        poller
+    }
+
+    /// Polls until the server has nothing to say, then closes the connection on which it holds the poll.
+    pub async fn close_while_polling(self) {
+        let poll = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", self.path());
+        loop {
+            let mut stream = TcpStream::connect(self.server).await.unwrap();
+            stream.write_all(poll.as_bytes()).await.unwrap();
+            if timeout(HELD, stream.read_u8()).await.is_err() {
+                return;
+            }
         }
     }
 
