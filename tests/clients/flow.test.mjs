@@ -5,6 +5,8 @@ import { describe, test } from 'node:test';
 
 import { clients, Office } from './people.mjs';
 
+const END = 'the end';
+
 for (const client of clients) {
   describe(`socket.io-client ${client.title}`, () => {
     test('people on one case see each other in order of identify', async (t) => {
@@ -31,7 +33,7 @@ for (const client of clients) {
       const bob = await office.arrives(client, 'bob', 'X');
       bob.says('stopViewingCase', 'Y');
       await ann.hears('peopleViewing', ['ann']);
-      await everybodyHearsAnEnd(office, [ann, bob]);
+      await everybodyHearsTheEnd(office, [ann, bob]);
       assert.deepEqual(bob.screens, [['ann', 'bob']]);
       assert.deepEqual(await casesOf(office, 'bob'), [null]);
     });
@@ -47,7 +49,7 @@ for (const client of clients) {
 
       const dan = await office.arrives(client, 'dan', 'X');
       await ann.hears('peopleViewing', ['ann', 'dan']);
-      await everybodyHearsAnEnd(office, [ann, bob, cat, dan]);
+      await everybodyHearsTheEnd(office, [ann, bob, cat, dan]);
       assert.deepEqual(cat.screens, [['ann', 'cat'], ['bob', 'cat']]);
     });
 
@@ -94,9 +96,9 @@ for (const client of clients) {
       await office.daemon.notify([], 'provider');
       await operator.hears('notification', forOperators);
       await provider.hears('notification', []);
-      await everybodyHearsAnEnd(office, [operator, provider]);
-      assert.deepEqual(operator.heard('notification'), [forOperators]);
-      assert.deepEqual(provider.heard('notification'), [[]]);
+      await everybodyHearsTheEnd(office, [operator, provider]);
+      assert.deepEqual(operator.heard('notification'), [forOperators, END]);
+      assert.deepEqual(provider.heard('notification'), [[], END]);
     });
 
     test('a system message reaches the chosen connection, or all', async (t) => {
@@ -108,7 +110,8 @@ for (const client of clients) {
         .map(([id]) => id);
       await office.daemon.broadcast({ selectedClients: 'true', socketID });
       await chosen.hears('systemMessage', '1');
-      await everybodyHearsAnEnd(office, [chosen, other]);
+      await office.daemon.broadcast({ allClients: 'true' });
+      await everybodyHearsTheEnd(office, [chosen, other]);
       assert.deepEqual([chosen, other].map((tab) => tab.heard('systemMessage')), [['1', '1'], ['1']]);
     });
 
@@ -131,10 +134,10 @@ for (const client of clients) {
   });
 }
 
-/** Sends a system message to all: whoever has heard it has heard everything that was sent before. */
-async function everybodyHearsAnEnd(office, people) {
-  await office.daemon.broadcast({ allClients: 'true' });
-  await Promise.all(people.map((person) => person.hears('systemMessage', '1')));
+/** Sends a last word to all: whoever has heard it has heard everything that was sent before. */
+async function everybodyHearsTheEnd(office, people) {
+  for (const userType of ['operator', 'provider']) await office.daemon.notify(END, userType);
+  await Promise.all(people.map((person) => person.hears('notification', END)));
 }
 
 async function casesOf(office, username) {
