@@ -1,0 +1,121 @@
+// Chromium, and what every browser test wants from it.
+//
+// Lives here: starting Chromium, contexts whose console must stay silent, axe, the case page of CHS (`chs.html`) on a
+// server of its own.
+// Not here: what is expected of a page.
+// Invariant: a console error, an uncaught exception or a violation of the content security policy fails the test.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+import { AxeBuilder } from '@axe-core/playwright';
+import { chromium } from 'playwright-core';
+
+import { Daemon, LIMIT_MS } from '../clients/daemon.mjs';
+
+const require = createRequire(import.meta.url);
+
+/** One Chromium for a file of tests. */
+export function launch() {
+  return chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
+  });
+}
+
+/**
+ * A daemon of its own for one test, the staff's browser (`desk`) and the browser in which the admin app is open (`admin`).
+ * Whatever their pages complain about fails the test.
+ */
+export async function setUp(t, browser, { javaScriptEnabled = true, ...options } = {}) {
+  const daemon = await Daemon.start(options);
+  const complaints = [];
+  const contexts = [];
+  t.after(async () => {
+    await Promise.all(contexts.map((context) => context.close()));
+    await daemon.stop();
+    assert.deepEqual(complaints, []);
+  });
+  for (const settings of [{}, { javaScriptEnabled }]) {
+    const context = await browser.newContext(settings);
+    context.setDefaultTimeout(LIMIT_MS);
+    context.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(`${message.location().url}: ${message.text()}`);
+    });
+    context.on('weberror', (error) => complaints.push(String(error.error())));
+    contexts.push(context);
+  }
+  const [desk, admin] = contexts;
+  return { daemon, desk, admin };
+}
+
+/** Waits until the items of a list are exactly these. */
+export async function assertItems(list, expected) {
+  const items = list.getByRole('listitem');
+  const handle = await list.elementHandle();
+  const same = ({ handle, expected }) =>
+    JSON.stringify(Array.from(handle.querySelectorAll('li'), (item) => item.textContent.trim())) ===
+    JSON.stringify(expected);
+  try {
+    await list.page().waitForFunction(same, { handle, expected });
+  } catch (error) {
+    assert.deepEqual(await items.allTextContents(), expected, error.message);
+  }
+}
+
+/** Fails with what axe has found on the page. */
+export async function assertAccessible(page) {
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
+  assert.deepEqual(
+    violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html }) => html) })),
+    [],
+  );
+}
+
+/** Saves a picture of the whole page as `target/browser/<name>.png`. */
+export function photograph(page, name) {
+  const path = fileURLToPath(new URL(`../../target/browser/${name}.png`, import.meta.url));
+  return page.screenshot({ path, fullPage: true });
+}
+
+/** Serves the page of CHS from an origin of its own, as if it were cla_frontend. */
+export class Frontend {
+  #server;
+
+  static async start() {
+    const page = await readFile(new URL('chs.html', import.meta.url));
+    const script = await readFile(require.resolve('socket.io-client/dist/socket.io.js'));
+    const frontend = new Frontend();
+    frontend.#server = http.createServer((request, response) => {
+      const [type, body] = request.url === '/socket.io.js' ? ['text/javascript', script] : ['text/html', page];
+      response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8` }).end(body);
+    });
+    frontend.#server.listen(0, '127.0.0.1');
+    await once(frontend.#server, 'listening');
+    return frontend;
+  }
+
+  /** Opens a tab on a case: its page, the people it lists and the message it shows. */
+  async openTab({ desk, daemon }, { name, usertype = 'operator', caseRef = 'AB-1234-5678', transports }) {
+    const page = await desk.newPage();
+    const settings = new URLSearchParams({ server: daemon.publicUrl, name, usertype, caseRef });
+    if (transports) settings.set('transports', transports);
+    await page.goto(`http://127.0.0.1:${this.#server.address().port}/call_centre/${caseRef}/?${settings}`);
+    return {
+      page,
+      viewers: page.getByRole('list', { name: 'People viewing' }),
+      message: page.getByRole('alert'),
+    };
+  }
+
+  async stop() {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await once(this.#server, 'close');
+  }
+}

@@ -1,0 +1,162 @@
+// People in front of browsers: each is one connection of one client version over one choice of transports.
+//
+// Lives here: the table of clients that users have, `Office` (a daemon and the people connected to it), `Person`.
+// Not here: what anybody expects (the tests).
+// Invariant: what a person has heard is never thrown away, so a failure can tell all of it.
+
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { inspect, isDeepStrictEqual } from 'node:util';
+
+import { Daemon, within } from './daemon.mjs';
+
+const require = createRequire(import.meta.url);
+const { devDependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
+
+const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
+
+/** Every version of the client that `package.json` asks for, over every choice of transports. */
+export const clients = Object.entries(devDependencies)
+  .filter(([alias]) => alias.startsWith('sio'))
+  .map(([alias, spec]) => ({ version: spec.split('@').at(-1), io: require(alias) }))
+  .flatMap(({ version, io }) => transportChoices.map((transports) => ({ version, io, transports })))
+  .map((client) => ({ ...client, title: `${client.version} ${client.transports.join('→')}` }));
+
+/** A daemon and the people who are connected to it. */
+export class Office {
+  #people = [];
+
+  /** Opens an office for one test; it closes with the test. */
+  static async open(t, options) {
+    const office = new Office();
+    office.daemon = await Daemon.start(options);
+    t.after(() => office.#close());
+    return office;
+  }
+
+  /** Somebody connects, says who they are (a name, or all that `identify` takes) and opens a case. */
+  async arrives(client, who, caseRef) {
+    const identity = typeof who === 'string' ? { username: who, usertype: 'operator', appVersion: '1.0' } : who;
+    const person = new Person(client, this.daemon.publicUrl, identity);
+    this.#people.push(person);
+    await person.opens(caseRef);
+    await person.settles();
+    return person;
+  }
+
+  async #close() {
+    this.#people.forEach((person) => person.leaves());
+    await this.daemon.stop();
+  }
+}
+
+class Person {
+  #client;
+  #identity;
+  #socket;
+  #frames = [];
+  #news = new EventEmitter();
+  /** How far each event has been waited for, as a position in `#frames`. */
+  #read = {};
+
+  constructor(client, publicUrl, identity) {
+    this.#client = client;
+    this.#identity = identity;
+    this.#socket = client.io(`${publicUrl}/socket.io`, {
+      transports: client.transports,
+      forceNew: true,
+      reconnectionDelay: 50,
+      reconnectionDelayMax: 100,
+      randomizationFactor: 0,
+    });
+    for (const event of ['connect', 'connect_error', 'disconnect', 'peopleViewing', 'systemMessage', 'notification']) {
+      this.#socket.on(event, (payload) => this.#note(event, payload));
+    }
+    // The page of CHS does so at the first connect and at every later one.
+    this.#socket.on('connect', () => this.identifies(this.#identity));
+  }
+
+  get name() {
+    return this.#identity.username ?? this.#identity;
+  }
+
+  identifies(identity) {
+    this.#identity = identity;
+    this.#socket.emit('identify', identity);
+  }
+
+  /** Opens a case and waits until its list names this person. */
+  async opens(caseRef) {
+    if (!this.#socket.connected) await this.hears('connect');
+    this.#read.peopleViewing = this.#frames.length;
+    this.says('startViewingCase', caseRef);
+    await this.#next('peopleViewing', `naming ${this.name}`, (names) => names.includes(this.name));
+  }
+
+  says(event, payload) {
+    this.#socket.emit(event, payload);
+  }
+
+  leaves() {
+    this.#socket.disconnect();
+  }
+
+  /** Waits for an event, with exactly that payload if one is given, later than the one that was waited for last. */
+  hears(event, ...expected) {
+    const matches = (payload) => expected.length === 0 || isDeepStrictEqual(payload, expected[0]);
+    return this.#next(event, expected.map((payload) => JSON.stringify(payload)).join(), matches);
+  }
+
+  /** Waits until the list on this person's screen is that, which it may be already. */
+  async shows(names) {
+    if (!isDeepStrictEqual(this.screens.at(-1), names)) await this.hears('peopleViewing', names);
+  }
+
+  /** The payloads of all events of that name so far. */
+  heard(event) {
+    return this.#frames.filter((frame) => frame.event === event).map(({ payload }) => payload);
+  }
+
+  /** The lists on this person's screen so far, one after the other; the same list told twice in a row counts once. */
+  get screens() {
+    return this.heard('peopleViewing').filter((list, at, all) => !isDeepStrictEqual(list, all[at - 1]));
+  }
+
+  /** Waits until the connection has reached the last of its transports. */
+  async settles() {
+    const { engine } = this.#socket.io;
+    const wanted = this.#client.transports.at(-1);
+    const upgraded = new Promise((resolve) => engine.once('upgrade', resolve));
+    if (engine.transport.name !== wanted) await within(upgraded, () => `${this} to reach ${wanted}`);
+    assert.equal(engine.transport.name, wanted);
+  }
+
+  toString() {
+    return `${this.name} (${this.#client.title})`;
+  }
+
+  #note(event, payload) {
+    this.#frames.push({ event, payload });
+    this.#news.emit('frame');
+  }
+
+  async #next(event, described, matches) {
+    const position = () =>
+      this.#frames.findIndex(
+        (frame, at) => at >= (this.#read[event] ?? 0) && frame.event === event && matches(frame.payload),
+      );
+    const heard = async () => {
+      while (position() < 0) await once(this.#news, 'frame');
+      return position();
+    };
+    const at = await within(heard(), () => `${this} to hear ${event} ${described}; heard so far:\n${this.#diary()}`);
+    this.#read[event] = at + 1;
+    return this.#frames[at].payload;
+  }
+
+  #diary() {
+    return this.#frames.map(({ event, payload }) => `  ${event} ${inspect(payload, { depth: 5 })}`).join('\n');
+  }
+}

@@ -1,0 +1,150 @@
+"""What the Python programs around the daemon do to it, call for call.
+
+From the top of the repository, with CLA_SOCKETSERVER_BIN set:
+
+    python3 -m venv target/python
+    target/python/bin/pip install --quiet --requirement tests/clients/python/requirements.txt
+    target/python/bin/python -B -m unittest discover --start-directory tests/clients/python
+"""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import unittest
+
+import requests
+import websocket
+
+LIMIT = 10  # seconds; reached only by a test that fails
+
+NOTIFICATION = {
+    "id": 1,
+    "type": "information",
+    "notification": "Wartung um 18 Uhr – früher als üblich",
+    "description": "",
+    "start_time": "2024-01-01T18:00:00Z",
+    "end_time": None,
+}
+
+
+class DaemonTestCase(unittest.TestCase):
+    """One daemon for all tests of a class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.public, cls.admin = free_addresses(2)
+        cls.daemon = subprocess.Popen(
+            [os.environ["CLA_SOCKETSERVER_BIN"], "--public-listen", cls.public, "--admin-listen", cls.admin],
+            env={"PATH": os.environ["PATH"]},
+        )
+        cls.addClassCleanup(cls.stop)
+        cls.wait_until_ready()
+
+    @classmethod
+    def wait_until_ready(cls):
+        deadline = time.monotonic() + LIMIT
+        while not answers(f"http://{cls.admin}/readyz"):
+            if cls.daemon.poll() is not None:
+                raise AssertionError(f"the daemon ended with {cls.daemon.returncode}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the daemon is not ready after {LIMIT} s")
+
+    @classmethod
+    def stop(cls):
+        cls.daemon.terminate()
+        try:
+            code = cls.daemon.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            cls.daemon.kill()
+            raise
+        if code != 0:
+            raise AssertionError(f"the daemon ended with {code}")
+
+
+class Probe(DaemonTestCase):
+    """The smoke test of cla_frontend, and the probe that watches it."""
+
+    def handshake(self):
+        return requests.get(
+            f"http://{self.public}/socket.io/?eio=3&transport=polling",
+            headers={"Origin": "localhost:"},
+            timeout=LIMIT,
+        )
+
+    def test_polling_answers_200_to_the_origin_of_the_probe(self):
+        self.assertEqual(self.handshake().status_code, 200)
+
+    def test_byte_five_of_the_answer_begins_the_json_that_names_the_session(self):
+        self.assertTrue(json.loads(self.handshake().content[5:])["sid"])
+
+    def test_the_session_can_be_taken_to_a_websocket_without_an_origin(self):
+        sid = json.loads(self.handshake().content[5:])["sid"]
+        connection = websocket.create_connection(
+            f"ws://{self.public}/socket.io/?eio=3&transport=websocket&sid={sid}",
+            suppress_origin=True,
+            timeout=LIMIT,
+        )
+        self.addCleanup(connection.close)
+        self.assertEqual(connection.getstatus(), 101)
+        connection.send("0:::")
+
+    def test_the_probe_can_come_again_and_again(self):
+        sids = {json.loads(self.handshake().content[5:])["sid"] for _ in range(20)}
+        self.assertEqual(len(sids), 20)
+
+
+class Backend(DaemonTestCase):
+    """The task of cla_backend that posts notifications."""
+
+    def post(self, **body):
+        return requests.post(f"http://{self.admin}/admin/notifications/", timeout=LIMIT, **body)
+
+    def test_notifications_as_json_are_a_success(self):
+        response = self.post(json={"notifications": [NOTIFICATION], "usertype": "operator"})
+        self.assertIs(response.json()["success"], True)
+        self.assertEqual(response.status_code, 200)
+
+    def test_an_empty_list_takes_the_banner_down_and_is_a_success(self):
+        response = self.post(json={"notifications": []})
+        self.assertIs(response.json()["success"], True)
+
+    def test_a_urlencoded_body_is_a_success(self):
+        response = self.post(data={"notifications": json.dumps([NOTIFICATION]), "usertype": "provider"})
+        self.assertIs(response.json()["success"], True)
+
+    def test_a_post_without_notifications_is_refused(self):
+        for body in ({"json": {"usertype": "operator"}}, {"json": {}}, {"data": {"usertype": "operator"}}):
+            with self.subTest(body):
+                self.assert_refused(self.post(**body))
+
+    def test_broken_json_is_refused(self):
+        for text in ('{"notifications": [', "", "[]"):
+            with self.subTest(text):
+                self.assert_refused(self.post(data=text, headers={"Content-Type": "application/json"}))
+
+    def assert_refused(self, response):
+        self.assertEqual(response.status_code, 400)
+        self.assertTrue(response.headers["Content-Type"].startswith("application/json"))
+        self.assertIsNot(response.json().get("success"), True)
+
+
+def free_addresses(count):
+    """Addresses on loopback that nobody listens on, all different."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = ["{}:{}".format(*listener.getsockname()) for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return addresses
+
+
+def answers(url):
+    try:
+        return requests.get(url, timeout=LIMIT).ok
+    except requests.ConnectionError:
+        return False
+
+
+if __name__ == "__main__":
+    unittest.main()
