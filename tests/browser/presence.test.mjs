@@ -4,9 +4,6 @@ import { after, before, describe, test } from 'node:test';
 
 import { assertItems, Frontend, launch, setUp } from './browser.mjs';
 
-// A closed tab that polls says nothing more, so its silence has to be noticed; by default after 45 seconds.
-const env = { CLA_PUBLIC__PING_INTERVAL_MS: '1000', CLA_PUBLIC__PING_TIMEOUT_MS: '2000' };
-
 describe('a case page', () => {
   let browser, frontend;
   before(async () => ([browser, frontend] = await Promise.all([launch(), Frontend.start()])));
@@ -14,7 +11,7 @@ describe('a case page', () => {
 
   for (const transports of ['polling', 'websocket', 'polling,websocket']) {
     test(`shows who else is there, and who has gone, over ${transports}`, async (t) => {
-      const stage = await setUp(t, browser, { env });
+      const stage = await setUp(t, browser);
       const ann = await frontend.openTab(stage, { name: 'ann', transports });
       await assertItems(ann.viewers, ['ann']);
       const bob = await frontend.openTab(stage, { name: 'bob', transports });
