@@ -41,7 +41,7 @@ pub const DEFAULT_PATH: &str = "/etc/cla-socketserver/config.toml";
 pub struct Config {
     /// The Socket.IO listener, for browsers.
     pub public: Public,
-    /// The listener of the admin app, health and metrics.
+    /// The listener of the admin app and health checks.
     pub admin: Admin,
     /// Host names whose pages may connect, in lower case.
     pub site_hostnames: Vec<String>,
@@ -66,7 +66,7 @@ pub struct Public {
     pub merge_interval: Duration,
 }
 
-/// The listener of the admin app, health and metrics.
+/// The listener of the admin app and health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Addresses to listen on, at least one, each of them loopback or private.

@@ -358,6 +358,15 @@ mod tests {
         assert_eq!(names.len(), Counter::ALL.len());
     }
 
+    #[test]
+    fn the_readme_names_every_counter() {
+        let readme = include_str!("../README.md");
+        for counter in Counter::ALL {
+            let name = format!("`{}`", counter.name());
+            assert!(readme.contains(&name), "{name}");
+        }
+    }
+
     fn lines(gauges: &mut Gauges, people: usize, versions: &[(&str, usize)]) -> Vec<String> {
         let version = |(name, count): &(&str, usize)| ((*name).try_into().unwrap(), *count);
         let census = Census {

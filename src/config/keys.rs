@@ -65,7 +65,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "admin.listen",
         Addresses(|c| &mut c.admin.listen),
-        "addresses for the admin app, health and metrics: loopback or private ones only",
+        "addresses for the admin app and health checks: loopback or private ones only",
     )
     .flag(|flags| &flags.admin_listen),
     Key::new(
@@ -142,8 +142,8 @@ static KEYS: &[Key] = &[
     ),
     Key::new(
         "limits.shutdown_grace_ms",
-        Millis(0..=DAY, |c| &mut c.limits.shutdown_grace),
-        "time for an orderly stop; 0 cuts everybody off at once",
+        Millis(1..=DAY, |c| &mut c.limits.shutdown_grace),
+        "time for an orderly stop; after that the daemon exits 1",
     ),
 ];
 

@@ -14,6 +14,7 @@
 )]
 
 mod daemon;
+mod docs;
 mod http;
 mod junk;
 mod order;

@@ -168,7 +168,7 @@ async fn a_closed_tab_that_polled_leaves_at_once() {
         adam.say("startViewingCase", json!("X")).await;
         eve.until("peopleViewing").await;
         adam.until_viewing(&["adam", "eve"]).await;
-        eve.close_while_polling().await;
+        drop(eve.held().await);
         adam.until_viewing(&["adam"]).await;
     }
 }

@@ -194,14 +194,14 @@ impl Poller {
         poller
     }
 
-    /// Polls until the server has nothing to say, then closes the connection on which it holds the poll.
-    pub async fn close_while_polling(self) {
+    /// Polls until the server has nothing to say, and returns the connection on which it holds the poll.
+    pub async fn held(&self) -> TcpStream {
         let poll = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", self.path());
         loop {
             let mut stream = TcpStream::connect(self.server).await.unwrap();
             stream.write_all(poll.as_bytes()).await.unwrap();
             if timeout(HELD, stream.read_u8()).await.is_err() {
-                return;
+                return stream;
             }
         }
     }
