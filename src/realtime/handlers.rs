@@ -4,7 +4,10 @@
 //! Invariant: a frame is in the hub's inbox before its handler returns. The library calls handlers in the order of
 //! the packets but spawns the futures of asynchronous ones, which then run in any order; ours are synchronous.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use socketioxide::{
     ProtocolVersion, SocketIo, TransportType,
@@ -20,7 +23,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    CONNECT_TIMEOUT, NAMESPACE, Socket,
+    NAMESPACE, Socket,
     hang_up::HangUp,
     inbox::{Goodbye, HubHandle, InboxFull},
     wire::{self, DecodeError},
@@ -40,6 +43,8 @@ pub(crate) struct Greeter {
     pub(crate) hang_up: HangUp,
     pub(crate) counters: Counters,
     pub(crate) frames_in_flight: usize,
+    /// How long a session may stay outside the namespace.
+    pub(crate) join_within: Duration,
 }
 
 /// Why a connection was not let into the namespace.
@@ -67,13 +72,16 @@ impl Greeter {
         };
         io.ns(NAMESPACE, attend.with(greet));
         // Engine.IO 3 joins `/` by itself and loses the session if it cannot.
-        let io_for_idle = io.clone();
+        let namespaces = io.clone();
         io.ns("/", async move |socket: SocketRef| {
-            sleep(CONNECT_TIMEOUT).await;
-            let joined = io_for_idle.of(NAMESPACE);
-            if joined.is_some_and(|namespace| namespace.get_socket(socket.id).is_none()) {
+            // Only the id is kept while waiting, so that a session that ends early is freed early.
+            let id = socket.id;
+            drop(socket);
+            sleep(self.join_within).await;
+            let find = |name| namespaces.of(name)?.get_socket(id);
+            if let (Some(idle), None) = (find("/"), find(NAMESPACE)) {
                 self.counters.count(Counter::SessionIdle);
-                self.hang_up.hang_up(&socket);
+                self.hang_up.hang_up(&idle);
             }
         });
     }

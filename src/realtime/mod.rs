@@ -11,7 +11,7 @@ pub(crate) mod inbox;
 mod origin;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use socketioxide::{ParserConfig, SocketIo, adapter::LocalAdapter};
 use tokio::sync::{Semaphore, watch};
@@ -37,9 +37,6 @@ const PATH: &str = "/socket.io/";
 /// A connection of a browser, as the library knows it.
 type Socket = socketioxide::socket::Socket<LocalAdapter>;
 
-/// How long a session may stay outside the namespace.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
-
 /// Small, because our messages are: the default of 4 KiB is held per websocket.
 const WS_READ_BUFFER_BYTES: usize = 512;
 
@@ -63,11 +60,13 @@ impl Realtime {
     /// Builds everything from the configuration.
     pub(crate) fn new(config: &Config, counters: &Counters, tracker: &TaskTracker) -> Self {
         let limits = &config.limits;
+        // A session that has not joined by then has been as silent as one whose heartbeat failed.
+        let join_within = config.public.ping_interval + config.public.ping_timeout;
         let (engine, io) = SocketIo::builder()
             .req_path(PATH.trim_end_matches('/'))
             .ping_interval(config.public.ping_interval)
             .ping_timeout(config.public.ping_timeout)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(join_within)
             .max_payload(limits.message_bytes as u64)
             .ws_max_message_size(limits.message_bytes)
             .ws_max_frame_size(limits.message_bytes)
@@ -85,6 +84,7 @@ impl Realtime {
             hang_up: hang_up.clone(),
             counters: counters.clone(),
             frames_in_flight: limits.frames_in_flight,
+            join_within,
         }
         .register(&io);
         let door = Door {
