@@ -42,7 +42,7 @@ impl App {
         daemon.hub.ping().await?;
         daemon.phase.send_replace(Phase::Ready);
         lifecycle::ready();
-        info!("ready");
+        info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
         tokio::select! {
             () = signals.next() => {}

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners};
-pub(crate) use server::{LAST_WORDS, Line, Patience, Server};
+pub(crate) use server::{HttpService, LAST_WORDS, Line, Patience, Server};
 pub(crate) use systemd::{announce, ready, stopping, watch};
 pub use tasks::Died;
 pub(crate) use tasks::Tasks;

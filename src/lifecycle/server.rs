@@ -89,7 +89,6 @@ impl Server {
     pub(crate) async fn run<S>(self, listener: TcpListener, service: S)
     where
         S: HttpService,
-        S::Future: Send,
     {
         while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
             match accepted.and_then(|(stream, _)| self.prepared(stream)) {
@@ -117,7 +116,6 @@ impl Server {
     async fn converse<S>(self, stream: TcpStream, service: S)
     where
         S: HttpService,
-        S::Future: Send,
     {
         let stream = Arc::new(stream);
         let line = Line(Arc::downgrade(&stream));
@@ -145,14 +143,17 @@ impl Server {
     }
 }
 
-/// What both listeners serve.
+/// What a listener serves.
 pub(crate) trait HttpService:
-    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static
+    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
 {
 }
 
 impl<S> HttpService for S where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static

@@ -12,7 +12,7 @@ use http::{
 };
 use hyper::body::Incoming;
 use tokio::{sync::Semaphore, time::timeout};
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     origin::Origins,
 };
 use crate::{
-    lifecycle::Line,
+    lifecycle::{HttpService, Line},
     presence::ConnectionId,
     stats::{Counter, Counters},
 };
@@ -41,12 +41,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// The door as a service.
-    pub(crate) fn service(
-        self,
-    ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + 'static {
+    pub(crate) fn service(self) -> impl HttpService {
         let cors = CorsLayer::new()
             .allow_origin(AllowOrigin::mirror_request())
             .allow_methods(AllowMethods::list([Method::GET, Method::POST]))
