@@ -281,6 +281,8 @@ impl Statsd {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
 
     #[test]
@@ -356,6 +358,25 @@ mod tests {
         assert_eq!(counters.take().count(), 0, "taken is taken");
         let names: BTreeSet<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
         assert_eq!(names.len(), Counter::ALL.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_resolved_again_after_a_failure_and_after_a_while() {
+        let resolves_to = |host: &str| host.to_owned();
+        let mut statsd = Statsd::new(Target {
+            host: resolves_to("no-such-host.invalid"),
+            port: 8125,
+            prefix: String::new(),
+        });
+        assert!(statsd.client().await.is_none());
+        statsd.target.host = resolves_to("127.0.0.1");
+        assert!(statsd.client().await.is_none(), "not at once");
+        advance(TICK).await;
+        assert!(statsd.client().await.is_some(), "after a failure");
+        statsd.target.host = resolves_to("no-such-host.invalid");
+        assert!(statsd.client().await.is_some(), "believed for a while");
+        advance(RESOLVED_FOR).await;
+        assert!(statsd.client().await.is_none(), "after a while");
     }
 
     #[test]
