@@ -1,0 +1,17 @@
+locals {
+  tags = merge({ Name = var.name }, var.tags)
+
+  # The name of a peer becomes part of a rule's description, where AWS allows few characters.
+  peer_name = "^[a-z0-9][a-z0-9._-]{0,62}$"
+
+  security_group_id = "^sg-([0-9a-f]{8}|[0-9a-f]{17})$"
+
+  # Whom a rule may name: a security group, or a network of addresses that a VPC hands out, no wider than a VPC.
+  near_peer = join("|", [
+    local.security_group_id,
+    # RFC 1918 and 6598, /16 to /32.
+    "^(10|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168|100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\\..*/(1[6-9]|2[0-9]|3[0-2])$",
+    # Global unicast and unique local, /48 to /128.
+    "^([23][0-9a-f]{3}|f[cd][0-9a-f]{2}):.*/(4[89]|[5-9][0-9]|1[01][0-9]|12[0-8])$",
+  ])
+}
