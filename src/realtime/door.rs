@@ -7,7 +7,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::body::Body;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
+    header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY, UPGRADE},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::{
-    hang_up::{Engine, HangUp},
+    hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Door {
         service_fn(move |request: Request<Incoming>| {
             let refused = (!self.origins.allow(request.headers())).then(|| {
                 self.counters.count(Counter::OriginRefused);
-                refusal(StatusCode::FORBIDDEN, "Forbidden")
+                refusal(StatusCode::FORBIDDEN, 4, "Forbidden")
             });
             let inside = inside.clone();
             async move {
@@ -70,18 +70,19 @@ impl Door {
         *request.uri_mut() = with_engine_version(request.uri());
         if request.method() != Method::GET {
             let answer = timeout(POST_TIMEOUT, self.answer(request)).await;
-            let late = |_| Ok(refusal(StatusCode::REQUEST_TIMEOUT, "Request timeout"));
-            return answer.unwrap_or_else(late);
+            return answer.unwrap_or_else(|_| {
+                Ok(refusal(StatusCode::REQUEST_TIMEOUT, 3, "Request timeout"))
+            });
+        }
+        let websocket = query(request.uri(), "transport") == Some("websocket");
+        if websocket && !asks_for_websocket(request.headers()) {
+            return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         }
         *request.headers_mut() = kept_for_the_session(request.headers());
-        let uri = request.uri();
-        match (query(uri, "sid"), query(uri, "transport")) {
+        match (query(request.uri(), "sid").map(str::to_owned), websocket) {
             (None, _) => self.shake_hands(request).await,
-            (Some(session), Some("websocket")) => {
-                self.note_upgrade(session, &request);
-                self.answer(request).await
-            }
-            (Some(_), _) => self.poll(request).await,
+            (Some(session), true) => self.upgrade(&session, request).await,
+            (Some(session), false) => self.poll(session, request).await,
         }
     }
 
@@ -95,11 +96,33 @@ impl Door {
         self.answer(request).await
     }
 
+    /// Takes note of the connection that a session goes over to.
+    async fn upgrade(
+        self,
+        session: &str,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
+        let line = request.extensions().get::<Line>().cloned();
+        let hang_up = self.hang_up.clone();
+        let answer = self.answer(request).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let (Ok(session), Some(line)) = (ConnectionId::try_from(session), line)
+        {
+            hang_up.upgraded(session, line);
+        }
+        Ok(answer)
+    }
+
     /// Waits with a client for news. When it goes away meanwhile, as a closed tab does, this future is dropped.
-    async fn poll(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    async fn poll(
+        self,
+        session: String,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
         let waiting = Waiting {
             hang_up: self.hang_up.clone(),
-            address: Some(request.uri().clone()),
+            version: engine_version(request.uri()),
+            session: Some(session),
         };
         let answer = self.answer(request).await;
         waiting.answered();
@@ -111,17 +134,9 @@ impl Door {
         Ok(response.map(Body::new))
     }
 
-    fn note_upgrade(&self, session: &str, request: &Request<Body>) {
-        if let Ok(session) = ConnectionId::try_from(session)
-            && let Some(line) = request.extensions().get::<Line>()
-        {
-            self.hang_up.upgraded(session, line.clone());
-        }
-    }
-
     fn full(&self) -> Response<Body> {
         self.counters.count(Counter::SessionRefused);
-        let mut full = refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many sessions");
+        let mut full = refusal(StatusCode::SERVICE_UNAVAILABLE, 4, "Too many sessions");
         let headers = full.headers_mut();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         full
@@ -131,29 +146,39 @@ impl Door {
 /// A poll that has not been answered. Dropped as such, it ends its session, which would stay until the heartbeat fails.
 struct Waiting {
     hang_up: HangUp,
-    address: Option<Uri>,
+    version: EngineVersion,
+    session: Option<String>,
 }
 
 impl Waiting {
     fn answered(mut self) {
-        self.address = None;
+        self.session = None;
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(address) = self.address.take() {
-            self.hang_up.close_polling(address);
+        if let Some(session) = self.session.take() {
+            self.hang_up.close_polling(&session, self.version);
         }
     }
 }
 
-/// Gives a request the `EIO` that the library insists on: what is missing, unknown or written `eio` means version 3,
-/// as it did to the Node.js server. Also copies the address out of the buffer that it would keep alive.
+/// What is missing, unknown or written `eio` means version 3, as it did to the Node.js server.
+fn engine_version(uri: &Uri) -> EngineVersion {
+    match query(uri, "EIO") {
+        Some("4") => EngineVersion::Four,
+        _ => EngineVersion::Three,
+    }
+}
+
+/// Gives a request the `EIO` that the library insists on, and copies the address out of the buffer that it would keep
+/// alive.
 fn with_engine_version(uri: &Uri) -> Uri {
-    let version = query(uri, "EIO")
-        .filter(|version| *version == "4")
-        .unwrap_or("3");
+    let version = match engine_version(uri) {
+        EngineVersion::Three => 3,
+        EngineVersion::Four => 4,
+    };
     let mut rewritten = format!("{}?EIO={version}", uri.path());
     for pair in pairs(uri).filter(|pair| !pair.starts_with("EIO=")) {
         rewritten.push('&');
@@ -161,6 +186,12 @@ fn with_engine_version(uri: &Uri) -> Uri {
     }
     let rewritten = PathAndQuery::try_from(rewritten);
     rewritten.map_or_else(|_| Uri::default(), Uri::from)
+}
+
+/// The library looks at the key of a handshake only, and would answer 101 to a client that stays with HTTP.
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(UPGRADE).map(HeaderValue::as_bytes);
+    upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Copies the one header that the library needs. It keeps the headers of a handshake as long as the session, and
@@ -185,8 +216,8 @@ fn pairs(uri: &Uri) -> impl Iterator<Item = &str> {
 }
 
 /// Refuses in the words of Engine.IO.
-fn refusal(status: StatusCode, message: &str) -> Response<Body> {
-    let body = format!(r#"{{"code":4,"message":"{message}"}}"#);
+fn refusal(status: StatusCode, code: u8, message: &str) -> Response<Body> {
+    let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response

@@ -5,6 +5,8 @@
 //! the packets but spawns the futures of asynchronous ones, which then run in any order; ours are synchronous.
 
 use std::{
+    convert::Infallible,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,8 +19,8 @@ use socketioxide::{
     socket::DisconnectReason,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
 };
 use tracing::debug;
 
@@ -47,13 +49,15 @@ pub(crate) struct Greeter {
     pub(crate) join_within: Duration,
 }
 
-/// Why a connection was not let into the namespace.
+/// Why a connection was not let into a namespace.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("the server is full")]
     Full(#[from] InboxFull),
     #[error("not a session id")]
     Id(#[from] InvalidText),
+    #[error("nothing is offered here")]
+    Empty,
 }
 
 impl Greeter {
@@ -67,84 +71,125 @@ impl Greeter {
             let let_in = greeter.greet(&socket);
             async move { let_in }
         };
-        let attend = async |socket: SocketRef, Extension(listener): Extension<Listener>| {
-            listener.attend(&socket);
+        let attend = async |socket: SocketRef, Extension(speaker): Extension<Speaker>| {
+            speaker.attend(&socket);
         };
         io.ns(NAMESPACE, attend.with(greet));
-        // Engine.IO 3 joins `/` by itself and loses the session if it cannot.
+
+        // Engine.IO 3 joins `/` by itself and loses the session if it cannot. Nobody else has business there.
+        let only_version_3 = async |socket: SocketRef| match socket.protocol() {
+            ProtocolVersion::V4 => Ok(()),
+            ProtocolVersion::V5 => Err(Refused::Empty),
+        };
         let namespaces = io.clone();
-        io.ns("/", async move |socket: SocketRef| {
-            // Only the id is kept while waiting, so that a session that ends early is freed early.
-            let id = socket.id;
-            drop(socket);
-            sleep(self.join_within).await;
+        let await_join = async move |socket: SocketRef| self.await_join(&namespaces, socket).await;
+        io.ns("/", await_join.with(only_version_3));
+    }
+
+    fn greet(&self, socket: &SocketRef) -> Result<(), Refused> {
+        let speaker = Speaker(Arc::new(Speech {
+            conn: ConnectionId::try_from(socket.id.as_str())?,
+            greeter: self.clone(),
+            turns: Arc::new(Semaphore::new(self.frames_in_flight)),
+            stage: Mutex::new(Stage::Early(Vec::new(), self.hub.goodbye()?)),
+        }));
+        socket.on_disconnect(speaker.clone());
+        socket.on_fallback(speaker.clone());
+        socket.extensions.insert(speaker);
+        Ok(())
+    }
+
+    /// Ends a session of version 3 that stays outside our namespace; the library does so for version 4 only.
+    async fn await_join(self, namespaces: &SocketIo, socket: SocketRef) {
+        let (leaving, left) = oneshot::channel();
+        socket.on_disconnect(Visitor {
+            hang_up: self.hang_up.clone(),
+            _leaving: leaving,
+        });
+        // Only the id is kept while waiting, so that a session that ends early is freed early.
+        let id = socket.id;
+        drop(socket);
+        if timeout(self.join_within, left).await.is_err() {
             let find = |name| namespaces.of(name)?.get_socket(id);
             if let (Some(idle), None) = (find("/"), find(NAMESPACE)) {
                 self.counters.count(Counter::SessionIdle);
                 self.hang_up.hang_up(&idle);
             }
-        });
-    }
-
-    fn greet(&self, socket: &SocketRef) -> Result<(), Refused> {
-        let conn = ConnectionId::try_from(socket.id.as_str())?;
-        let goodbye = self.hub.goodbye()?;
-        socket.on_disconnect(Leaver {
-            conn,
-            goodbye: Mutex::new(Some(goodbye)),
-        });
-        let listener = Listener(Arc::new(Ear {
-            conn,
-            greeter: self.clone(),
-            turns: Arc::new(Semaphore::new(self.frames_in_flight)),
-            early: Mutex::new(Some(Vec::new())),
-        }));
-        socket.extensions.insert(listener.clone());
-        socket.on_fallback(listener);
-        Ok(())
+        }
     }
 }
 
-/// Takes what one connection says, whatever the event is called.
+/// A connection in the namespace: takes what it says, whatever the event is called, and reports its end.
 #[derive(Clone)]
-struct Listener(Arc<Ear>);
+struct Speaker(Arc<Speech>);
 
-struct Ear {
+struct Speech {
     conn: ConnectionId,
     greeter: Greeter,
     /// How many frames of this connection may wait for the hub, so that one that floods crowds out only itself.
     turns: Arc<Semaphore>,
-    /// What was said before the library considers the socket connected, a moment after it answered CONNECT: until
-    /// then nothing can be sent to it, so the list that such a frame asks for would be lost. `None` from then on.
-    early: Mutex<Option<Vec<(Event, OwnedSemaphorePermit)>>>,
+    /// Held while anything is handed to the hub, so that nothing follows the end: a frame that did would put somebody
+    /// on the screen who is gone for good.
+    stage: Mutex<Stage>,
 }
 
-impl MessageHandler<LocalAdapter, InOrder> for Listener {
+enum Stage {
+    /// The library answers CONNECT a moment before it considers the socket connected. Until then nothing can be sent
+    /// to it, and the list that a frame asks for would be lost, so what is said waits here.
+    Early(Vec<(Event, OwnedSemaphorePermit)>, Goodbye),
+    /// What is said goes to the hub.
+    Live(Goodbye),
+    /// What is still being read was said in vain.
+    Ended,
+}
+
+impl MessageHandler<LocalAdapter, InOrder> for Speaker {
     /// Nobody is told the outcome: acknowledgements are not part of the contract.
     fn call(&self, socket: Arc<Socket>, value: Value, _ack: Option<i64>) {
-        let Self(ear) = self;
-        match ear.decode(&socket, &value) {
-            Ok(event) => ear.hear(&socket, event),
+        let Self(speech) = self;
+        match speech.decode(&socket, &value) {
+            Ok(event) => speech.hear(&socket, event),
             Err(error) => {
-                debug!(conn.id = %ear.conn, reason = %error, "frame rejected: {error}");
-                ear.greeter.counters.count(counter(&error));
+                debug!(conn.id = %speech.conn, reason = %error, "frame rejected: {error}");
+                speech.greeter.counters.count(counter(&error));
             }
         }
     }
 }
 
-impl Listener {
+impl DisconnectHandler<LocalAdapter, InOrder> for Speaker {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket>,
+        reason: DisconnectReason,
+        defer: fn(Arc<Socket>),
+    ) {
+        let Self(speech) = self;
+        debug!(conn.id = %speech.conn, %reason, "connection ended: {reason}");
+        speech.end();
+        end_with_namespace(&speech.greeter.hang_up, &socket, reason);
+        defer(socket);
+    }
+}
+
+impl Speaker {
     /// The socket is connected: what it said so far, and from now on, goes to the hub.
-    fn attend(self, socket: &Socket) {
-        let Self(ear) = self;
-        let mut early = lock(&ear.early);
-        for (event, turn) in early.take().unwrap_or_default() {
-            ear.hand_over(socket, event, turn);
+    fn attend(&self, socket: &Socket) {
+        let Self(speech) = self;
+        let mut stage = lock(&speech.stage);
+        match mem::replace(&mut *stage, Stage::Ended) {
+            Stage::Early(waiting, goodbye) => {
+                *stage = Stage::Live(goodbye);
+                for (event, turn) in waiting {
+                    speech.hand_over(socket, event, turn);
+                }
+            }
+            other @ (Stage::Live(_) | Stage::Ended) => *stage = other,
         }
     }
 }
 
-impl Ear {
+impl Speech {
     fn decode(&self, socket: &Socket, value: &Value) -> Result<Event, DecodeError> {
         let Value::Str(text, None) = value else {
             return Err(DecodeError::Binary);
@@ -161,9 +206,17 @@ impl Ear {
         let Ok(turn) = self.turns.clone().try_acquire_owned() else {
             return self.give_up(socket, InboxFull);
         };
-        match lock(&self.early).as_mut() {
-            Some(early) => early.push((event, turn)),
-            None => self.hand_over(socket, event, turn),
+        match &mut *lock(&self.stage) {
+            Stage::Early(waiting, _) => waiting.push((event, turn)),
+            Stage::Live(_) => self.hand_over(socket, event, turn),
+            Stage::Ended => {}
+        }
+    }
+
+    fn end(&self) {
+        match mem::replace(&mut *lock(&self.stage), Stage::Ended) {
+            Stage::Early(_, goodbye) | Stage::Live(goodbye) => goodbye.say(self.conn),
+            Stage::Ended => {}
         }
     }
 
@@ -180,9 +233,31 @@ impl Ear {
     }
 }
 
-/// Nothing panics while it holds one of these locks, and if it did, what they guard would still be whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A session in `/`.
+struct Visitor {
+    hang_up: HangUp,
+    /// Dropped with this handler when the session ends.
+    _leaving: oneshot::Sender<Infallible>,
+}
+
+impl DisconnectHandler<LocalAdapter, InOrder> for Visitor {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket>,
+        reason: DisconnectReason,
+        defer: fn(Arc<Socket>),
+    ) {
+        end_with_namespace(&self.hang_up, &socket, reason);
+        defer(socket);
+    }
+}
+
+/// A session that leaves a namespace has no business left. It could come and go as often as it likes, or stay outside
+/// for ever.
+fn end_with_namespace(hang_up: &HangUp, socket: &Socket, reason: DisconnectReason) {
+    if reason == DisconnectReason::ClientNSDisconnect {
+        hang_up.hang_up(socket);
+    }
 }
 
 fn counter(error: &DecodeError) -> Counter {
@@ -195,23 +270,7 @@ fn counter(error: &DecodeError) -> Counter {
     }
 }
 
-/// Reports the end of one connection.
-struct Leaver {
-    conn: ConnectionId,
-    goodbye: Mutex<Option<Goodbye>>,
-}
-
-impl DisconnectHandler<LocalAdapter, InOrder> for Leaver {
-    fn call_with_defer(
-        &self,
-        socket: Arc<Socket>,
-        reason: DisconnectReason,
-        defer: fn(Arc<Socket>),
-    ) {
-        debug!(conn.id = %self.conn, %reason, "connection ended: {reason}");
-        if let Some(goodbye) = lock(&self.goodbye).take() {
-            goodbye.say(self.conn);
-        }
-        defer(socket);
-    }
+/// Nothing panics while it holds such a lock, and if it did, what is guarded would still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,11 +5,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::body::Body;
-use http::{Request, Uri};
+use http::Request;
 use socketioxide::{ProtocolVersion, TransportType, service::SocketIoService};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -19,6 +19,15 @@ use crate::{lifecycle::Line, presence::ConnectionId};
 
 /// The Engine.IO server as an HTTP service; what is not its path is not found.
 pub(crate) type Engine = SocketIoService<axum::Router>;
+
+/// The version of Engine.IO that a session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EngineVersion {
+    /// Clients 1.x and 2.x.
+    Three,
+    /// Clients 3.x and 4.x.
+    Four,
+}
 
 /// Closes the transport of a session.
 #[derive(Clone)]
@@ -30,12 +39,13 @@ struct Inner {
     tracker: TaskTracker,
 }
 
-/// The TCP connections that sessions moved to when they were upgraded from polling to websocket.
+/// The TCP connections that sessions moved to when they were upgraded from polling to websocket: more than one only
+/// for a client that tries to hide the one it uses.
 ///
-/// Grows to at most twice the number of open connections before the closed ones are swept out.
+/// Each uses up a connection, and those that have ended are swept out, so there are never many more than connections.
 #[derive(Default)]
 struct Lines {
-    by_session: HashMap<ConnectionId, Line>,
+    by_session: HashMap<ConnectionId, Vec<Line>>,
     sweep_at: usize,
 }
 
@@ -48,44 +58,33 @@ impl HangUp {
         }))
     }
 
-    /// Remembers that a session is about to continue as a websocket on `line`.
+    /// Remembers that a session continues as a websocket on `line`.
     pub(crate) fn upgraded(&self, session: ConnectionId, line: Line) {
         self.lines().insert(session, line);
     }
 
     /// Ends the session of a socket as if the network had.
     pub(crate) fn hang_up(&self, socket: &Socket) {
-        match socket.transport_type() {
-            TransportType::Websocket => self.cut(socket),
-            TransportType::Polling => {
-                let version = match socket.protocol() {
-                    ProtocolVersion::V4 => 3,
-                    ProtocolVersion::V5 => 4,
-                };
-                let id = socket.id;
-                let address = format!("{PATH}?EIO={version}&transport=polling&sid={id}");
-                // It is made of harmless characters, so it parses.
-                self.close_polling(address.parse().unwrap_or_default());
+        match (socket.transport_type(), socket.protocol()) {
+            (TransportType::Websocket, _) => self.cut(socket),
+            (TransportType::Polling, ProtocolVersion::V4) => {
+                self.close_polling(socket.id.as_str(), EngineVersion::Three);
+            }
+            (TransportType::Polling, ProtocolVersion::V5) => {
+                self.close_polling(socket.id.as_str(), EngineVersion::Four);
             }
         }
     }
 
-    fn cut(&self, socket: &Socket) {
-        let session = ConnectionId::try_from(socket.id.as_str()).ok();
-        let upgraded = session.and_then(|session| self.lines().by_session.remove(&session));
-        let line = upgraded.or_else(|| socket.req_parts().extensions.get::<Line>().cloned());
-        if let Some(line) = line {
-            line.hang_up();
-        }
-    }
-
-    /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet, posted
-    /// to the address that it polls.
-    pub(crate) fn close_polling(&self, address: Uri) {
+    /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet.
+    pub(crate) fn close_polling(&self, session: &str, version: EngineVersion) {
+        let (number, close) = match version {
+            EngineVersion::Three => (3, "1:1"),
+            EngineVersion::Four => (4, "1"),
+        };
+        let address = format!("{PATH}?EIO={number}&transport=polling&sid={session}");
         let engine = self.0.engine.clone();
         self.0.tracker.spawn(async move {
-            let version_3 = address.query().is_some_and(|query| query.contains("EIO=3"));
-            let close = if version_3 { "1:1" } else { "1" };
             if let Ok(request) = Request::post(address).body(Body::from(close)) {
                 // Any answer will do: the session is closed, or was closed already.
                 let _ = engine.oneshot(request).await;
@@ -93,7 +92,16 @@ impl HangUp {
         });
     }
 
-    fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn cut(&self, socket: &Socket) {
+        let session = ConnectionId::try_from(socket.id.as_str()).ok();
+        let upgraded = session.and_then(|session| self.lines().by_session.remove(&session));
+        let first = socket.req_parts().extensions.get::<Line>();
+        for line in upgraded.iter().flatten().chain(first) {
+            line.hang_up();
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         let lines = self.0.upgraded.lock();
         lines.unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,9 +110,12 @@ impl HangUp {
 impl Lines {
     fn insert(&mut self, session: ConnectionId, line: Line) {
         if self.by_session.len() >= self.sweep_at {
-            self.by_session.retain(|_, line| line.is_up());
+            self.by_session
+                .retain(|_, lines| lines.iter().any(Line::is_up));
             self.sweep_at = 64 + 2 * self.by_session.len();
         }
-        self.by_session.insert(session, line);
+        let lines = self.by_session.entry(session).or_default();
+        lines.retain(Line::is_up);
+        lines.push(line);
     }
 }
