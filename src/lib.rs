@@ -2,6 +2,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`cli`] | the command line |
 //! | [`config`] | four layers in, one validated configuration out; the only reader of files and environment |
 //! | [`app`] | wiring, and the order of start and stop |
 //! | [`lifecycle`] | listeners, the HTTP server, systemd, signals, tasks that must not die |
@@ -19,6 +20,7 @@
 
 mod admin;
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod lifecycle;
 pub mod presence;

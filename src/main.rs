@@ -2,16 +2,16 @@
 
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use cla_socketserver::{
     app::App,
+    cli::{Cli, Command},
     config::{self, Config, Flags, LogFormat},
     lifecycle::{Died, Listeners, Signals},
 };
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use tracing::{error, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -22,39 +22,6 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 64;
 const SOFTWARE: u8 = 70;
 const CONFIG: u8 = 78;
-
-/// Tells call-centre staff who else has the case open that is on their screen.
-///
-/// Serves browsers over Socket.IO on one listener, and staff and the back-end on another that is only ever bound to
-/// loopback or private addresses. Stops on SIGTERM or SIGINT.
-#[derive(Parser)]
-#[command(version, about, args_conflicts_with_subcommands = false)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-
-    /// Read this file instead of /etc/cla-socketserver/config.toml; it must exist
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Addresses for browsers, e.g. 127.0.0.1:8005; separate several by commas
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    public_listen: Vec<String>,
-
-    /// Loopback or private addresses for the admin app, e.g. 127.0.0.1:8006; separate several by commas
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    admin_listen: Vec<String>,
-
-    /// Also serve a page to try presence with, at /demo/ of the admin listener
-    #[arg(long)]
-    demo: bool,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Print the effective configuration with the source of each value, or everything that is wrong with it
-    Check,
-}
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -163,10 +130,5 @@ mod tests {
     fn a_task_that_died_has_an_exit_code_of_its_own() {
         assert_eq!(exit_code(&Died("hub").into()), 70);
         assert_eq!(exit_code(&anyhow::anyhow!("told twice to stop")), 1);
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }
