@@ -52,7 +52,7 @@ fn the_shipped_config_file_changes_nothing_and_neither_does_any_line_that_is_unc
 #[test]
 fn shells_complete_every_option() {
     let files = [
-        (Shell::Bash, "completions/cla-socketserver.bash"),
+        (Shell::Bash, "completions/cla-socketserver"),
         (Shell::Zsh, "completions/_cla-socketserver"),
         (Shell::Fish, "completions/cla-socketserver.fish"),
     ];

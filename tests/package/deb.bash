@@ -12,24 +12,25 @@ lintian_has_nothing_to_say() {
 everything_an_operator_needs_is_in_it() {
   local file wanted=(
     etc/cla-socketserver/config.toml
-    lib/systemd/system/cla-socketserver.service
-    lib/systemd/system/cla-socketserver.socket
-    lib/systemd/system/cla-socketserver-admin.socket
-    lib/systemd/system/cla-socketserver-statsd.socket
+    usr/lib/systemd/system/cla-socketserver.service
+    usr/lib/systemd/system/cla-socketserver.socket
+    usr/lib/systemd/system/cla-socketserver-admin.socket
+    usr/lib/systemd/system/cla-socketserver-statsd.socket
     usr/bin/cla-socketserver
     usr/share/bash-completion/completions/cla-socketserver
     usr/share/cla-socketserver/nginx/
     usr/share/cla-socketserver/sealed.conf
     usr/share/cla-socketserver/terraform/main.tf
     usr/share/cla-socketserver/terraform/examples/same-host/main.tf
-    usr/share/doc/cla-socketserver/README.md.gz
-    usr/share/doc/cla-socketserver/changelog.gz
+    usr/share/doc/cla-socketserver/README.md
+    usr/share/doc/cla-socketserver/CHANGELOG.md
+    usr/share/doc/cla-socketserver/changelog
     usr/share/doc/cla-socketserver/copyright
     usr/share/fish/vendor_completions.d/cla-socketserver.fish
-    usr/share/man/man8/cla-socketserver.8.gz
+    usr/share/man/man8/cla-socketserver.8
     usr/share/zsh/vendor-completions/_cla-socketserver
   )
-  contents >"$scratch/contents"
+  contents | sed "s/\.gz$//" >"$scratch/contents"
   for file in "${wanted[@]}"; do
     grep -qx "./$file" "$scratch/contents" || fail "not in the package: $file"
   done
@@ -65,7 +66,7 @@ debug_symbols_of_that_very_daemon_are_beside_it() {
   unpack_daemon
   id=$(build_id "$scratch/daemon")
   dpkg-deb --contents "$(dirname "$(package)")"/cla-socketserver-dbgsym_*.deb | grep "/${id:0:2}/${id:2}\.debug$"
-  if readelf --sections --wide "$scratch/daemon" | grep '\.debug_'; then fail 'the daemon still has its debug symbols'; fi
+  if readelf --sections --wide "$scratch/daemon" | grep '\.debug_info'; then fail 'the daemon still has its debug symbols'; fi
 }
 
 the_man_page_reads_without_a_warning() {

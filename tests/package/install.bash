@@ -20,7 +20,7 @@ it_listens_on_loopback_with_room_for_every_browser_at_once() {
 
 both_listeners_answer_and_are_not_mixed_up() {
   answers public '0{' '127.0.0.1:8005/socket.io/?EIO=4&transport=polling'
-  answers admin ready 127.0.0.1:8006/readyz
+  answers admin '{"status":"ready"}' 127.0.0.1:8006/readyz
   same "$(box curl -so /dev/null -w '%{http_code}' 127.0.0.1:8005/readyz)" 404
 }
 
@@ -37,14 +37,14 @@ the_shipped_configuration_changes_nothing() {
 }
 
 removing_it_ends_it_and_leaves_the_configuration() {
-  box apt-get remove --quiet --yes cla-socketserver
+  box apt-get remove -qq --yes cla-socketserver
   nothing_runs
   box test -e /etc/cla-socketserver/config.toml
   same "$(box sh -c 'ls -d /usr/bin/cla-socketserver /usr/share/cla-socketserver 2>/dev/null || true')" ''
 }
 
 purging_it_leaves_nothing() {
-  box apt-get purge --quiet --yes cla-socketserver
+  box apt-get purge -qq --yes cla-socketserver
   nothing_runs
   snapshot >"$scratch/after"
   diff -u "$scratch/before" "$scratch/after"
@@ -72,16 +72,15 @@ nothing_runs() {
 
 # Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.
 snapshot() {
-  box find /etc /usr /var /run /root /home /opt /srv -xdev \
-    -not -path '/var/lib/dpkg/*' -not -path '/var/lib/apt/*' -not -path '/var/cache/*' -not -path '/var/log/*' \
-    -not -path '/run/systemd/*' -not -path '/run/log/*' -not -path '/var/lib/systemd/*' -print | sort
-  box find /var/lib/systemd/deb-systemd-helper-enabled /var/lib/systemd/deb-systemd-helper-masked -mindepth 1 -name 'cla-*' 2>/dev/null
-  box getent passwd | grep cla- || true
+  box find /etc /usr /var /run /root /home /opt /srv -xdev \( \
+    -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /run/systemd -o -path /run/log \
+    \) -prune -o -print | sort
+  box getent passwd
 }
 
 for suite in "${suites[@]}"; do
   open_box "$suite"
-  snapshot >"$scratch/before" || true
+  snapshot >"$scratch/before"
   claim installing_it_is_all_it_takes
   claim it_listens_on_loopback_with_room_for_every_browser_at_once
   claim both_listeners_answer_and_are_not_mixed_up

@@ -98,7 +98,7 @@ put() { "$root/tests/package/sdbox" put "$box" "$1" "$2"; }
 install_package() {
   put "${1:-$(package)}" /tmp/package.deb
   # Without a terminal a question that dpkg asks is an error, so nothing is asked here.
-  box env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes /tmp/package.deb </dev/null
+  box env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --option Dpkg::Use-Pty=0 /tmp/package.deb </dev/null
 }
 
 # Path of the package under test.
