@@ -88,7 +88,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "statsd.prefix",
         Prefix(|c| &mut c.statsd.prefix),
-        "put before every metric name as it is",
+        "put before every metric name, with a dot between",
     ),
     Key::new(
         "log.format",
@@ -108,7 +108,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.inbox",
         Count(1..=1_000_000, |c| &mut c.limits.inbox),
-        "events that wait for the hub",
+        "events for which there is always room to wait for the hub",
     ),
     Key::new(
         "limits.frames_in_flight",
