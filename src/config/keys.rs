@@ -128,7 +128,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.versions",
         Count(1..=1000, |c| &mut c.limits.versions),
-        "names of app versions ever reported to StatsD; further ones count as `other`",
+        "names of app versions that StatsD is told of between two restarts; further ones count as `other`",
     ),
     Key::new(
         "limits.header_timeout_ms",
