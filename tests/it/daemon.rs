@@ -33,7 +33,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What a test may want to be different about its daemon.
 pub struct Settings {
     env: Vec<(String, String)>,
-    files: Option<usize>,
+    files: Option<(usize, usize)>,
 }
 
 /// A running daemon. It is killed when the test lets go of it.
@@ -64,9 +64,9 @@ impl Settings {
         self
     }
 
-    /// Limits how many files may be open.
-    pub fn files(mut self, limit: usize) -> Self {
-        self.files = Some(limit);
+    /// Limits how many files may be open: at first, and at most.
+    pub fn files(mut self, soft: usize, hard: usize) -> Self {
+        self.files = Some((soft, hard));
         self
     }
 
@@ -179,9 +179,9 @@ pub fn binary() -> Command {
     isolated(Command::new(BINARY))
 }
 
-fn binary_with_files(limit: usize) -> Command {
+fn binary_with_files((soft, hard): (usize, usize)) -> Command {
     let mut shell = Command::new("/bin/sh");
-    let limited = format!(r#"ulimit -n {limit} && exec "$0" "$@""#);
+    let limited = format!(r#"ulimit -S -n {soft} && ulimit -H -n {hard} && exec "$0" "$@""#);
     shell.args(["-c", &limited, BINARY]);
     isolated(shell)
 }

@@ -160,17 +160,7 @@ async fn requests_that_make_no_sense_are_refused() {
 #[tokio::test]
 async fn two_polls_at_once_end_a_session_and_its_presence() {
     let mut bystander = Bystander::new().await;
-    let session = Poller::joined(bystander.daemon.public, Version::Four).await;
-    session
-        .post(&[&event_frame("identify", json!("twice"))])
-        .await;
-    session
-        .post(&[&event_frame("startViewingCase", json!("bystander"))])
-        .await;
-    bystander
-        .browser
-        .until_viewing(&["bystander", "twice"])
-        .await;
+    let session = bystander.joined_by("twice", Version::Four).await;
     session.until("peopleViewing").await;
     join_all([session.poll(), session.poll()]).await;
     bystander.browser.until_viewing(&["bystander"]).await;
@@ -287,17 +277,7 @@ async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
     for version in VERSIONS {
         let mut bystander =
             Bystander::with(settings().env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)).await;
-        let session = Poller::joined(bystander.daemon.public, version).await;
-        session
-            .post(&[&event_frame("identify", json!("sleeper"))])
-            .await;
-        session
-            .post(&[&event_frame("startViewingCase", json!("bystander"))])
-            .await;
-        bystander
-            .browser
-            .until_viewing(&["bystander", "sleeper"])
-            .await;
+        let _session = bystander.joined_by("sleeper", version).await;
         let gone = timeout(PATIENCE, async {
             loop {
                 bystander
@@ -346,7 +326,7 @@ async fn there_are_never_more_sessions_than_allowed() {
 #[tokio::test]
 async fn no_number_of_connections_shuts_out_staff() {
     let daemon = settings()
-        .files(300)
+        .files(100, 300)
         .env("CLA_LIMITS__HEADER_TIMEOUT_MS", 60_000)
         .start()
         .await;
@@ -360,7 +340,7 @@ async fn no_number_of_connections_shuts_out_staff() {
     Browser::identified(daemon.public, Version::Three, "adam").await;
     let warned = |line: &serde_json::Value| {
         let message = line["message"].as_str().unwrap_or_default();
-        line["level"] == "WARN" && message.contains("limits.sessions")
+        line["level"] == "WARN" && message.contains("300 open files leave room for 150")
     };
     assert!(daemon.logged.iter().any(warned), "{:?}", daemon.logged);
 }
@@ -478,6 +458,18 @@ impl Bystander {
             browser,
             round: 0,
         }
+    }
+
+    /// Somebody who polls comes to the bystander's case.
+    async fn joined_by(&mut self, name: &str, version: Version) -> Poller {
+        let session = Poller::joined(self.daemon.public, version).await;
+        let frames = [
+            event_frame("identify", json!(name)),
+            event_frame("startViewingCase", json!("bystander")),
+        ];
+        session.post(&frames.each_ref().map(String::as_str)).await;
+        self.browser.until_viewing(&["bystander", name]).await;
+        session
     }
 
     async fn is_served(&mut self) {
