@@ -78,9 +78,12 @@ describe('the broadcast form', () => {
   });
 
   test('puts the focus on what became of it', async (t) => {
-    const form = await openForm(await office(t));
+    const stage = await office(t);
+    const form = await openForm(stage);
     await form.sendToSelected.click();
     await form.page.getByRole('alert').and(form.page.locator(':focus')).waitFor();
+    assert.match(stage.complaints.pop(), /status of 400/);
+    await assertAccessible(form.page);
     await form.sendToAll.click();
     await form.page.getByRole('status').and(form.page.locator(':focus')).waitFor();
   });
