@@ -5,13 +5,13 @@
 use anyhow::{Context, Result, bail};
 use socketioxide::SocketIo;
 use tokio::{sync::watch, time::timeout};
-use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
 
 use crate::{
     admin::{self, Admin, Demo},
     config::Config,
-    lifecycle::{self, LAST_WORDS, Listeners, Patience, Phase, Server, Signals, Tasks},
+    lifecycle::{self, LAST_WORDS, Listeners, Patience, Phase, Places, Server, Signals, Tasks},
     realtime::{HubHandle, Realtime},
     stats::{self, Counters},
 };
@@ -25,6 +25,8 @@ pub struct App {
     pub listeners: Listeners,
     /// The machine's own name, by which staff may call the admin app.
     pub machine: String,
+    /// How many files it may have open.
+    pub files: usize,
     /// Whether to serve the page for trying presence.
     pub demo: bool,
 }
@@ -67,6 +69,7 @@ impl App {
         let daemon = Daemon {
             phase: watch::Sender::new(Phase::Starting),
             public: CancellationToken::new(),
+            conversations: TaskTracker::new(),
             hub: realtime.hub,
             io: realtime.io,
             rest: CancellationToken::new(),
@@ -82,11 +85,19 @@ impl App {
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
-        let server = |stop: &CancellationToken| Server {
+        let places = self.places();
+        let public = Server {
             patience: Patience::from(&config.limits),
-            tracker: tasks.tracker().clone(),
+            tracker: daemon.conversations.clone(),
             counters: counters.clone(),
-            stop: stop.clone(),
+            places: places.public,
+            stop: daemon.public.clone(),
+        };
+        let staff = Server {
+            tracker: tasks.tracker().clone(),
+            places: places.admin,
+            stop: daemon.rest.clone(),
+            ..public.clone()
         };
         let door = realtime.door.service();
         let admin = admin::router(self.admin(&daemon)?);
@@ -94,17 +105,26 @@ impl App {
             lifecycle::log_listening("public", &listener);
             tasks.spawn(
                 "public listener",
-                server(&daemon.public).run(listener, door.clone()),
+                public.clone().run(listener, door.clone()),
             );
         }
         for listener in self.listeners.admin {
             lifecycle::log_listening("admin", &listener);
-            tasks.spawn(
-                "admin listener",
-                server(&daemon.rest).run(listener, admin.clone()),
-            );
+            tasks.spawn("admin listener", staff.clone().run(listener, admin.clone()));
         }
         Ok(daemon)
+    }
+
+    fn places(&self) -> Places {
+        let places = Places::among(self.files);
+        let (files, room) = (self.files, places.public.available_permits());
+        let sessions = self.config.limits.sessions;
+        if room < sessions {
+            warn!(
+                "limits.sessions is {sessions}, but {files} open files leave room for {room} connections: raise LimitNOFILE= of the unit (ulimit -n), or lower limits.sessions"
+            );
+        }
+        places
     }
 
     fn admin(&self, daemon: &Daemon) -> Result<Admin> {
@@ -116,7 +136,7 @@ impl App {
             machine: self.machine.clone(),
             body_limit: self.config.limits.admin_body_bytes,
             phase: daemon.phase.subscribe(),
-            demo: self.demo.then_some(Demo { public }),
+            demo: self.demo.then_some(Demo::new(public)),
         })
     }
 }
@@ -125,6 +145,8 @@ impl App {
 struct Daemon {
     phase: watch::Sender<Phase>,
     public: CancellationToken,
+    /// What is being said on the public listener; websockets are not among it.
+    conversations: TaskTracker,
     hub: HubHandle,
     io: SocketIo,
     rest: CancellationToken,
@@ -138,7 +160,34 @@ impl Daemon {
         let _ = self.hub.drain().await;
         // One that does not read would keep its session open for as long as the network lets it.
         let _ = timeout(LAST_WORDS, self.io.close()).await;
+        self.conversations.close();
+        self.conversations.wait().await;
         self.rest.cancel();
         tasks.finish().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::Died;
+
+    #[tokio::test]
+    async fn a_hub_that_ends_is_the_death_of_the_daemon() {
+        let mut config = Config::default();
+        for listen in [&mut config.public.listen, &mut config.admin.listen] {
+            *listen = vec![([127, 0, 0, 1], 0).into()];
+        }
+        let mut tasks = Tasks::new();
+        let app = App {
+            listeners: Listeners::open(&config).unwrap(),
+            config,
+            machine: String::new(),
+            files: 1024,
+            demo: false,
+        };
+        let daemon = app.start(&tasks).unwrap();
+        daemon.hub.drain().await.unwrap();
+        assert_eq!(tasks.death().await, Died("hub"));
     }
 }

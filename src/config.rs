@@ -82,7 +82,7 @@ pub struct Statsd {
     pub host: String,
     /// UDP port they are sent to.
     pub port: u16,
-    /// Put before every metric name as it is; may be empty.
+    /// Put before every metric name, with a dot between; may be empty.
     pub prefix: String,
 }
 
@@ -124,7 +124,7 @@ pub enum LogLevel {
 pub struct Limits {
     /// Open Engine.IO sessions.
     pub sessions: usize,
-    /// Events that wait for the hub.
+    /// Events that can wait for the hub, at least.
     pub inbox: usize,
     /// Frames of one connection that wait for the hub.
     pub frames_in_flight: usize,
@@ -225,7 +225,7 @@ impl Default for Config {
                 inbox: 4096,
                 frames_in_flight: 256,
                 message_bytes: 64 * 1024,
-                admin_body_bytes: 1024 * 1024,
+                admin_body_bytes: 256 * 1024,
                 versions: 100,
                 header_timeout: Duration::from_secs(10),
                 tcp_user_timeout: Duration::from_secs(30),

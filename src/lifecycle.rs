@@ -1,7 +1,8 @@
 //! How the daemon comes to life and ends.
 //!
-//! Lives here: listeners, the HTTP server, systemd, signals, tasks that must not die. Not here: presence.
+//! Lives here: listeners, open files, the HTTP server, systemd, signals, tasks that must not die. Not here: presence.
 
+mod files;
 mod listeners;
 mod server;
 mod systemd;
@@ -11,6 +12,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub(crate) use files::Places;
+pub use files::raise_file_limit;
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners};
 pub(crate) use server::{HttpService, LAST_WORDS, Line, Patience, Server};

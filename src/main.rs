@@ -9,7 +9,7 @@ use cla_socketserver::{
     app::App,
     cli::{Cli, Command},
     config::{self, Config, Flags, LogFormat},
-    lifecycle::{Died, Listeners, Signals},
+    lifecycle::{Died, Listeners, Signals, raise_file_limit},
 };
 use clap::Parser;
 use tracing::{error, level_filters::LevelFilter};
@@ -81,6 +81,7 @@ fn serve(config: Config, demo: bool) -> ExitCode {
             config,
             listeners,
             machine,
+            files: raise_file_limit(),
             demo,
         };
         app.run(signals).await

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io, mem,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
@@ -34,8 +34,8 @@ const TICK: Duration = Duration::from_secs(10);
 /// How long a name that was resolved is believed: StatsD may move, and UDP does not tell.
 const RESOLVED_FOR: Duration = Duration::from_mins(1);
 
-/// How long a resolver may think.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a resolver may think; it must leave room for the rest of a stop.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the label goes of a version that came after the bound was reached.
 const OTHER: &str = "other";
@@ -61,10 +61,12 @@ pub(crate) enum Counter {
     SessionIdle,
     /// A connection could not be accepted.
     AcceptFailed,
+    /// As many connections were open as there are files for, and the next had to wait.
+    AcceptDelayed,
 }
 
 impl Counter {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::FrameMalformed,
         Self::FrameUnknown,
         Self::FrameBinary,
@@ -74,6 +76,7 @@ impl Counter {
         Self::SessionRefused,
         Self::SessionIdle,
         Self::AcceptFailed,
+        Self::AcceptDelayed,
     ];
 
     const fn name(self) -> &'static str {
@@ -87,6 +90,7 @@ impl Counter {
             Self::SessionRefused => "session_refused.limit",
             Self::SessionIdle => "session_closed.idle",
             Self::AcceptFailed => "accept_failed",
+            Self::AcceptDelayed => "accept_delayed",
         }
     }
 }
@@ -134,7 +138,11 @@ pub(crate) async fn report(
             }
             _ = tick.tick() => {}
         }
-        let Some(client) = statsd.client().await else {
+        if open {
+            // At the end there is no time to look for anybody.
+            statsd.look_for_host().await;
+        }
+        let Some(client) = &statsd.client else {
             continue;
         };
         let latest = unsent.then(|| gauges.lines(&census.borrow()));
@@ -211,42 +219,32 @@ fn sanitised(version: &str) -> String {
 /// A StatsD that may not be there.
 struct Statsd {
     target: Target,
-    connection: Connection,
-}
-
-enum Connection {
-    /// To be used until the name is due to be resolved again.
-    Up(Box<StatsdClient>, Instant),
-    /// Not to be tried again before then.
-    Down(Instant),
-    /// Not tried yet.
-    New,
+    /// What was last found, also while looking for it again is in vain.
+    client: Option<StatsdClient>,
+    /// When to look for the host again.
+    due: Instant,
+    /// Whether the operator has been told that something is wrong.
+    troubled: bool,
 }
 
 impl Statsd {
     fn new(target: Target) -> Self {
         Self {
             target,
-            connection: Connection::New,
+            client: None,
+            due: Instant::now(),
+            troubled: false,
         }
     }
 
-    /// The way to StatsD, resolved anew when it is time to.
-    async fn client(&mut self) -> Option<&StatsdClient> {
-        let now = Instant::now();
-        let current = match &self.connection {
-            Connection::Up(_, until) | Connection::Down(until) => now < *until,
-            Connection::New => false,
-        };
-        if !current {
-            match self.connect().await {
-                Ok(client) => self.found(client),
-                Err(error) => self.lost(&error),
-            }
+    /// Resolves the host when it is time to.
+    async fn look_for_host(&mut self) {
+        if Instant::now() < self.due {
+            return;
         }
-        match &self.connection {
-            Connection::Up(client, _) => Some(client),
-            Connection::Down(_) | Connection::New => None,
+        match self.connect().await {
+            Ok(client) => self.found(client),
+            Err(error) => self.trouble(&error),
         }
     }
 
@@ -264,18 +262,24 @@ impl Statsd {
     }
 
     fn found(&mut self, client: StatsdClient) {
-        if matches!(self.connection, Connection::Down(_)) {
+        if mem::take(&mut self.troubled) {
             info!("statsd at {} is reachable again", self.target.host);
         }
-        self.connection = Connection::Up(Box::new(client), Instant::now() + RESOLVED_FOR);
+        self.client = Some(client);
+        self.due = Instant::now() + RESOLVED_FOR;
     }
 
     fn lost(&mut self, error: &impl std::error::Error) {
-        if !matches!(self.connection, Connection::Down(_)) {
+        self.client = None;
+        self.trouble(error);
+    }
+
+    fn trouble(&mut self, error: &impl std::error::Error) {
+        if !mem::replace(&mut self.troubled, true) {
             let host = &self.target.host;
             warn!(%error, "cannot send to statsd at {host}, trying again every {TICK:?}: {error}");
         }
-        self.connection = Connection::Down(Instant::now() + TICK);
+        self.due = Instant::now() + TICK;
     }
 }
 
@@ -284,6 +288,8 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+
+    const UNKNOWN: &str = "no-such-host.invalid";
 
     #[test]
     fn gauges_are_named_as_dashboards_know_them() {
@@ -361,22 +367,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_is_resolved_again_after_a_failure_and_after_a_while() {
-        let resolves_to = |host: &str| host.to_owned();
+    async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again() {
         let mut statsd = Statsd::new(Target {
-            host: resolves_to("no-such-host.invalid"),
+            host: UNKNOWN.to_owned(),
             port: 8125,
             prefix: String::new(),
         });
-        assert!(statsd.client().await.is_none());
-        statsd.target.host = resolves_to("127.0.0.1");
-        assert!(statsd.client().await.is_none(), "not at once");
+        statsd.look_for_host().await;
+        assert!(statsd.client.is_none());
+        statsd.target.host = Ipv4Addr::LOCALHOST.to_string();
+        statsd.look_for_host().await;
+        assert!(statsd.client.is_none(), "not at once");
         advance(TICK).await;
-        assert!(statsd.client().await.is_some(), "after a failure");
-        statsd.target.host = resolves_to("no-such-host.invalid");
-        assert!(statsd.client().await.is_some(), "believed for a while");
+        statsd.look_for_host().await;
+        assert!(statsd.client.is_some(), "after a failure");
+
+        statsd.target.host = UNKNOWN.to_owned();
+        statsd.look_for_host().await;
+        assert!(!statsd.troubled, "believed for a while");
         advance(RESOLVED_FOR).await;
-        assert!(statsd.client().await.is_none(), "after a while");
+        statsd.look_for_host().await;
+        assert!(statsd.troubled, "looked for again");
+        assert!(statsd.client.is_some(), "what worked may still work");
+    }
+
+    #[tokio::test]
+    async fn a_prefix_stands_before_a_dot() {
+        let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut statsd = Statsd::new(Target {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: listener.local_addr().unwrap().port(),
+            prefix: "cla".to_owned(),
+        });
+        statsd.look_for_host().await;
+        let gauges = vec![("people_connected".to_owned(), 1)];
+        send(&statsd.client.unwrap(), gauges, std::iter::empty()).unwrap();
+        let mut datagram = [0; 100];
+        let length = listener.recv(&mut datagram).unwrap();
+        assert_eq!(&datagram[..length], b"cla.people_connected:1|g");
     }
 
     #[test]

@@ -1,4 +1,7 @@
-// Ticking a user ticks that user's connections, and the other way round. The form works without this.
+// Ticking a user ticks that user's connections. The form works without this.
+//
+// The other way round a user is never ticked: that means all connections of that user, also one that has come since the
+// page was loaded, and only the sender can mean that.
 "use strict";
 
 for (const person of document.querySelectorAll("tbody")) {
@@ -7,8 +10,8 @@ for (const person of document.querySelectorAll("tbody")) {
 
   const reflect = () => {
     const ticked = connections.filter((box) => box.checked).length;
-    user.checked = ticked === connections.length;
-    user.indeterminate = ticked > 0 && ticked < connections.length;
+    if (ticked < connections.length) user.checked = false;
+    user.indeterminate = ticked > 0 && !user.checked;
   };
 
   const spread = () => {

@@ -2,7 +2,7 @@
 //!
 //! Lives here: its routes and its leave to open a socket. Not here: the client, which is `templates/demo.js`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::{
     Router,
@@ -26,7 +26,20 @@ pub(super) const PATH: &str = "/demo/";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demo {
     /// The public listener, as a browser on this machine reaches it.
-    pub(crate) public: SocketAddr,
+    public: SocketAddr,
+}
+
+impl Demo {
+    /// `listener` may listen on every address; then the page takes the one that surely leads to this machine.
+    pub(crate) fn new(mut listener: SocketAddr) -> Self {
+        if listener.ip().is_unspecified() {
+            listener.set_ip(match listener {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Self { public: listener }
+    }
 }
 
 /// The page and its script.

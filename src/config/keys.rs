@@ -88,7 +88,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "statsd.prefix",
         Prefix(|c| &mut c.statsd.prefix),
-        "put before every metric name as it is",
+        "put before every metric name, with a dot between",
     ),
     Key::new(
         "log.format",
@@ -108,7 +108,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.inbox",
         Count(1..=1_000_000, |c| &mut c.limits.inbox),
-        "events that wait for the hub",
+        "events for which there is always room to wait for the hub",
     ),
     Key::new(
         "limits.frames_in_flight",
@@ -128,7 +128,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.versions",
         Count(1..=1000, |c| &mut c.limits.versions),
-        "names of app versions ever reported to StatsD; further ones count as `other`",
+        "names of app versions that StatsD is told of between two restarts; further ones count as `other`",
     ),
     Key::new(
         "limits.header_timeout_ms",

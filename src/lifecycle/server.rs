@@ -20,6 +20,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -78,8 +79,11 @@ impl Line {
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) patience: Patience,
+    /// Knows the conversations that are under way.
     pub(crate) tracker: TaskTracker,
     pub(crate) counters: Counters,
+    /// One permit for every connection that may be open; it comes back with the file of the connection.
+    pub(crate) places: Arc<Semaphore>,
     /// Ends accepting; the requests under way are finished.
     pub(crate) stop: CancellationToken,
 }
@@ -90,8 +94,8 @@ impl Server {
     where
         S: HttpService,
     {
-        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
-            match accepted.and_then(|(stream, _)| self.prepared(stream)) {
+        while let Some(accepted) = self.stop.run_until_cancelled(self.accept(&listener)).await {
+            match accepted {
                 Ok(stream) => {
                     let conversation = self.clone().converse(stream, service.clone());
                     self.tracker.spawn(conversation);
@@ -107,18 +111,32 @@ impl Server {
         }
     }
 
-    fn prepared(&self, stream: TcpStream) -> io::Result<TcpStream> {
+    async fn accept(&self, listener: &TcpListener) -> io::Result<Shared> {
+        let place = self.place().await?;
+        let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_user_timeout(Some(self.patience.unacknowledged))?;
-        Ok(stream)
+        Ok(Shared {
+            stream: Arc::new(stream),
+            _place: place,
+        })
     }
 
-    async fn converse<S>(self, stream: TcpStream, service: S)
+    /// Taken before accepting: whoever finds none free waits in the backlog, where it costs no file.
+    async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(free) = self.places.clone().try_acquire_owned() {
+            return Ok(free);
+        }
+        self.counters.count(Counter::AcceptDelayed);
+        let freed = self.places.clone().acquire_owned().await;
+        freed.map_err(io::Error::other)
+    }
+
+    async fn converse<S>(self, stream: Shared, service: S)
     where
         S: HttpService,
     {
-        let stream = Arc::new(stream);
-        let line = Line(Arc::downgrade(&stream));
+        let line = Line(Arc::downgrade(&stream.stream));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(line.clone());
             service.clone().oneshot(request)
@@ -127,7 +145,7 @@ impl Server {
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.patience.header)
-                .serve_connection(TokioIo::new(Shared(stream)), service)
+                .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
         );
         let served = tokio::select! {
@@ -172,7 +190,10 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 }
 
 /// A stream that can be cut through its [`Line`] while it is being read and written.
-struct Shared(Arc<TcpStream>);
+struct Shared {
+    stream: Arc<TcpStream>,
+    _place: OwnedSemaphorePermit,
+}
 
 impl AsyncRead for Shared {
     fn poll_read(
@@ -181,8 +202,8 @@ impl AsyncRead for Shared {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read_buf(buffer) {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read.map(drop)),
             }
@@ -197,8 +218,8 @@ impl Shared {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match write(&self.0) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
@@ -232,6 +253,6 @@ impl AsyncWrite for Shared {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
     }
 }

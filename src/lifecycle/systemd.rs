@@ -39,14 +39,18 @@ pub(crate) async fn announce(mut census: watch::Receiver<Census>) {
 ///
 /// Returns at once when systemd watches nothing, and when the hub is gone.
 pub(crate) async fn watch(hub: HubHandle) {
-    let Some(limit) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut tick = interval(limit / 3);
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        vouch_for(hub, limit / 3, || notify(&[NotifyState::Watchdog])).await;
+    }
+}
+
+/// Calls `alive` once in every `pause` in which the hub has answered, until it is gone.
+async fn vouch_for(hub: HubHandle, pause: Duration, alive: impl Fn()) {
+    let mut tick = interval(pause);
     loop {
         tick.tick().await;
-        match timeout(limit / 3, hub.ping()).await {
-            Ok(Ok(())) => notify(&[NotifyState::Watchdog]),
+        match timeout(pause, hub.ping()).await {
+            Ok(Ok(())) => alive(),
             Ok(Err(_gone)) => return,
             Err(_late) => warn!("the hub does not answer; systemd will restart the daemon"),
         }
@@ -63,5 +67,33 @@ fn people(count: usize) -> String {
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         debug!(%error, "cannot notify systemd: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::realtime::inbox::{self, Request};
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_vouches_for_a_hub_that_does_not_answer() {
+        let (hub, mut requests) = inbox::channel(8, 0);
+        let pause = Duration::from_secs(10);
+        let vouched = Cell::new(0);
+        let vouching = vouch_for(hub, pause, || vouched.set(vouched.get() + 1));
+        let hub = async {
+            sleep(pause * 5).await;
+            assert_eq!(vouched.get(), 0, "stuck");
+            while let Some(Request::Ping(pong)) = requests.recv().await
+                && vouched.get() < 3
+            {
+                let _ = pong.send(());
+            }
+            drop(requests);
+        };
+        tokio::join!(vouching, hub);
+        assert_eq!(vouched.get(), 3, "well again, then gone");
     }
 }

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 /// Why a text from outside was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidText {
-    /// Nothing was given where something must be named.
+    /// Nothing, or nothing but spaces, was given where something must be named.
     Empty,
     /// The text is longer than its bound.
     TooLong,
@@ -133,10 +133,10 @@ impl fmt::Debug for ConnectionId {
 }
 
 fn bounded(text: &str, max_bytes: usize) -> Result<Arc<str>, InvalidText> {
-    if text.is_empty() {
-        Err(InvalidText::Empty)
-    } else if text.len() > max_bytes {
+    if text.len() > max_bytes {
         Err(InvalidText::TooLong)
+    } else if text.trim().is_empty() {
+        Err(InvalidText::Empty)
     } else if text.chars().any(char::is_control) {
         Err(InvalidText::ControlCharacter)
     } else {

@@ -46,7 +46,7 @@ pub(crate) struct InboxFull;
 /// A way to reach the hub.
 #[derive(Clone, Debug)]
 pub(crate) struct HubHandle {
-    /// Holds `limits.inbox` frames besides the reserved end of every session.
+    /// Has room for `limits.inbox` frames at least, besides the reserved end of every session.
     inbox: mpsc::Sender<Request>,
 }
 

@@ -8,9 +8,7 @@ use std::{borrow::Cow, fmt::Write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::presence::{
-    AppVersion, CaseRef, ConnectionId, Event, Identity, InvalidText, Message, UserType, Username,
-};
+use crate::presence::{CaseRef, ConnectionId, Event, Identity, InvalidText, Message, Username};
 
 /// Why a frame was dropped.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +25,7 @@ pub(crate) enum DecodeError {
     Text(#[from] InvalidText),
 }
 
-/// An event for a browser, encoded once for all who get it.
+/// An event for a browser. Its payload is encoded once for all who get it; the library adds the envelope for each.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) event: &'static str,
@@ -108,20 +106,23 @@ fn identity(payload: &RawValue) -> Result<Identity, DecodeError> {
     };
     Ok(Identity {
         username: Username::try_from(username.as_str())?,
-        user_type: said(usertype.as_deref()).map_or(Ok(UserType::default()), UserType::try_from)?,
-        app_version: said(app_version.as_deref())
-            .map_or(Ok(AppVersion::default()), AppVersion::try_from)?,
+        user_type: known(usertype.as_deref()),
+        app_version: known(app_version.as_deref()),
     })
+}
+
+/// Unknown, if nothing usable was said: for want of a version nobody shall be missing from a colleague's screen.
+fn known<'text, T>(text: Option<&'text str>) -> T
+where
+    T: Default + TryFrom<&'text str>,
+{
+    text.and_then(|text| T::try_from(text).ok())
+        .unwrap_or_default()
 }
 
 fn case(payload: &RawValue) -> Result<CaseRef, DecodeError> {
     let reference: Cow<'_, str> = serde_json::from_str(payload.get())?;
     Ok(CaseRef::try_from(reference.as_ref())?)
-}
-
-/// An empty text says as little as none.
-fn said(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.is_empty())
 }
 
 /// Rewrites JSON text so that every character outside ASCII is an escape; those occur in strings only.
@@ -179,6 +180,13 @@ mod tests {
                 identified("__proto__", "unknown", "unknown"),
             ),
             (
+                &format!(
+                    r#"["identify",{{"username":"adam","usertype":" ","appVersion":"{}"}}]"#,
+                    "1".repeat(65)
+                ),
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
                 r#"["startViewingCase","AB-1234-5678"]"#,
                 opened("AB-1234-5678"),
             ),
@@ -227,6 +235,8 @@ mod tests {
             (&deep, "not the JSON we expect"),
             (&deep_member, "not the JSON we expect"),
             (r#"["identify",""]"#, "text out of bounds: empty"),
+            (r#"["identify","\u00a0 "]"#, "text out of bounds: empty"),
+            (r#"["startViewingCase"," "]"#, "text out of bounds: empty"),
             (
                 r#"["identify","a\u0000b"]"#,
                 "text out of bounds: holds a control character",

@@ -56,6 +56,38 @@ describe('the broadcast form', () => {
     });
   }
 
+  test('sends to the tabs that were ticked, not to one that has come since', async (t) => {
+    const stage = await office(t);
+    const form = await openForm(stage);
+    for (const id of await idsOf(stage, 'ann')) await form.connection(id).check();
+    stage.tabs.annAgain = await frontend.openTab(stage, { name: 'ann', caseRef: 'EF-1234-5678' });
+    await assertItems(stage.tabs.annAgain.viewers, ['ann']);
+    await form.sendToSelected.click();
+    assert.equal(await form.reached(), 2);
+    await told(stage, ['ann', 'annElsewhere']);
+  });
+
+  test('unticks a user of whom a connection is unticked', async (t) => {
+    const stage = await office(t);
+    const form = await openForm(stage);
+    await form.user('ann').check();
+    await form.connection(await idOf(stage, 'ann', 'CD-1234-5678')).uncheck();
+    await form.sendToSelected.click();
+    assert.equal(await form.reached(), 1);
+    await told(stage, ['ann']);
+  });
+
+  test('puts the focus on what became of it', async (t) => {
+    const stage = await office(t);
+    const form = await openForm(stage);
+    await form.sendToSelected.click();
+    await form.page.getByRole('alert').and(form.page.locator(':focus')).waitFor();
+    assert.match(stage.complaints.pop(), /status of 400/);
+    await assertAccessible(form.page);
+    await form.sendToAll.click();
+    await form.page.getByRole('status').and(form.page.locator(':focus')).waitFor();
+  });
+
   test('can be filled in and sent with the keyboard alone', async (t) => {
     const stage = await office(t);
     const form = await openForm(stage);

@@ -29,7 +29,7 @@ export function launch() {
 
 /**
  * A daemon of its own for one test, the staff's browser (`desk`) and the browser in which the admin app is open (`admin`).
- * Whatever their pages complain about fails the test.
+ * Whatever their pages complain about fails the test, unless it is taken out of `complaints`.
  */
 export async function setUp(t, browser, { javaScriptEnabled = true, ...options } = {}) {
   const daemon = await Daemon.start(options);
@@ -50,7 +50,7 @@ export async function setUp(t, browser, { javaScriptEnabled = true, ...options }
     contexts.push(context);
   }
   const [desk, admin] = contexts;
-  return { daemon, desk, admin };
+  return { daemon, desk, admin, complaints };
 }
 
 /** Waits until the items of a list are exactly these. */

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -26,12 +25,15 @@ use crate::{
     wire::{Browser, Version},
 };
 
+const BINARY: &str = env!("CARGO_BIN_EXE_cla-socketserver");
+
 /// Nothing that a test waits for may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a test may want to be different about its daemon.
 pub struct Settings {
     env: Vec<(String, String)>,
+    files: Option<(usize, usize)>,
 }
 
 /// A running daemon. It is killed when the test lets go of it.
@@ -50,7 +52,10 @@ pub struct Daemon {
 }
 
 pub fn settings() -> Settings {
-    Settings { env: Vec::new() }
+    Settings {
+        env: Vec::new(),
+        files: None,
+    }
 }
 
 impl Settings {
@@ -59,11 +64,17 @@ impl Settings {
         self
     }
 
+    /// Limits how many files may be open: at first, and at most.
+    pub fn files(mut self, soft: usize, hard: usize) -> Self {
+        self.files = Some((soft, hard));
+        self
+    }
+
     /// Starts the daemon on free ports and returns once it is ready.
     pub async fn start(self) -> Daemon {
         let statsd = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let dir = TempDir::new().unwrap();
-        let mut command = binary();
+        let mut command = self.files.map_or_else(binary, binary_with_files);
         command
             .args([
                 "--public-listen",
@@ -165,7 +176,17 @@ impl Daemon {
 
 /// The binary with an empty environment.
 pub fn binary() -> Command {
-    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_cla-socketserver")));
+    isolated(Command::new(BINARY))
+}
+
+fn binary_with_files((soft, hard): (usize, usize)) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    let limited = format!(r#"ulimit -S -n {soft} && ulimit -H -n {hard} && exec "$0" "$@""#);
+    shell.args(["-c", &limited, BINARY]);
+    isolated(shell)
+}
+
+fn isolated(mut command: Command) -> Command {
     command
         .env_clear()
         .stdin(Stdio::null())

@@ -26,6 +26,8 @@ async fn a_malformed_event_is_dropped_and_the_connection_stays() {
             let start = &frame[..frame.len().min(60)];
             let mut stranger = bystander.daemon.browser(version).await;
             stranger.send(frame).await;
+            // Would be answered if the frame had identified somebody.
+            stranger.say("startViewingCase", json!("probe")).await;
             stranger.identify("stranger").await;
             stranger.say("startViewingCase", json!(start)).await;
             let named = |heard: &str| heard.starts_with("44/");
@@ -158,17 +160,7 @@ async fn requests_that_make_no_sense_are_refused() {
 #[tokio::test]
 async fn two_polls_at_once_end_a_session_and_its_presence() {
     let mut bystander = Bystander::new().await;
-    let session = Poller::joined(bystander.daemon.public, Version::Four).await;
-    session
-        .post(&[&event_frame("identify", json!("twice"))])
-        .await;
-    session
-        .post(&[&event_frame("startViewingCase", json!("bystander"))])
-        .await;
-    bystander
-        .browser
-        .until_viewing(&["bystander", "twice"])
-        .await;
+    let session = bystander.joined_by("twice", Version::Four).await;
     session.until("peopleViewing").await;
     join_all([session.poll(), session.poll()]).await;
     bystander.browser.until_viewing(&["bystander"]).await;
@@ -226,7 +218,10 @@ async fn a_connection_that_has_too_much_waiting_is_closed_and_may_come_back() {
         let session = Poller::joined(daemon.public, version).await;
         let frame = event_frame("identify", json!("flooder"));
         let burst = vec![frame.as_str(); 800];
-        while session.post(&burst).await.status == 200 {}
+        let closed = timeout(PATIENCE, async {
+            while session.post(&burst).await.status == 200 {}
+        });
+        assert!(closed.await.is_ok(), "{version:?}: it may flood for ever");
         let mut again = Browser::identified(daemon.public, version, "flooder").await;
         again.say("startViewingCase", json!("X")).await;
         again.until_viewing(&["flooder"]).await;
@@ -234,11 +229,14 @@ async fn a_connection_that_has_too_much_waiting_is_closed_and_may_come_back() {
     }
     let mut flooder = daemon.browser(Version::Four).await;
     let frame = event_frame("identify", json!("flooder"));
-    while flooder
-        .send_message(Message::text(frame.clone()))
-        .await
-        .is_ok()
-    {}
+    let closed = timeout(PATIENCE, async {
+        while flooder
+            .send_message(Message::text(frame.clone()))
+            .await
+            .is_ok()
+        {}
+    });
+    assert!(closed.await.is_ok(), "it may flood for ever");
 }
 
 #[tokio::test]
@@ -246,6 +244,7 @@ async fn a_websocket_that_stops_reading_does_not_stay_on_the_screen() {
     let mut bystander = Bystander::with(
         settings()
             .env("CLA_LIMITS__TCP_USER_TIMEOUT_MS", 500)
+            .env("CLA_LIMITS__ADMIN_BODY_BYTES", 1_048_576)
             .env("CLA_LOG__LEVEL", "info"),
     )
     .await;
@@ -278,17 +277,7 @@ async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
     for version in VERSIONS {
         let mut bystander =
             Bystander::with(settings().env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)).await;
-        let session = Poller::joined(bystander.daemon.public, version).await;
-        session
-            .post(&[&event_frame("identify", json!("sleeper"))])
-            .await;
-        session
-            .post(&[&event_frame("startViewingCase", json!("bystander"))])
-            .await;
-        bystander
-            .browser
-            .until_viewing(&["bystander", "sleeper"])
-            .await;
+        let _session = bystander.joined_by("sleeper", version).await;
         let gone = timeout(PATIENCE, async {
             loop {
                 bystander
@@ -310,13 +299,14 @@ async fn there_are_never_more_sessions_than_allowed() {
     let path = "/socket.io/?EIO=4&transport=polling";
     let polling = Poller::joined(daemon.public, Version::Four).await;
     let websocket = daemon.browser(Version::Four).await;
-    let _third = daemon.browser(Version::Three).await;
+    let third = daemon.browser(Version::Three).await;
     let full = http::request(daemon.public, "GET", path, &[], "").await;
     assert_eq!((full.status, full.header("retry-after")), (503, Some("5")));
     polling.post(&["1"]).await;
     websocket.close().await;
+    third.close().await;
     let room = timeout(PATIENCE, async {
-        for _ in 0..2 {
+        for _ in 0..3 {
             while http::request(daemon.public, "GET", path, &[], "")
                 .await
                 .status
@@ -331,6 +321,28 @@ async fn there_are_never_more_sessions_than_allowed() {
             .status,
         503
     );
+}
+
+#[tokio::test]
+async fn no_number_of_connections_shuts_out_staff() {
+    let daemon = settings()
+        .files(100, 300)
+        .env("CLA_LIMITS__HEADER_TIMEOUT_MS", 60_000)
+        .start()
+        .await;
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(TcpStream::connect(daemon.public).await.unwrap());
+    }
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+    assert_eq!(daemon.get("/readyz").await.status, 200);
+    drop(silent);
+    Browser::identified(daemon.public, Version::Three, "adam").await;
+    let warned = |line: &serde_json::Value| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "WARN" && message.contains("300 open files leave room for 150")
+    };
+    assert!(daemon.logged.iter().any(warned), "{:?}", daemon.logged);
 }
 
 #[tokio::test]
@@ -428,7 +440,7 @@ fn malformed_events() -> Vec<String> {
 struct Bystander {
     daemon: Daemon,
     browser: Browser,
-    case: usize,
+    round: usize,
 }
 
 impl Bystander {
@@ -444,15 +456,29 @@ impl Bystander {
         Self {
             daemon,
             browser,
-            case: 0,
+            round: 0,
         }
     }
 
+    /// Somebody who polls comes to the bystander's case.
+    async fn joined_by(&mut self, name: &str, version: Version) -> Poller {
+        let session = Poller::joined(self.daemon.public, version).await;
+        let frames = [
+            event_frame("identify", json!(name)),
+            event_frame("startViewingCase", json!("bystander")),
+        ];
+        session.post(&frames.each_ref().map(String::as_str)).await;
+        self.browser.until_viewing(&["bystander", name]).await;
+        session
+    }
+
     async fn is_served(&mut self) {
-        self.case += 1;
-        self.browser
-            .say("startViewingCase", json!(self.case.to_string()))
-            .await;
-        self.browser.until_viewing(&["bystander"]).await;
+        // A new name in each round, or a late answer to an earlier one would do.
+        self.round += 1;
+        let name = format!("bystander {}", self.round);
+        self.browser.identify(&name).await;
+        let case = json!(self.round.to_string());
+        self.browser.say("startViewingCase", case).await;
+        self.browser.until_viewing(&[&name]).await;
     }
 }

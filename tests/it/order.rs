@@ -1,10 +1,11 @@
 //! What one connection says takes effect in the order in which it said it.
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
-    daemon::settings,
+    daemon::{PATIENCE, settings},
     wire::{Browser, Poller, VERSIONS, event_frame},
 };
 
@@ -44,6 +45,83 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_frames_in_one_write_leave_the_state_of_the_last() {
+    let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let mut browsers = Vec::new();
+    for number in 0..CONNECTIONS {
+        let version = VERSIONS[number % 2];
+        let browser = Browser::identified(daemon.public, version, &format!("user{number}")).await;
+        browsers.push(browser);
+    }
+    for round in 0..ROUNDS {
+        // Everybody ends where nobody else has been, so the answer shows what came last.
+        let meeting = event_frame("startViewingCase", json!(format!("meeting {round}")));
+        let gone = event_frame("stopViewingCase", json!("whatever"));
+        let alone = browsers
+            .iter_mut()
+            .enumerate()
+            .map(async |(number, browser)| {
+                let nook = event_frame("startViewingCase", json!(format!("{number} in {round}")));
+                browser.send_together(&[&meeting, &gone, &nook]).await;
+            });
+        join_all(alone).await;
+        let expected: Vec<_> = (0..CONNECTIONS)
+            .map(|n| format!("{n} in {round}"))
+            .collect();
+        let settled = timeout(PATIENCE, async {
+            while viewed(&daemon.people().await) != expected {}
+        });
+        let settled = settled.await.is_ok();
+        assert!(settled, "round {round}: {}", daemon.people().await);
+    }
+}
+
+/// Who closes the tab while it is still connecting must not stay on the screens of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_while_still_arriving_leaves_nothing_behind() {
+    let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let server = daemon.public;
+    let identify = event_frame("identify", json!("hasty"));
+    let start = event_frame("startViewingCase", json!("X"));
+    for _ in 0..10 {
+        let visits = (0..40).map(|number| {
+            let frames = [identify.clone(), start.clone()];
+            tokio::spawn(async move {
+                let mut hasty = Browser::open(server, VERSIONS[number % 2]).await;
+                hasty.join().await;
+                hasty.send_together(&[&frames[0], &frames[1]]).await;
+                if number % 3 == 0 {
+                    hasty.close().await;
+                }
+            })
+        });
+        for visit in join_all(visits).await {
+            visit.unwrap();
+        }
+    }
+    let empty = timeout(PATIENCE, async {
+        while daemon.people().await != json!({}) {}
+    });
+    assert!(empty.await.is_ok(), "ghosts: {}", daemon.people().await);
+}
+
+/// A close packet overtakes a body that is still being decoded.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_being_read_when_a_session_ends_puts_nobody_on_the_screen() {
+    let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let many = vec![event_frame("identify", json!("hasty")); 200];
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    for round in 0..100 {
+        let session = Poller::joined(daemon.public, VERSIONS[round % 2]).await;
+        join_all([session.post(&many), session.post(&["1"])]).await;
+    }
+    let empty = timeout(PATIENCE, async {
+        while daemon.people().await != json!({}) {}
+    });
+    assert!(empty.await.is_ok(), "ghosts: {}", daemon.people().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_follows_the_answer_to_connect_is_never_lost() {
     let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
     let server = daemon.public;
@@ -58,4 +136,15 @@ async fn what_follows_the_answer_to_connect_is_never_lost() {
     for arrival in join_all(arrivals).await {
         arrival.expect("everybody should see everybody");
     }
+}
+
+/// The case of each connection, by the number in the name of its user.
+fn viewed(people: &Value) -> Vec<&str> {
+    let people = people.as_object().unwrap();
+    let case = |number| {
+        let connections = people[&format!("user{number}")]["connections"].as_object();
+        let connection = connections.unwrap().values().next().unwrap();
+        connection["caseViewed"].as_str().unwrap_or_default()
+    };
+    (0..CONNECTIONS).map(case).collect()
 }

@@ -92,6 +92,21 @@ async fn nobody_can_hold_up_the_stop_with_half_a_request() {
 }
 
 #[tokio::test]
+async fn whoever_asks_while_it_stops_is_told_to_go_elsewhere() {
+    let mut daemon = settings().start().await;
+    let poller = Poller::open(daemon.public, Version::Four).await;
+    let busy = request_under_way(daemon.public, &poller.path()).await;
+    daemon.signal(SIGTERM);
+    daemon.until_logged("stopping").await;
+    let answer = daemon.get("/readyz").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["status"], "draining");
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+    drop(busy);
+    assert_eq!(daemon.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn systemd_is_told_what_happens() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");

@@ -100,6 +100,14 @@ impl Browser {
         self.socket.send(Message::text(frame)).await.unwrap();
     }
 
+    /// Sends frames in one write.
+    pub async fn send_together(&mut self, frames: &[&str]) {
+        for frame in frames {
+            self.socket.feed(Message::text(*frame)).await.unwrap();
+        }
+        self.socket.flush().await.unwrap();
+    }
+
     pub async fn send_message(&mut self, message: Message) -> Result<(), Error> {
         self.socket.send(message).await
     }
@@ -165,7 +173,7 @@ pub fn event_frame(event: &str, payload: Value) -> String {
 }
 
 /// How long a poll must stay unanswered to count as held.
-const HELD: Duration = Duration::from_millis(100);
+const HELD: Duration = Duration::from_millis(500);
 
 /// A session that polls.
 pub struct Poller {

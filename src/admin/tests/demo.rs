@@ -14,7 +14,8 @@ async fn the_demonstration_may_connect_to_the_public_listener_and_nowhere_else()
             "ws://127.0.0.1:8005",
             "ws://127.0.0.1:8005",
         ),
-        ("0.0.0.0:9", "ws://0.0.0.0:9", "ws://0.0.0.0:9"),
+        ("0.0.0.0:9", "ws://127.0.0.1:9", "ws://127.0.0.1:9"),
+        ("[::]:9", "ws://[::1]:9", "ws:"),
         ("[::1]:8005", "ws://[::1]:8005", "ws:"),
     ] {
         let answer = demo(public, "/demo/").await;

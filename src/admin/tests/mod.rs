@@ -91,7 +91,7 @@ impl Rig {
             machine: "ip-10-0-1-5".to_owned(),
             body_limit: BODY_LIMIT,
             phase,
-            demo: self.demo.map(|public| Demo { public }),
+            demo: self.demo.map(Demo::new),
         });
         // The app holds the only handles, so the hub ends with it.
         let (response, sent) = tokio::join!(app.oneshot(request), self.serve(requests));
