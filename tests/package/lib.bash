@@ -117,5 +117,13 @@ previous_package() {
   echo "$scratch/previous.deb"
 }
 
+# Puts the JavaScript clients that users have into the box, for programs in /tmp/clients.
+put_clients() {
+  [[ -e $root/tests/clients/node_modules ]] || npm ci --no-audit --no-fund --prefix "$root/tests/clients"
+  tar -C "$root/tests/clients" -cf "$scratch/clients.tar" package.json node_modules
+  put "$scratch/clients.tar" /tmp/clients/clients.tar
+  box tar -C /tmp/clients -xf /tmp/clients/clients.tar
+}
+
 # The box's daemon, by process id.
 main_pid() { box systemctl show --property MainPID --value cla-socketserver.service; }
