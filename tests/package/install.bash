@@ -25,8 +25,10 @@ both_listeners_answer_and_are_not_mixed_up() {
 }
 
 it_logs_no_warning() {
-  same "$(box journalctl --quiet --no-pager --output cat --priority warning --unit 'cla-socketserver*')" ''
-  box journalctl --quiet --no-pager --output cat --unit cla-socketserver | grep 'listening on 127.0.0.1:8005'
+  # What systemd says about the units has a priority; what the daemon says has its level in the text.
+  same "$(journal --priority warning)" ''
+  same "$(journal | grep -E ' (WARN|ERROR) ' || true)" ''
+  journal | grep 'listening on 127.0.0.1:8005'
 }
 
 the_shipped_configuration_changes_nothing() {
@@ -57,6 +59,8 @@ it_can_be_purged_at_once_while_it_runs() {
 }
 
 units=(cla-socketserver.service cla-socketserver.socket cla-socketserver-admin.socket)
+
+journal() { box journalctl --quiet --no-pager --output cat --unit 'cla-socketserver*' "$@"; }
 
 answers() {
   local name=$1 start=$2 url=$3 answer
