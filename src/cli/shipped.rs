@@ -9,7 +9,7 @@ use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::config::{self, Config, Flags, Key, keys};
+use crate::config::{self, Config, Flags, Key, Sockets, keys};
 
 #[test]
 fn the_command_line_is_sound() {
@@ -110,7 +110,9 @@ fn configuration() -> String {
         let default = roff(&key.default_text());
         let says = roff(&format!("{}; {}", key.doc, key.accepts()));
         let variables = variables(key).join(", ");
-        let flag = key.flag_name().map(|flag| format!("; flag {}", roff(&flag)));
+        let flag = key
+            .flag_name()
+            .map(|flag| format!("; flag {}", roff(&flag)));
         writeln!(text, ".TP\n\\fB{name}\\fR = {default}\n{says}.").unwrap();
         writeln!(text, "Variable {variables}{}.", flag.unwrap_or_default()).unwrap();
     }
@@ -157,11 +159,15 @@ fn loaded(file: &str) -> Config {
         config: Some(path),
         ..Flags::default()
     };
-    config::load(&flags, []).unwrap().config
+    config::load(&flags, [], &Sockets::default())
+        .unwrap()
+        .config
 }
 
 fn path(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("packaging")
+        .join(file)
 }
 
 fn read(file: &str) -> String {
