@@ -99,10 +99,10 @@ impl Unit {
     pub(super) fn remedy(&self, listen: &[SocketAddr]) -> String {
         let unit = self.name;
         let dir = format!("/etc/systemd/system/{unit}.d");
-        let lines: String = listen
+        let lines = listen
             .iter()
-            .map(|address| format!(r"ListenStream={address}\n"))
-            .collect();
+            .map(|address| format!(r"ListenStream={address}\n"));
+        let lines = lines.collect::<Vec<_>>().concat();
         format!(
             r"mkdir -p {dir} && printf '[Socket]\nListenStream=\n{lines}' > {dir}/listen.conf && systemctl daemon-reload && systemctl restart {unit}"
         )
