@@ -23,7 +23,7 @@ fn the_man_page_lists_every_option_command_and_key() {
     let page = with_section(&page, "OPTIONS", &options(&cli));
     let page = with_section(&page, "COMMANDS", &commands(&cli));
     let page = with_section(&page, "CONFIGURATION", &configuration());
-    up_to_date("cla-socketserver.8", &page);
+    up_to_date([("cla-socketserver.8", page)]);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_shipped_config_file_lists_every_key_with_its_default() {
     // The first paragraph is written by hand.
     let (head, _) = file.split_once("\n\n").unwrap();
     let keys: String = keys().iter().map(setting).collect();
-    up_to_date("config.toml", &format!("{head}\n{keys}"));
+    up_to_date([("config.toml", format!("{head}\n{keys}"))]);
 }
 
 #[test]
@@ -52,16 +52,15 @@ fn the_shipped_config_file_changes_nothing_and_neither_does_any_line_that_is_unc
 #[test]
 fn shells_complete_every_option() {
     let files = [
-        (Shell::Bash, "cla-socketserver.bash"),
-        (Shell::Zsh, "_cla-socketserver"),
-        (Shell::Fish, "cla-socketserver.fish"),
+        (Shell::Bash, "completions/cla-socketserver"),
+        (Shell::Zsh, "completions/_cla-socketserver"),
+        (Shell::Fish, "completions/cla-socketserver.fish"),
     ];
-    for (shell, file) in files {
+    up_to_date(files.map(|(shell, file)| {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "cla-socketserver", &mut script);
-        let script = String::from_utf8(script).unwrap();
-        up_to_date(&format!("completions/{file}"), &script);
-    }
+        (file, String::from_utf8(script).unwrap())
+    }));
 }
 
 #[test]
@@ -174,11 +173,17 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(path(file)).unwrap()
 }
 
-fn up_to_date(file: &str, wanted: &str) {
-    let path = path(file);
-    if std::fs::read_to_string(&path).is_ok_and(|found| found == wanted) {
-        return;
+fn up_to_date<const N: usize>(files: [(&str, String); N]) {
+    let mut stale = Vec::new();
+    for (file, wanted) in files {
+        if std::fs::read_to_string(path(file)).is_ok_and(|found| found == wanted) {
+            continue;
+        }
+        std::fs::write(path(file), wanted).unwrap();
+        stale.push(file);
     }
-    std::fs::write(&path, wanted).unwrap();
-    panic!("packaging/{file} was out of date and has been written anew: look at it and commit it");
+    assert!(
+        stale.is_empty(),
+        "out of date in packaging/ and now written anew, look at them and commit them: {stale:?}"
+    );
 }

@@ -98,7 +98,7 @@ put() { "$root/tests/package/sdbox" put "$box" "$1" "$2"; }
 install_package() {
   put "${1:-$(package)}" /tmp/package.deb
   # Without a terminal a question that dpkg asks is an error, so nothing is asked here.
-  box env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes /tmp/package.deb </dev/null
+  box env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --option Dpkg::Use-Pty=0 /tmp/package.deb </dev/null
 }
 
 # Path of the package under test.
@@ -115,6 +115,14 @@ previous_package() {
   [[ -z $defaults ]] || echo "$defaults" >"$tree/etc/cla-socketserver/config.toml"
   dpkg-deb --root-owner-group -Znone --build "$tree" "$scratch/previous.deb" >/dev/null
   echo "$scratch/previous.deb"
+}
+
+# Puts the JavaScript clients that users have into the box, for programs in /tmp/clients.
+put_clients() {
+  [[ -e $root/tests/clients/node_modules ]] || npm ci --no-audit --no-fund --prefix "$root/tests/clients"
+  tar -C "$root/tests/clients" -cf "$scratch/clients.tar" package.json node_modules
+  put "$scratch/clients.tar" /tmp/clients/clients.tar
+  box tar -C /tmp/clients -xf /tmp/clients/clients.tar
 }
 
 # The box's daemon, by process id.

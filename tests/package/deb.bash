@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# The package as a file: what is in it, what it asks for, what lintian thinks of it. Needs no box.
+source "$(dirname "$0")/lib.bash"
+
+lintian_has_nothing_to_say() {
+  # Every tag counts, also those that lintian itself only shows when asked to be pedantic.
+  local tags
+  tags=$(lintian --allow-root --display-experimental --pedantic --fail-on none "$(changes)" 2>&1)
+  same "$tags" ''
+}
+
+everything_an_operator_needs_is_in_it() {
+  local file wanted=(
+    etc/cla-socketserver/config.toml
+    usr/lib/systemd/system/cla-socketserver.service
+    usr/lib/systemd/system/cla-socketserver.socket
+    usr/lib/systemd/system/cla-socketserver-admin.socket
+    usr/lib/systemd/system/cla-socketserver-statsd.socket
+    usr/bin/cla-socketserver
+    usr/share/bash-completion/completions/cla-socketserver
+    usr/share/cla-socketserver/nginx/
+    usr/share/cla-socketserver/sealed.conf
+    usr/share/cla-socketserver/terraform/main.tf
+    usr/share/cla-socketserver/terraform/examples/same-host/main.tf
+    usr/share/doc/cla-socketserver/README.md
+    usr/share/doc/cla-socketserver/CHANGELOG.md
+    usr/share/doc/cla-socketserver/changelog
+    usr/share/doc/cla-socketserver/copyright
+    usr/share/fish/vendor_completions.d/cla-socketserver.fish
+    usr/share/man/man8/cla-socketserver.8
+    usr/share/zsh/vendor-completions/_cla-socketserver
+  )
+  contents | sed "s/\.gz$//" >"$scratch/contents"
+  for file in "${wanted[@]}"; do
+    grep -qx "./$file" "$scratch/contents" || fail "not in the package: $file"
+  done
+}
+
+nothing_of_the_workshop_is_in_it() {
+  if contents | grep -E 'test|\.lock|\.tfstate|/target/|Cargo|\.rs$'; then fail 'that is in the package'; fi
+}
+
+every_file_belongs_to_root_and_only_the_daemon_can_be_run() {
+  local odd
+  odd=$(dpkg-deb --contents "$(package)" | awk '$2 != "root/root" || $1 !~ /^(drwxr-xr-x|-rw-r--r--)$/ {print $1, $2, $6}')
+  same "$odd" '-rwxr-xr-x root/root ./usr/bin/cla-socketserver'
+}
+
+only_the_configuration_is_the_operators_to_edit() {
+  same "$(dpkg-deb --info "$(package)" conffiles)" /etc/cla-socketserver/config.toml
+}
+
+it_needs_little_of_the_system() {
+  local needs
+  needs=$(dpkg-deb --field "$(package)" Depends | tr , '\n' | sed 's/^ *//; s/ .*//')
+  same "$needs" $'libc6\nlibgcc-s1'
+}
+
+the_daemon_in_it_is_the_one_the_other_tests_run() {
+  unpack_daemon
+  same "$(build_id "$scratch/daemon")" "$(build_id "$root/target/release/cla-socketserver")"
+}
+
+debug_symbols_of_that_very_daemon_are_beside_it() {
+  local id
+  unpack_daemon
+  id=$(build_id "$scratch/daemon")
+  dpkg-deb --contents "$(dirname "$(package)")"/cla-socketserver-dbgsym_*.deb | grep "/${id:0:2}/${id:2}\.debug$"
+  if readelf --sections --wide "$scratch/daemon" | grep '\.debug_info'; then fail 'the daemon still has its debug symbols'; fi
+}
+
+the_man_page_reads_without_a_warning() {
+  same "$(LC_ALL=C.UTF-8 man --warnings --local-file "$root/packaging/cla-socketserver.8" 2>&1 >/dev/null)" ''
+}
+
+changes() { echo "$(package | sed 's/\.deb$//').changes"; }
+
+contents() { dpkg-deb --contents "$(package)" | awk '{print $6}'; }
+
+unpack_daemon() { dpkg-deb --fsys-tarfile "$(package)" | tar -xO ./usr/bin/cla-socketserver >"$scratch/daemon"; }
+
+build_id() { readelf --notes "$1" | sed -n "s/^ *Build ID: //p"; }
+
+claim lintian_has_nothing_to_say
+claim everything_an_operator_needs_is_in_it
+claim nothing_of_the_workshop_is_in_it
+claim every_file_belongs_to_root_and_only_the_daemon_can_be_run
+claim only_the_configuration_is_the_operators_to_edit
+claim it_needs_little_of_the_system
+claim the_daemon_in_it_is_the_one_the_other_tests_run
+claim debug_symbols_of_that_very_daemon_are_beside_it
+claim the_man_page_reads_without_a_warning

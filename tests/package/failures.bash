@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# The daemon is killed, hangs, meets a wrong configuration: by itself, at a restart, in an upgrade.
+source "$(dirname "$0")/lib.bash"
+
+a_killed_daemon_is_back_and_refuses_nobody_meanwhile() {
+  local old
+  old=$(main_pid)
+  box kill -KILL "$old"
+  # No second try: the request waits in the socket that systemd holds.
+  answers
+  replaced "$old"
+}
+
+a_daemon_that_hangs_is_aborted_and_back() {
+  # The shipped time is ten seconds; a test need not wait that long.
+  drop_in $'[Service]\nWatchdogSec=1s'
+  box systemctl restart cla-socketserver
+  local old
+  old=$(main_pid)
+  box kill -STOP "$old"
+  eventually 20 replaced "$old"
+  answers
+  box journalctl --quiet --no-pager --unit cla-socketserver | grep -i 'watchdog timeout'
+  drop_in ''
+}
+
+a_restart_with_a_wrong_configuration_is_refused_and_the_status_says_why() {
+  configure 'statsd.port = "abc"'
+  if box systemctl restart cla-socketserver; then fail 'it started'; fi
+  # The journal may need a moment.
+  eventually 5 status_says 'statsd.port = "abc" (file /etc/cla-socketserver/config.toml): must be a whole number from 1 to 65535'
+}
+
+browsers_that_knock_do_not_start_it_for_ever() {
+  same "$(box systemctl is-active cla-socketserver || true)" failed
+  # Each connection makes systemd try once more, until it gives up.
+  eventually 20 gave_up
+}
+
+once_the_configuration_is_right_a_restart_is_all_it_takes() {
+  configure ''
+  # It has given up for three seconds, StartLimitIntervalSec= of the unit.
+  eventually 10 box systemctl restart cla-socketserver
+  answers
+  box curl -fsS --max-time 5 '127.0.0.1:8005/socket.io/?EIO=4&transport=polling'
+}
+
+an_upgrade_with_a_wrong_configuration_fails_in_clear_words_and_leaves_the_daemon_alone() {
+  box apt-get purge -qq --yes cla-socketserver
+  install_package "$(previous_package)"
+  local old
+  old=$(main_pid)
+  configure 'statsd.port = "abc"'
+  put "$(package)" /tmp/package.deb
+  upgrade_is_refused
+  grep -F 'statsd.port = "abc"' "$scratch/dpkg"
+  grep -F 'dpkg --configure cla-socketserver' "$scratch/dpkg"
+  same "$(main_pid)" "$old"
+  answers
+}
+
+the_upgrade_is_finished_once_the_configuration_is_right() {
+  local old
+  old=$(main_pid)
+  configure ''
+  box dpkg --configure cla-socketserver
+  replaced "$old"
+  answers
+  same "$(box dpkg-query -W -f '${db:Status-Status}' cla-socketserver)" installed
+}
+
+an_upgrade_judges_the_variables_of_the_unit_too() {
+  local old
+  drop_in $'[Service]\nEnvironment="CLA_STATSD__PORT=not a port"'
+  old=$(main_pid)
+  upgrade_is_refused
+  grep -F 'statsd.port = "not a port" (variable CLA_STATSD__PORT)' "$scratch/dpkg"
+  same "$(main_pid)" "$old"
+  answers
+  drop_in ''
+  box dpkg --configure cla-socketserver
+  replaced "$old"
+}
+
+a_first_installation_beside_a_wrong_configuration_says_so() {
+  box apt-get remove -qq --yes cla-socketserver
+  configure 'statsd.port = "abc"'
+  upgrade_is_refused
+  grep -F 'statsd.port = "abc"' "$scratch/dpkg"
+  configure ''
+  box dpkg --configure cla-socketserver
+  answers
+}
+
+# `systemctl status` itself fails for a daemon that is down.
+status_says() { (box systemctl status --no-pager --full cla-socketserver || true) | grep -F "$1"; }
+
+# Not readiness, which a daemon may deny for a moment after it has begun to answer.
+answers() { box curl -fsS --max-time 10 127.0.0.1:8006/healthz; }
+
+# Another process has taken the place of that one, and is up.
+replaced() { [[ $(box systemctl is-active cla-socketserver) == active && $(main_pid) != "$1" ]]; }
+
+# Knocks, and says whether systemd has given up on the daemon.
+gave_up() {
+  box curl -s --max-time 1 127.0.0.1:8006/readyz || true
+  [[ $(box systemctl show --property Result --value cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver) == *limit-hit* ]]
+}
+
+configure() {
+  echo "$1" >"$scratch/config"
+  put "$scratch/config" /etc/cla-socketserver/config.toml
+}
+
+# Changes the unit until the next boot; an empty text takes the change back.
+drop_in() {
+  echo "$1" >"$scratch/drop-in"
+  put "$scratch/drop-in" /run/systemd/system/cla-socketserver.service.d/test.conf
+  box systemctl daemon-reload
+}
+
+upgrade_is_refused() {
+  if box dpkg --force-confold --install /tmp/package.deb >"$scratch/dpkg" 2>&1; then fail 'dpkg is content'; fi
+  cat "$scratch/dpkg"
+}
+
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  install_package >/dev/null 2>&1
+  claim a_killed_daemon_is_back_and_refuses_nobody_meanwhile
+  claim a_daemon_that_hangs_is_aborted_and_back
+  claim a_restart_with_a_wrong_configuration_is_refused_and_the_status_says_why
+  claim browsers_that_knock_do_not_start_it_for_ever
+  claim once_the_configuration_is_right_a_restart_is_all_it_takes
+  claim an_upgrade_with_a_wrong_configuration_fails_in_clear_words_and_leaves_the_daemon_alone
+  claim the_upgrade_is_finished_once_the_configuration_is_right
+  claim an_upgrade_judges_the_variables_of_the_unit_too
+  claim a_first_installation_beside_a_wrong_configuration_says_so
+done

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# An operator installs the package on a fresh machine, removes it, purges it.
+source "$(dirname "$0")/lib.bash"
+
+installing_it_is_all_it_takes() {
+  install_package
+  local unit
+  for unit in "${units[@]}"; do
+    same "$unit $(box systemctl is-enabled "$unit") $(box systemctl is-active "$unit")" "$unit enabled active"
+  done
+  box systemctl is-active cla-socketserver-statsd.socket && fail 'only sealed.conf asks for that socket'
+  same "$(box systemctl is-system-running)" running
+}
+
+it_listens_on_loopback_with_room_for_every_browser_at_once() {
+  # The second column is the backlog.
+  same "$(box ss -Hltn 'sport = :8005 or sport = :8006' | awk '{print $4, $3}' | sort)" $'127.0.0.1:8005 4096\n127.0.0.1:8006 4096'
+  same "$(box ss -Hlun 'sport = :8127')" ''
+}
+
+both_listeners_answer_and_are_not_mixed_up() {
+  answers public '0{' '127.0.0.1:8005/socket.io/?EIO=4&transport=polling'
+  answers admin '{"status":"ready"}' 127.0.0.1:8006/readyz
+  same "$(box curl -so /dev/null -w '%{http_code}' 127.0.0.1:8005/readyz)" 404
+}
+
+it_logs_no_warning() {
+  # What systemd says about the units has a priority; what the daemon says has its level in the text.
+  same "$(journal --priority warning)" ''
+  same "$(journal | grep -E ' (WARN|ERROR) ' || true)" ''
+  journal | grep 'listening on 127.0.0.1:8005'
+}
+
+the_shipped_configuration_changes_nothing() {
+  local effective
+  effective=$(box cla-socketserver check)
+  [[ -n $effective ]]
+  if grep -v '# default$' <<<"$effective"; then fail 'that is not a default'; fi
+}
+
+removing_it_ends_it_and_leaves_the_configuration() {
+  box apt-get remove -qq --yes cla-socketserver
+  nothing_runs
+  box test -e /etc/cla-socketserver/config.toml
+  same "$(box sh -c 'ls -d /usr/bin/cla-socketserver /usr/share/cla-socketserver 2>/dev/null || true')" ''
+}
+
+purging_it_leaves_nothing() {
+  box apt-get purge -qq --yes cla-socketserver
+  nothing_runs
+  snapshot >"$scratch/after"
+  diff -u "$scratch/before" "$scratch/after"
+}
+
+it_can_be_purged_at_once_while_it_runs() {
+  install_package
+  box cla-socketserver check
+  purging_it_leaves_nothing
+}
+
+units=(cla-socketserver.service cla-socketserver.socket cla-socketserver-admin.socket)
+
+journal() { box journalctl --quiet --no-pager --output cat --unit 'cla-socketserver*' "$@"; }
+
+answers() {
+  local name=$1 start=$2 url=$3 answer
+  answer=$(box curl -sS --max-time 5 "$url")
+  [[ $answer == "$start"* ]] || fail "$name answers: $answer"
+}
+
+nothing_runs() {
+  same "$(box systemctl list-units --all --plain --no-legend 'cla-socketserver*' | grep -v not-found || true)" ''
+  same "$(box pgrep --exact cla-socketserve || true)" ''
+  same "$(box ss -Hltn 'sport = :8005 or sport = :8006')" ''
+}
+
+# Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.
+snapshot() {
+  box find /etc /usr /var /run /root /home /opt /srv -xdev \( \
+    -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /run/systemd -o -path /run/log \
+    \) -prune -o -print | sort
+  box getent passwd
+}
+
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  snapshot >"$scratch/before"
+  claim installing_it_is_all_it_takes
+  claim it_listens_on_loopback_with_room_for_every_browser_at_once
+  claim both_listeners_answer_and_are_not_mixed_up
+  claim it_logs_no_warning
+  claim the_shipped_configuration_changes_nothing
+  claim removing_it_ends_it_and_leaves_the_configuration
+  claim purging_it_leaves_nothing
+  claim it_can_be_purged_at_once_while_it_runs
+done
