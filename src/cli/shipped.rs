@@ -9,7 +9,7 @@ use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::config::{self, Config, Flags, Key, keys};
+use crate::config::{self, Config, Flags, Key, Sockets, keys};
 
 #[test]
 fn the_command_line_is_sound() {
@@ -158,7 +158,9 @@ fn loaded(file: &str) -> Config {
         config: Some(path),
         ..Flags::default()
     };
-    config::load(&flags, []).unwrap().config
+    config::load(&flags, [], &Sockets::default())
+        .unwrap()
+        .config
 }
 
 fn path(file: &str) -> PathBuf {
