@@ -19,7 +19,7 @@ piuparts_finds_nothing_that_it_leaves_behind() {
   local mirror
   mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 'Origin: Debian' | head -n 1)
   # The folder is debconf's in Debian 13, which the piuparts of Debian 12 does not know yet.
-  piuparts --log-level error --ignore /var/cache/debconf/tmp.ci \
+  piuparts --log-level error --ignore /var/cache/debconf/tmp.ci/ \
     --distribution "$suite" --mirror "$mirror main" "$(package)"
 }
 
