@@ -61,7 +61,7 @@ impl App {
         }
     }
 
-    fn start(self, tasks: &Tasks) -> Result<Daemon> {
+    fn start(mut self, tasks: &Tasks) -> Result<Daemon> {
         let config = &self.config;
         let counters = Counters::default();
         let realtime = Realtime::new(config, &counters, tasks.tracker());
@@ -75,12 +75,13 @@ impl App {
             rest: CancellationToken::new(),
         };
         let (statsd, versions) = (config.statsd.clone(), config.limits.versions);
+        let socket = self.listeners.statsd.take();
         let status = lifecycle::announce(census.clone());
         let watchdog = lifecycle::watch(daemon.hub.clone());
         tasks.spawn("hub", realtime.hub_task);
         tasks.spawn(
             "stats",
-            stats::report(statsd, versions, census, counters.clone()),
+            stats::report(statsd, socket, versions, census, counters.clone()),
         );
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
@@ -170,7 +171,7 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::Died;
+    use crate::lifecycle::{Died, Passed};
 
     #[tokio::test]
     async fn a_hub_that_ends_is_the_death_of_the_daemon() {
@@ -180,7 +181,7 @@ mod tests {
         }
         let mut tasks = Tasks::new();
         let app = App {
-            listeners: Listeners::open(&config).unwrap(),
+            listeners: Listeners::open(&config, Passed::default()).unwrap(),
             config,
             machine: String::new(),
             files: 1024,

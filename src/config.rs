@@ -8,6 +8,7 @@
 //! | `kind` | how a value of each kind is read, bounded and shown |
 //! | `layers` | file, variables and flags, and which of them wins |
 //! | `listeners` | what must hold between the addresses of both listeners |
+//! | `sockets` | what systemd opens for the daemon |
 //! | `problem` | the words in which an operator hears of a mistake |
 //!
 //! Invariants: a [`Config`] that [`load`] returned needs no further check, and a failed [`load`] names every problem at once.
@@ -18,6 +19,7 @@ mod kind;
 mod layers;
 mod listeners;
 mod problem;
+mod sockets;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use std::time::Duration;
 pub use self::keys::{Key, keys};
 pub use self::listeners::is_private;
 pub use self::problem::ConfigErrors;
+pub use self::sockets::Sockets;
 
 use self::layers::Layers;
 
@@ -167,6 +170,7 @@ pub struct Loaded {
 pub struct Effective(Vec<String>);
 
 /// Merges the layers into one configuration: defaults, file, variables, flags; a later one wins, key by key.
+/// Where systemd opens the sockets, their addresses hold, and no layer may say otherwise.
 ///
 /// The environment is an argument, so that a test is as good as a machine.
 ///
@@ -176,8 +180,9 @@ pub struct Effective(Vec<String>);
 pub fn load(
     flags: &Flags,
     env: impl IntoIterator<Item = (String, String)>,
+    sockets: &Sockets,
 ) -> Result<Loaded, ConfigErrors> {
-    load_beside(Path::new(DEFAULT_PATH), flags, env)
+    load_beside(Path::new(DEFAULT_PATH), flags, env, sockets)
 }
 
 /// [`load`] with another default path, for tests.
@@ -185,6 +190,7 @@ fn load_beside(
     default_path: &Path,
     flags: &Flags,
     env: impl IntoIterator<Item = (String, String)>,
+    sockets: &Sockets,
 ) -> Result<Loaded, ConfigErrors> {
     let mut layers = Layers::default();
     match &flags.config {
@@ -193,7 +199,7 @@ fn load_beside(
     }
     layers.read_variables(&env.into_iter().collect());
     layers.read_flags(flags);
-    layers.into_config()
+    layers.into_config(sockets)
 }
 
 /// The defaults. No other place in the program knows one.

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) use files::Places;
 pub use files::raise_file_limit;
 pub(crate) use listeners::log_listening;
-pub use listeners::{ListenError, Listeners};
+pub use listeners::{ListenError, Listeners, Passed};
 pub(crate) use server::{HttpService, LAST_WORDS, Line, Patience, Server};
 pub(crate) use systemd::{announce, ready, stopping, watch};
 pub use tasks::Died;

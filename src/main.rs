@@ -1,6 +1,7 @@
 //! Command line, runtime, exit code. Not here: decisions.
 
 use std::{
+    ffi::OsString,
     io::{IsTerminal, Write, stderr, stdout},
     process::ExitCode,
 };
@@ -8,8 +9,8 @@ use std::{
 use cla_socketserver::{
     app::App,
     cli::{Cli, Command},
-    config::{self, Config, Flags, LogFormat},
-    lifecycle::{Died, Listeners, Signals, raise_file_limit},
+    config::{self, Config, Flags, LogFormat, Sockets},
+    lifecycle::{Died, Listeners, Passed, Signals, raise_file_limit},
 };
 use clap::Parser;
 use tracing::{error, level_filters::LevelFilter};
@@ -41,27 +42,37 @@ fn main() -> ExitCode {
         public_listen: cli.public_listen,
         admin_listen: cli.admin_listen,
     };
-    let environment = std::env::vars_os().map(|(name, value)| {
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        (text(name), text(value))
-    });
-    let loaded = match config::load(&flags, environment) {
+    let passed = match Passed::take() {
+        Ok(passed) => passed,
+        Err(error) => return refuse(error),
+    };
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let environment: Vec<_> = environment.collect();
+    let sockets = match cli.command {
+        Some(Command::Check) => Sockets::of_units(&environment),
+        None => passed.sockets(),
+    };
+    let loaded = match config::load(&flags, environment, &sockets) {
         Ok(loaded) => loaded,
-        Err(errors) => {
-            let _ = writeln!(stderr(), "{errors}");
-            return CONFIG.into();
-        }
+        Err(errors) => return refuse(errors),
     };
     match cli.command {
         Some(Command::Check) => match writeln!(stdout(), "{}", loaded.effective) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        None => serve(loaded.config, cli.demo),
+        None => serve(loaded.config, passed, cli.demo),
     }
 }
 
-fn serve(config: Config, demo: bool) -> ExitCode {
+/// Says what must be changed before a start can succeed.
+fn refuse(error: impl Into<anyhow::Error>) -> ExitCode {
+    let _ = writeln!(stderr(), "{:#}", error.into());
+    CONFIG.into()
+}
+
+fn serve(config: Config, passed: Passed, demo: bool) -> ExitCode {
     log_to_stderr(&config);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -75,7 +86,7 @@ fn serve(config: Config, demo: bool) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let signals = Signals::listen()?;
-        let listeners = Listeners::open(&config)?;
+        let listeners = Listeners::open(&config, passed)?;
         let machine = gethostname::gethostname().to_string_lossy().into_owned();
         let app = App {
             config,

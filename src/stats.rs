@@ -118,15 +118,16 @@ impl Counters {
 
 /// Sends each census and the counters until the sender of `census` is gone, the last census included.
 ///
-/// At most `versions` names of versions are ever sent.
+/// At most `versions` names of versions are ever sent. A `socket` that was passed is sent from; otherwise one is opened.
 pub(crate) async fn report(
     target: Target,
+    socket: Option<UdpSocket>,
     versions: usize,
     mut census: watch::Receiver<Census>,
     counters: Counters,
 ) {
     let mut gauges = Gauges::new(versions);
-    let mut statsd = Statsd::new(target);
+    let mut statsd = Statsd::new(target, socket);
     let mut tick = interval(TICK);
     let mut unsent = false;
     let mut open = true;
@@ -219,6 +220,8 @@ fn sanitised(version: &str) -> String {
 /// A StatsD that may not be there.
 struct Statsd {
     target: Target,
+    /// What systemd passed to send from.
+    socket: Option<UdpSocket>,
     /// What was last found, also while looking for it again is in vain.
     client: Option<StatsdClient>,
     /// When to look for the host again.
@@ -228,9 +231,10 @@ struct Statsd {
 }
 
 impl Statsd {
-    fn new(target: Target) -> Self {
+    fn new(target: Target, socket: Option<UdpSocket>) -> Self {
         Self {
             target,
+            socket,
             client: None,
             due: Instant::now(),
             troubled: false,
@@ -251,14 +255,24 @@ impl Statsd {
     async fn connect(&self) -> io::Result<StatsdClient> {
         let Target { host, port, .. } = &self.target;
         let mut addresses = timeout(RESOLVE_TIMEOUT, lookup_host((host.as_str(), *port))).await??;
-        let address = addresses.next().ok_or(io::ErrorKind::NotFound)?;
-        let socket = match address {
-            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+        let address = addresses.find(|address| self.reaches(address));
+        let address = address.ok_or(io::ErrorKind::NotFound)?;
+        let socket = match (&self.socket, address) {
+            (Some(passed), _) => passed.try_clone(),
+            (None, SocketAddr::V4(_)) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+            (None, SocketAddr::V6(_)) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
         }?;
         socket.set_nonblocking(true)?;
         let sink = UdpMetricSink::from(address, socket).map_err(io::Error::other)?;
         Ok(StatsdClient::from_sink(&self.target.prefix, sink))
+    }
+
+    /// A socket that was passed is of one family of addresses; a host may have addresses of both.
+    fn reaches(&self, address: &SocketAddr) -> bool {
+        self.socket.as_ref().is_none_or(|passed| {
+            let from = passed.local_addr();
+            from.is_ok_and(|from| from.is_ipv4() == address.is_ipv4())
+        })
     }
 
     fn found(&mut self, client: StatsdClient) {
@@ -368,11 +382,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again() {
-        let mut statsd = Statsd::new(Target {
-            host: UNKNOWN.to_owned(),
-            port: 8125,
-            prefix: String::new(),
-        });
+        let mut statsd = Statsd::new(
+            Target {
+                host: UNKNOWN.to_owned(),
+                port: 8125,
+                prefix: String::new(),
+            },
+            None,
+        );
         statsd.look_for_host().await;
         assert!(statsd.client.is_none());
         statsd.target.host = Ipv4Addr::LOCALHOST.to_string();
@@ -394,17 +411,41 @@ mod tests {
     #[tokio::test]
     async fn a_prefix_stands_before_a_dot() {
         let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut statsd = Statsd::new(Target {
-            host: Ipv4Addr::LOCALHOST.to_string(),
-            port: listener.local_addr().unwrap().port(),
-            prefix: "cla".to_owned(),
-        });
+        let mut statsd = Statsd::new(
+            Target {
+                host: Ipv4Addr::LOCALHOST.to_string(),
+                port: listener.local_addr().unwrap().port(),
+                prefix: "cla".to_owned(),
+            },
+            None,
+        );
         statsd.look_for_host().await;
         let gauges = vec![("people_connected".to_owned(), 1)];
         send(&statsd.client.unwrap(), gauges, std::iter::empty()).unwrap();
         let mut datagram = [0; 100];
         let length = listener.recv(&mut datagram).unwrap();
         assert_eq!(&datagram[..length], b"cla.people_connected:1|g");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_passed_is_sent_from() {
+        let passed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let from = passed.local_addr().unwrap();
+        let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut statsd = Statsd::new(
+            Target {
+                // Has an IPv6 address too, which this socket does not reach.
+                host: "localhost".to_owned(),
+                port: listener.local_addr().unwrap().port(),
+                prefix: String::new(),
+            },
+            Some(passed),
+        );
+        statsd.look_for_host().await;
+        let gauges = vec![("people_connected".to_owned(), 1)];
+        send(&statsd.client.unwrap(), gauges, std::iter::empty()).unwrap();
+        let (_, sender) = listener.recv_from(&mut [0; 100]).unwrap();
+        assert_eq!(sender, from);
     }
 
     #[test]

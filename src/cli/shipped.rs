@@ -9,7 +9,7 @@ use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::config::{self, Config, Flags, Key, keys};
+use crate::config::{self, Config, Flags, Key, Sockets, keys};
 
 #[test]
 fn the_command_line_is_sound() {
@@ -95,11 +95,12 @@ fn option(arg: &Arg) -> String {
 
 fn commands(cli: &Command) -> String {
     let ours = cli.get_subcommands().filter(|one| one.get_name() != "help");
-    ours.map(|command| {
-        let about = roff(&command.get_about().unwrap().to_string());
-        format!(".TP\n\\fB{}\\fR\n{about}.\n", command.get_name())
-    })
-    .collect()
+    ours.map(command).collect()
+}
+
+fn command(command: &Command) -> String {
+    let about = roff(&command.get_about().unwrap().to_string());
+    format!(".TP\n\\fB{}\\fR\n{about}.\n", command.get_name())
 }
 
 fn configuration() -> String {
@@ -158,7 +159,9 @@ fn loaded(file: &str) -> Config {
         config: Some(path),
         ..Flags::default()
     };
-    config::load(&flags, []).unwrap().config
+    config::load(&flags, [], &Sockets::default())
+        .unwrap()
+        .config
 }
 
 fn path(file: &str) -> PathBuf {

@@ -3,16 +3,18 @@
 //! Lives here: reading each layer, and that a later one wins key by key. Not here: what a value may be (`kind`).
 //! Invariant: nothing an operator wrote is ignored; what maps to no key becomes a problem.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
 
 use super::problem::{Problem, clipped, shown};
-use super::{Config, ConfigErrors, Effective, Flags, Key, Loaded, keys, listeners};
+use super::sockets::Socket;
+use super::{Config, ConfigErrors, Effective, Flags, Key, Loaded, Sockets, keys, listeners};
 
 /// The environment, sorted, so that problems come in the same order on every start.
 type Variables = BTreeMap<String, String>;
@@ -72,10 +74,15 @@ impl Layers {
     }
 
     /// Judges what the layers came to.
-    pub(super) fn into_config(mut self) -> Result<Loaded, ConfigErrors> {
+    pub(super) fn into_config(mut self, sockets: &Sockets) -> Result<Loaded, ConfigErrors> {
         let mut config = Config::default();
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(keys().iter().flat_map(|key| self.store(key, &mut config)));
+        problems.extend(
+            sockets
+                .iter()
+                .flat_map(|socket| self.defer_to(socket, &mut config)),
+        );
         problems.extend(listeners::problems(&config, |key| self.source(key)));
         match ConfigErrors::of(problems) {
             Some(errors) => Err(errors),
@@ -139,6 +146,39 @@ impl Layers {
         refused.into_iter().map(problem).collect()
     }
 
+    /// The socket holds, and a setting that says otherwise is a problem: one of them is not what the operator means.
+    fn defer_to(&mut self, socket: &Socket, config: &mut Config) -> Vec<Problem> {
+        let Some(key) = Key::named(socket.unit.key) else {
+            return Vec::new();
+        };
+        let configured = socket.unit.listen(config).clone();
+        let opened = Setting {
+            value: Value::from(socket.listen.clone()),
+            source: format!("ListenStream= of {}", socket.unit.name),
+        };
+        let setting = self.settings.insert(key.name, opened);
+        let sound = |setting: &Setting| {
+            key.kind
+                .store(&setting.value, &mut Config::default())
+                .is_empty()
+        };
+        let mut problems = self.store(key, config);
+        let opened = socket.unit.listen(config);
+        if let Some(setting) = setting.filter(sound)
+            && !same(&configured, opened)
+        {
+            problems.push(Problem::Overruled {
+                key: key.name,
+                value: shown(&setting.value),
+                origin: setting.source,
+                unit: socket.unit.name,
+                opened: format!("{:?}", socket.listen),
+                remedy: socket.unit.remedy(&configured),
+            });
+        }
+        problems
+    }
+
     fn source(&self, key: &str) -> String {
         self.settings
             .get(key)
@@ -152,6 +192,12 @@ impl Layers {
         };
         Effective(keys().iter().map(line).collect())
     }
+}
+
+/// The order of addresses means nothing.
+fn same(one: &[SocketAddr], other: &[SocketAddr]) -> bool {
+    let [one, other] = [one, other].map(BTreeSet::from_iter);
+    one == other
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Problem {

@@ -57,6 +57,18 @@ pub(super) enum Problem {
          bind 127.0.0.1 or the machine's private address, and reach it over an SSH tunnel"
     )]
     Exposed { claim: Claim },
+    #[error(
+        "{key} = {value} ({origin}): systemd opens the sockets, and {unit} opens {opened}; \
+         remove the setting, or have the unit open the same: {remedy}"
+    )]
+    Overruled {
+        key: &'static str,
+        value: String,
+        origin: String,
+        unit: &'static str,
+        opened: String,
+        remedy: String,
+    },
     #[error("{claim}: collides with {earlier}; give each its own address or port")]
     Collision { claim: Claim, earlier: Claim },
 }

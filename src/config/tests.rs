@@ -1,6 +1,7 @@
 //! Claims about configuration, made through [`load_beside`] alone, as an operator would meet them.
 
 mod refusals;
+mod sockets;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -178,7 +179,7 @@ fn the_default_file_is_read_unless_another_is_named() {
     let beside = case.dir.path().join("default.toml");
     fs::write(&beside, "statsd.port = 1").unwrap();
     let port = |case: &Case| {
-        load_beside(&beside, &case.flags, [])
+        load_beside(&beside, &case.flags, [], &case.sockets)
             .unwrap()
             .config
             .statsd
@@ -239,6 +240,7 @@ struct Case {
     dir: TempDir,
     flags: Flags,
     env: Vec<(String, String)>,
+    sockets: Sockets,
 }
 
 impl Case {
@@ -247,6 +249,7 @@ impl Case {
             dir: TempDir::new().unwrap(),
             flags: Flags::default(),
             env: Vec::new(),
+            sockets: Sockets::default(),
         }
     }
 
@@ -285,7 +288,7 @@ impl Case {
 
     fn run(&self) -> Result<Loaded, ConfigErrors> {
         let absent = self.dir.path().join("absent.toml");
-        load_beside(&absent, &self.flags, self.env.clone())
+        load_beside(&absent, &self.flags, self.env.clone(), &self.sockets)
     }
 
     fn load(&self) -> Loaded {

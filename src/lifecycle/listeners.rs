@@ -4,7 +4,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener as StdListener},
+    net::{SocketAddr, TcpListener as StdListener, UdpSocket},
 };
 
 use listenfd::ListenFd;
@@ -12,10 +12,18 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::config::{self, Config};
+use crate::config::{Config, Sockets};
 
 /// How many connections may wait to be accepted: after a restart every browser comes back at once.
 const BACKLOG: i32 = 4096;
+
+/// Sockets that systemd passed to the daemon; none, where it was started by hand.
+#[derive(Debug, Default)]
+pub struct Passed {
+    public: Vec<StdListener>,
+    admin: Vec<StdListener>,
+    statsd: Option<UdpSocket>,
+}
 
 /// Bound and listening sockets.
 #[derive(Debug)]
@@ -24,18 +32,20 @@ pub struct Listeners {
     pub public: Vec<TcpListener>,
     /// For staff and the back-end.
     pub admin: Vec<TcpListener>,
+    /// To send metrics from, where the daemon may open no socket for that.
+    pub statsd: Option<UdpSocket>,
 }
 
 /// Why the daemon cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// An address of the configuration cannot be used.
-    #[error("listen on {address} ({key})")]
+    #[error("listen on {address} ({name}.listen)")]
     Bind {
         /// Where.
         address: SocketAddr,
-        /// The setting that says so.
-        key: &'static str,
+        /// The listener whose setting says so.
+        name: &'static str,
         /// Why not.
         source: io::Error,
     },
@@ -49,57 +59,57 @@ pub enum ListenError {
     },
     /// A descriptor has a name that means nothing here.
     #[error(
-        "descriptor {0:?} from systemd: set FileDescriptorName= of its socket unit to \"public\" or \"admin\""
+        "descriptor {0:?} from systemd: set FileDescriptorName= of its socket unit to \"public\", \"admin\" or \"statsd\""
     )]
     UnknownName(String),
-    /// A socket that systemd passed would offer the admin app to everybody.
-    #[error(
-        "descriptor \"admin\" from systemd listens on {0}, which is not a loopback or private address: change ListenStream= of its socket unit"
-    )]
-    PublicAdmin(SocketAddr),
 }
 
-impl Listeners {
-    /// Takes over what systemd passed and binds the rest as configured.
+impl Passed {
+    /// Takes over what systemd passed.
     ///
     /// # Errors
-    /// When a socket cannot be bound or taken over, or must not be used.
-    pub fn open(config: &Config) -> Result<Self, ListenError> {
-        let mut listeners = Self::passed()?;
-        if listeners.public.is_empty() {
-            listeners.public = bind_all("public.listen", &config.public.listen)?;
-        }
-        if listeners.admin.is_empty() {
-            listeners.admin = bind_all("admin.listen", &config.admin.listen)?;
-        }
-        Ok(listeners)
-    }
-
-    fn passed() -> Result<Self, ListenError> {
-        let mut listeners = Self {
-            public: Vec::new(),
-            admin: Vec::new(),
-        };
+    /// When a socket has an unknown name or is not of the kind that its name promises.
+    pub fn take() -> Result<Self, ListenError> {
+        let mut sockets = Self::default();
         let names = sd_notify::listen_fds_with_names().map(|fds| fds.map(|(_, name)| name));
         let Ok(names) = names else {
-            return Ok(listeners);
+            return Ok(sockets);
         };
         let mut passed = ListenFd::from_env();
         for (index, name) in names.enumerate() {
-            let taken = passed.take_tcp_listener(index);
-            let failed = |source| ListenError::Passed {
-                name: name.clone(),
-                source,
-            };
-            let taken = taken.and_then(|listener| listener.ok_or(io::ErrorKind::NotFound.into()));
-            let listener = taken.and_then(adopt).map_err(failed)?;
-            match name.as_str() {
-                "public" => listeners.public.push(listener),
-                "admin" => listeners.admin.push(fit_for_admin(listener)?),
+            let taken = match name.as_str() {
+                "public" => take(passed.take_tcp_listener(index)).map(|l| sockets.public.push(l)),
+                "admin" => take(passed.take_tcp_listener(index)).map(|l| sockets.admin.push(l)),
+                "statsd" => take(passed.take_udp_socket(index)).map(|s| sockets.statsd = Some(s)),
                 _ => return Err(ListenError::UnknownName(name)),
-            }
+            };
+            taken.map_err(|source| ListenError::Passed { name, source })?;
         }
-        Ok(listeners)
+        Ok(sockets)
+    }
+
+    /// Their addresses, for the configuration to be held against.
+    #[must_use]
+    pub fn sockets(&self) -> Sockets {
+        let addresses = |listeners: &[StdListener]| {
+            let addresses = listeners.iter().map(StdListener::local_addr);
+            addresses.filter_map(Result::ok).collect::<Vec<_>>()
+        };
+        Sockets::passed(&addresses(&self.public), &addresses(&self.admin))
+    }
+}
+
+impl Listeners {
+    /// Adopts what systemd passed and binds the rest as configured.
+    ///
+    /// # Errors
+    /// When a socket cannot be bound or adopted.
+    pub fn open(config: &Config, passed: Passed) -> Result<Self, ListenError> {
+        Ok(Self {
+            public: open("public", passed.public, &config.public.listen)?,
+            admin: open("admin", passed.admin, &config.admin.listen)?,
+            statsd: passed.statsd,
+        })
     }
 }
 
@@ -110,26 +120,32 @@ pub(crate) fn log_listening(name: &str, listener: &TcpListener) {
     }
 }
 
-fn fit_for_admin(listener: TcpListener) -> Result<TcpListener, ListenError> {
-    match listener.local_addr() {
-        Ok(address) if !config::is_private(address.ip()) => Err(ListenError::PublicAdmin(address)),
-        Ok(_) => Ok(listener),
-        Err(source) => Err(ListenError::Passed {
-            name: "admin".to_owned(),
-            source,
-        }),
-    }
+fn take<T>(taken: io::Result<Option<T>>) -> io::Result<T> {
+    taken?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
-    let bound = addresses.iter().map(|&address| {
-        bind(address).map_err(|source| ListenError::Bind {
-            address,
-            key,
+fn open(
+    name: &'static str,
+    passed: Vec<StdListener>,
+    configured: &[SocketAddr],
+) -> Result<Vec<TcpListener>, ListenError> {
+    if passed.is_empty() {
+        let bound = configured.iter().map(|&address| {
+            bind(address).map_err(|source| ListenError::Bind {
+                address,
+                name,
+                source,
+            })
+        });
+        return bound.collect();
+    }
+    let adopted = passed.into_iter().map(|listener| {
+        adopt(listener).map_err(|source| ListenError::Passed {
+            name: name.to_owned(),
             source,
         })
     });
-    bound.collect()
+    adopted.collect()
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

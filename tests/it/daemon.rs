@@ -189,6 +189,8 @@ fn binary_with_files((soft, hard): (usize, usize)) -> Command {
 fn isolated(mut command: Command) -> Command {
     command
         .env_clear()
+        // The package may be installed on this machine; its units are not about this daemon.
+        .env("SYSTEMD_UNIT_PATH", "")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -153,7 +153,7 @@ async fn listeners_may_be_passed_by_systemd() {
         .wait_with_output()
         .await
         .unwrap();
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(78));
     assert!(
         text(&refused.stderr).contains("FileDescriptorName="),
         "{}",
@@ -167,12 +167,44 @@ async fn a_public_socket_for_the_admin_app_is_refused_also_from_systemd() {
     let admin = TcpListener::bind("0.0.0.0:0").unwrap();
     let mut refused = activated("public:admin", public.into(), admin.into());
     let refused = refused.spawn().unwrap().wait_with_output().await.unwrap();
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(78));
     assert!(
         text(&refused.stderr).contains("ListenStream="),
         "{}",
         text(&refused.stderr)
     );
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_what_the_configuration_says_is_refused() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let opened = listeners[1].local_addr().unwrap().to_string();
+    let [public, admin] = listeners.map(OwnedFd::from);
+    let mut refused = activated("public:admin", public, admin);
+    refused.env("CLA_ADMIN__LISTEN", "10.0.1.5:8005");
+    let refused = refused.spawn().unwrap().wait_with_output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    let error = text(&refused.stderr);
+    for part in ["CLA_ADMIN__LISTEN", "ListenStream=10.0.1.5:8005", &opened] {
+        assert!(error.contains(part), "{part} is not named in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn check_goes_by_the_units_of_the_machine() {
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    let check = |admin: &str| {
+        let mut check = binary();
+        check
+            .arg("check")
+            .env("SYSTEMD_UNIT_PATH", &units)
+            .env("CLA_ADMIN__LISTEN", admin);
+        check.output()
+    };
+    assert!(check("127.0.0.1:8006").await.unwrap().status.success());
+    let refused = check("10.0.1.5:8005").await.unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(text(&refused.stderr).contains("ListenStream=10.0.1.5:8005"));
 }
 
 #[tokio::test]

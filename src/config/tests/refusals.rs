@@ -17,7 +17,7 @@ statsd.port = \"abc\" (variable STATSD_PORT): must be a whole number from 1 to 6
 fn a_default_file_that_is_there_but_unreadable_is_a_problem() {
     let case = Case::new();
     // A directory fails to be read for everybody, root included.
-    let errors = load_beside(case.dir.path(), &case.flags, []).unwrap_err();
+    let errors = load_beside(case.dir.path(), &case.flags, [], &Sockets::default()).unwrap_err();
     assert!(errors.to_string().contains("Is a directory"), "{errors}");
 }
 
