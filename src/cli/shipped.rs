@@ -95,11 +95,12 @@ fn option(arg: &Arg) -> String {
 
 fn commands(cli: &Command) -> String {
     let ours = cli.get_subcommands().filter(|one| one.get_name() != "help");
-    ours.map(|command| {
-        let about = roff(&command.get_about().unwrap().to_string());
-        format!(".TP\n\\fB{}\\fR\n{about}.\n", command.get_name())
-    })
-    .collect()
+    ours.map(command).collect()
+}
+
+fn command(command: &Command) -> String {
+    let about = roff(&command.get_about().unwrap().to_string());
+    format!(".TP\n\\fB{}\\fR\n{about}.\n", command.get_name())
 }
 
 fn configuration() -> String {

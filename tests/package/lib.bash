@@ -125,5 +125,23 @@ put_clients() {
   box tar -C /tmp/clients -xf /tmp/clients/clients.tar
 }
 
+# Keeps the daemon busy with browsers and requests, through load.mjs and its arguments, until end_load. Needs put_clients.
+start_load() {
+  put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
+  # The load ends when its standard input does, which is a pipe that this process holds open.
+  mkfifo "$scratch/hold"
+  box node /tmp/clients/load.mjs "$@" <"$scratch/hold" >"$scratch/load" 2>&1 &
+  load=$!
+  exec 9>"$scratch/hold"
+  eventually 20 grep -q busy "$scratch/load"
+}
+
+# What came of it is in $scratch/load.
+end_load() {
+  exec 9>&-
+  rm "$scratch/hold"
+  wait "$load" || { cat "$scratch/load" >&2; fail 'the load did not end well'; }
+}
+
 # The box's daemon, by process id.
 main_pid() { box systemctl show --property MainPID --value cla-socketserver.service; }

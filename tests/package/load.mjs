@@ -1,5 +1,7 @@
 // Browsers and short requests that keep the daemon busy while a test restarts or upgrades it.
 //
+//   node load.mjs [SITE]   SITE is where browsers find the daemon; without it, the public listener itself
+//
 // Says "busy" once every browser is on its case and a hundred requests were answered. Goes on until its standard input
 // ends, waits for every browser to be on its case again, and reports, one line each:
 //   requests N, refused N, slowest N ms
@@ -12,8 +14,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 const require = createRequire(import.meta.url);
 const versions = { '1.7.4': require('sio1'), 4.8: require('sio4') };
 const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
+const site = process.argv[2] ?? 'http://127.0.0.1:8005';
 const requests = {
-  'http://127.0.0.1:8005/socket.io/?EIO=4&transport=polling': '0{',
+  [`${site}/socket.io/?EIO=4&transport=polling`]: '0{',
   'http://127.0.0.1:8006/healthz': '{',
 };
 const callers = 4;
@@ -29,7 +32,7 @@ class Browser {
 
   constructor(version, transports) {
     this.name = `${version} ${transports.join(',')}`;
-    const socket = versions[version]('http://127.0.0.1:8005/socket.io', { transports, forceNew: true });
+    const socket = versions[version](`${site}/socket.io`, { transports, forceNew: true });
     socket.on('connect', () => {
       socket.emit('identify', { username: this.name, usertype: 'operator', appVersion: '1.0' });
       socket.emit('startViewingCase', 'AB-1234-5678');

@@ -10,7 +10,6 @@ an_upgrade_in_the_middle_of_the_work_succeeds() {
   opened >"$scratch/opened"
   main_pid >"$scratch/pid"
   put_clients
-  put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
   start_load
   install_package
   end_load
@@ -71,21 +70,6 @@ units=(cla-socketserver.service cla-socketserver.socket cla-socketserver-admin.s
 opened() { box systemctl show --property Id,ActiveEnterTimestampMonotonic "${units[@]:1}"; }
 
 answers() { box curl -fsS --max-time 5 127.0.0.1:8006/readyz; }
-
-# The load ends when its standard input does, which is a pipe that this process holds open.
-start_load() {
-  mkfifo "$scratch/hold"
-  box node /tmp/clients/load.mjs <"$scratch/hold" >"$scratch/load" 2>&1 &
-  load=$!
-  exec 9>"$scratch/hold"
-  eventually 20 grep -q busy "$scratch/load"
-}
-
-end_load() {
-  exec 9>&-
-  rm "$scratch/hold"
-  wait "$load" || { cat "$scratch/load" >&2; fail 'the load did not end well'; }
-}
 
 for suite in "${suites[@]}"; do
   open_box "$suite"

@@ -1,0 +1,62 @@
+// A room full of browsers, all on one case.
+//
+//   node browsers.mjs SITE [COUNT]
+//
+// COUNT people (one for each client, unless told otherwise) sit down in turn at each version of the client, over each
+// choice of transports. Ends well once all of them are connected at the same time, have reached the last of their
+// transports, and everybody's screen names everybody. Else it says who is missing, after half a minute.
+import { createRequire } from 'node:module';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const require = createRequire(import.meta.url);
+const { devDependencies } = require('./package.json');
+const patience = 30_000;
+
+const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
+const clients = Object.entries(devDependencies)
+  .filter(([alias]) => alias.startsWith('sio'))
+  .flatMap(([alias, spec]) => transportChoices.map((transports) => ({ alias, spec, transports })));
+
+class Browser {
+  screen = new Set();
+  last = 'nothing yet';
+
+  constructor(site, number) {
+    const { alias, spec, transports } = clients[number % clients.length];
+    this.transports = transports;
+    this.name = `Zoë 名前 😀 ${number}, ${spec.split('@').at(-1)} ${transports.join('+')}`;
+    this.socket = require(alias)(`${site}/socket.io`, { transports, forceNew: true });
+    this.socket.on('connect', () => {
+      this.socket.emit('identify', { username: this.name, usertype: 'operator', appVersion: '1.0' });
+      this.socket.emit('startViewingCase', 'AB-1234-5678');
+    });
+    this.socket.on('peopleViewing', (names) => (this.screen = new Set(names)));
+    for (const trouble of ['connect_error', 'disconnect']) {
+      this.socket.on(trouble, (reason) => (this.last = `${trouble}: ${reason.message ?? reason}`));
+    }
+  }
+
+  get transport() {
+    return this.socket.io.engine?.transport?.name;
+  }
+
+  sees(names) {
+    return this.socket.connected && this.transport === this.transports.at(-1) && names.every((name) => this.screen.has(name));
+  }
+
+  toString() {
+    return `${this.name}: connected ${this.socket.connected}, over ${this.transport}, sees ${this.screen.size}; ${this.last}`;
+  }
+}
+
+const [site, count = clients.length] = process.argv.slice(2);
+const browsers = Array.from({ length: count }, (_, number) => new Browser(site, number));
+const names = browsers.map(({ name }) => name);
+const missing = () => browsers.filter((browser) => !browser.sees(names));
+
+const started = performance.now();
+while (missing().length > 0 && performance.now() < started + patience) await pause(50);
+missing().forEach((browser) => console.error(String(browser)));
+const seconds = ((performance.now() - started) / 1000).toFixed(1);
+console.log(`${count - missing().length} of ${count} browsers see everybody after ${seconds} s`);
+process.exit(missing().length === 0 ? 0 : 1);

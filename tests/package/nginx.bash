@@ -1,0 +1,294 @@
+#!/usr/bin/env bash
+# Browsers reach the daemon through Debian's nginx, with the configuration that the package ships, and nothing else of it.
+source "$(dirname "$0")/lib.bash"
+
+gixy_finds_nothing_in_what_is_shipped() {
+  same "$(gixy upstream.conf)" ''
+  same "$(gixy two-nodes.conf)" ''
+}
+
+gixy_would_find_a_mistake() {
+  gixy upstream.conf 's/\$host;/$http_host;/' | grep host_spoofing
+}
+
+nginx_takes_it_without_a_warning() {
+  install_package
+  box sh -c "cp $shipped/example.conf /etc/nginx/sites-available/ && ln -s ../sites-available/example.conf /etc/nginx/sites-enabled/ &&
+    rm /etc/nginx/sites-enabled/default && systemctl restart nginx"
+  same "$(box nginx -t 2>&1 | grep -v -e 'syntax is ok$' -e 'test is successful$')" ''
+}
+
+every_client_gets_through_on_every_transport() { browsers; }
+
+two_hundred_browsers_of_one_address_are_all_served() { browsers 200; }
+
+the_last_slash_may_be_left_out() {
+  opens "$(ask '/socket.io?EIO=4&transport=polling')"
+  same "$(box curl -sS --max-time 5 -o /dev/null -w '%{http_code}' "${websocket[@]}" "$site/socket.io?EIO=4&transport=websocket" || true)" 101
+}
+
+nginx_is_more_patient_than_the_daemon() {
+  local nginx_s daemon_ms
+  nginx_s=$(directive proxy_read_timeout)
+  daemon_ms=$(($(setting public.ping_interval_ms) + $(setting public.ping_timeout_ms)))
+  echo "nginx waits ${nginx_s}, the daemon $daemon_ms ms"
+  ((${nginx_s%s} * 1000 > daemon_ms + 10000))
+}
+
+nginx_takes_messages_as_long_as_the_daemon_does() {
+  same "$(directive client_max_body_size)" "$(($(setting limits.message_bytes) / 1024))k"
+  same "$(directive client_body_buffer_size)" "$(directive client_max_body_size)"
+}
+
+without_nginx_the_admin_app_answers() {
+  same "$(box curl -sS -o /dev/null -w '%{http_code}' 127.0.0.1:8006/admin/peopleMap/)" 200
+}
+
+through_nginx_no_spelling_of_admin_reaches_anything() { same "$(reached)" ''; }
+
+not_even_if_the_site_leads_to_the_admin_app_by_mistake() {
+  site_with "$by_mistake"
+  same "$(reached)" ''
+}
+
+without_admin_closed_every_spelling_would_reach_it() {
+  site_with "$by_mistake; /admin-closed/d"
+  same "$(reached)" "$spellings"
+}
+
+a_site_may_have_pages_whose_names_begin_like_admin() {
+  site_with "s/return 404/return 204/"
+  local path
+  for path in / /administration /admin-help; do same "$(ask "$path" -w '%{http_code}')" 204; done
+}
+
+nothing_that_a_browser_forges_reaches_the_daemon() {
+  box systemd-run --quiet --unit=echo node -e '
+    require("node:http").createServer((request, response) => {
+      const { rawHeaders } = request;
+      response.end(rawHeaders.flatMap((name, at) => (at % 2 ? [] : [`${name}: ${rawHeaders[at + 1]}\n`])).join(""));
+    }).listen(8090, "127.0.0.1")'
+  eventually 5 box curl -fsS 127.0.0.1:8090
+  site_with "s#include.*/upstream.conf#upstream cla_socketserver { server 127.0.0.1:8090; }#; s/};/}/"
+  same "$(ask /socket.io/ -H 'Host: chs.example.org' -H 'User-Agent: test' -H 'Accept:' \
+    -H 'X-Forwarded-For: 192.0.2.66' -H 'x-forwarded-for: 192.0.2.67' -H 'X_Forwarded_For: 192.0.2.68' \
+    -H 'X-Real-IP: 192.0.2.66' -H 'X-Forwarded-Proto: https' -H 'Forwarded: for=192.0.2.66' -H 'Cookie: sessionid=secret' \
+    -H 'Connection: X-Forwarded-For' | sort)" "\
+Connection: close
+Host: chs.example.org
+User-Agent: test
+X-Forwarded-For: 127.0.0.1
+X-Forwarded-Proto: http
+X-Real-IP: 127.0.0.1"
+  box systemctl stop echo
+}
+
+beyond_the_limit_of_an_address_others_of_it_wait() {
+  site_with "s#include.*/limits.conf;#$(box sed 's/#.*//; s/ 1000;/ 3;/' $shipped/limits.conf | tr '\n' ' ' | sed 's/[\\&]/\\&/g')#"
+  hold_websockets 3
+  same "$(ask '/socket.io/?EIO=4&transport=polling' -o /dev/null -w '%{http_code}')" 429
+  same "$(ask / -o /dev/null -w '%{http_code}')" 404
+  let_go_of_websockets
+  eventually 5 polls
+}
+
+a_restart_of_the_daemon_costs_nobody_an_answer() {
+  site_with ''
+  local old
+  old=$(main_pid)
+  start_load "$site"
+  box systemctl restart cla-socketserver
+  end_load
+  cat "$scratch/load"
+  [[ $(main_pid) != "$old" ]]
+  (($(sed -n 's/^requests \([0-9]*\),.*/\1/p' "$scratch/load") >= 200))
+  grep -q '^requests [0-9]*, refused 0,' "$scratch/load"
+  same "$(grep -c '^browser .*: back after 1 tries$' "$scratch/load")" 6
+}
+
+with_two_nodes_a_session_stays_on_the_node_that_it_began_on() {
+  second_node
+  two_nodes "$(box cat $shipped/two-nodes.conf)"
+  local browser first=0 second=0
+  for browser in {1..20}; do
+    session=$(sid --cookie-jar /tmp/jar)
+    # The way up through nginx must find the session, which one node knows and the other does not.
+    same "$(frame_up "$site" --cookie /tmp/jar)" ok
+    if [[ $(frame_up 127.0.0.1:8005) == ok ]]; then first=$((first + 1)); else second=$((second + 1)); fi
+    box rm /tmp/jar
+  done
+  echo "$first browsers on the first node, $second on the second"
+  ((first > 0 && second > 0))
+}
+
+without_the_cookie_sessions_would_get_lost() {
+  local browser lost=0
+  for browser in {1..20}; do
+    session=$(sid)
+    [[ $(frame_up "$site") == ok ]] || lost=$((lost + 1))
+  done
+  echo "$lost of 20 were lost"
+  ((lost > 0))
+}
+
+the_cookie_is_for_socket_io_and_given_once() {
+  [[ $(ask '/socket.io/?EIO=4&transport=polling' -I -X GET | grep -ci '^set-cookie: cla_node=[0-9a-f]\{32\}; Path=/socket.io; HttpOnly; SameSite=Lax') == 1 ]]
+  same "$(ask '/' -I -X GET | grep -i '^set-cookie' || true)" ''
+  same "$(ask '/socket.io/' -I -X GET -H 'Cookie: cla_node=0123456789abcdef0123456789abcdef' | grep -i '^set-cookie' || true)" ''
+  # What was not made by nginx is replaced.
+  ask '/socket.io/' -I -X GET -H 'Cookie: cla_node=forged' | grep -i '^set-cookie: cla_node=[0-9a-f]\{32\};'
+}
+
+a_spare_node_takes_over_when_the_first_is_down() {
+  two_nodes "$(box sed -n '/^# *upstream/,/^# *}/s/^#//p' $shipped/two-nodes.conf)"
+  session=$(sid)
+  same "$(frame_up 127.0.0.1:8005)" ok
+  box systemctl stop cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver.service
+  session=$(sid)
+  same "$(frame_up 127.0.0.1:8015)" ok
+  box systemctl start cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver.service
+}
+
+shipped=/usr/share/cla-socketserver/nginx
+site=http://127.0.0.1
+websocket=(-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==')
+by_mistake='s#return 404;#proxy_pass http://127.0.0.1:8006;#'
+spellings='/admin
+/admin/
+/admin?x=/
+/ADMIN
+/Admin/peopleMap/
+/%61dmin
+/%61%64%6d%69%6e/
+/%41DMIN
+/admin/peopleMap/
+/admin/peopleMap
+/admin/broadcast/
+/admin/notifications/
+/admin%2fpeopleMap/
+//admin
+///admin//peopleMap/
+/./admin
+/x/../admin/
+/socket.io/../admin
+/socket.io/../admin/peopleMap/
+/socket.io/%2e%2e/admin
+/socket.io/.%2e/admin/
+/socket.io/..%2fadmin
+/socket.io//../admin
+/socket.io/../socket.io/../ADMIN/
+http://127.0.0.1:8006/admin/peopleMap/'
+
+# Requests to the site, with the path as it is written: ask PATH OPTION...
+ask() { box curl -sS --max-time 5 --request-target "$1" "${@:2}" "$site"; }
+
+# Spellings that anybody but nginx itself has answered.
+reached() {
+  local path
+  while read -r path; do
+    ask "$path" -w ' %{http_code}' >"$scratch/answer"
+    if ! grep -q '<center>nginx' "$scratch/answer" || ! grep -q ' 404$' "$scratch/answer"; then echo "$path"; fi
+  done <<<"$spellings"
+}
+
+browsers() { box node /tmp/clients/browsers.mjs "$site" "$@"; }
+
+polls() { opens "$(ask '/socket.io/?EIO=4&transport=polling')"; }
+
+opens() { [[ $1 == '0{"sid":'* ]] || fail "that opens no session: $1"; }
+
+# A value that the daemon works with, or that nginx does.
+setting() { box cla-socketserver check | sed -n "s/^$1 = \([0-9]*\) .*/\1/p"; }
+directive() { box nginx -T 2>/dev/null | sed -n "s/^ *$1 \(.*\);/\1/p"; }
+
+# Has nginx serve the example site, changed by a script for sed.
+site_with() {
+  box sed "$1" $shipped/example.conf >"$scratch/site"
+  put "$scratch/site" /etc/nginx/sites-available/example.conf
+  box nginx -t
+  # Not a reload, after which processes with the old configuration go on answering for a while.
+  box systemctl restart nginx
+}
+
+# The same for a text in place of upstream.conf, with two daemons on this host instead of on the addresses in it.
+two_nodes() {
+  sed 's/10.0.1.5:8006/127.0.0.1:8005/; s/10.0.1.6:8006/127.0.0.1:8015/' <<<"$1" >"$scratch/nodes"
+  put "$scratch/nodes" /etc/nginx/nodes.conf
+  site_with "s#$shipped/upstream.conf#/etc/nginx/nodes.conf#; s#include.*/socket.io.conf;#&"'\nadd_header Set-Cookie "$cla_node_cookie";#'
+}
+
+second_node() {
+  box systemd-run --quiet --unit=second --service-type=notify \
+    --setenv=CLA_PUBLIC__LISTEN=127.0.0.1:8015 --setenv=CLA_ADMIN__LISTEN=127.0.0.1:8016 cla-socketserver
+}
+
+# Opens a session through nginx and prints its id.
+sid() { ask '/socket.io/?EIO=4&transport=polling' "$@" | sed -n 's/^0{"sid":"\([^"]*\)".*/\1/p'; }
+
+# Sends a frame of $session to a site or node, and prints the answer.
+frame_up() { box curl -sS --max-time 5 "${@:2}" --data '40/socket.io,' "$1/socket.io/?EIO=4&transport=polling&sid=$session"; }
+
+hold_websockets() {
+  holders=()
+  local nth
+  for ((nth = 1; nth <= $1; nth++)); do
+    box curl -sS -N --max-time 30 "${websocket[@]}" "$site/socket.io/?EIO=4&transport=websocket" >"$scratch/websocket.$nth" 2>&1 &
+    holders+=($!)
+    # The daemon's first frame.
+    eventually 5 grep -qa '"sid"' "$scratch/websocket.$nth"
+  done
+}
+
+let_go_of_websockets() {
+  kill "${holders[@]}"
+  wait "${holders[@]}" || true
+}
+
+# What gixy says about the example site with that file in the place of upstream.conf, changed by a script for sed.
+gixy() {
+  local tree=$scratch/gixy
+  rm -rf "$tree"
+  cp -r "$root/nginx" "$tree"
+  sed -i "s#$shipped/upstream.conf#$shipped/$1#; s#$shipped#$tree#" "$tree/example.conf"
+  sed -i "${2-}" "$tree"/*.conf
+  echo "events {} http { include $tree/example.conf; }" >"$tree/nginx"
+  "$venv/bin/gixy" -l --format json "$tree/nginx" >"$scratch/findings" || [[ -s $scratch/findings ]]
+  python3 - "$scratch/findings" <<-'SAY'
+	import json, sys
+	for found in json.load(open(sys.argv[1])):
+	    print(found["plugin"], found["severity"], found["reason"])
+	SAY
+}
+
+venv=$root/target/gixy
+if ! cmp --quiet "$root/tests/package/requirements.txt" "$venv/requirements.txt"; then
+  python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$root/tests/package/requirements.txt"
+  cp "$root/tests/package/requirements.txt" "$venv"
+fi
+claim gixy_finds_nothing_in_what_is_shipped
+claim gixy_would_find_a_mistake
+
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  put_clients
+  put "$root/tests/package/browsers.mjs" /tmp/clients/browsers.mjs
+  claim nginx_takes_it_without_a_warning
+  claim every_client_gets_through_on_every_transport
+  claim two_hundred_browsers_of_one_address_are_all_served
+  claim the_last_slash_may_be_left_out
+  claim nginx_is_more_patient_than_the_daemon
+  claim nginx_takes_messages_as_long_as_the_daemon_does
+  claim without_nginx_the_admin_app_answers
+  claim through_nginx_no_spelling_of_admin_reaches_anything
+  claim not_even_if_the_site_leads_to_the_admin_app_by_mistake
+  claim without_admin_closed_every_spelling_would_reach_it
+  claim a_site_may_have_pages_whose_names_begin_like_admin
+  claim nothing_that_a_browser_forges_reaches_the_daemon
+  claim beyond_the_limit_of_an_address_others_of_it_wait
+  claim a_restart_of_the_daemon_costs_nobody_an_answer
+  claim with_two_nodes_a_session_stays_on_the_node_that_it_began_on
+  claim without_the_cookie_sessions_would_get_lost
+  claim the_cookie_is_for_socket_io_and_given_once
+  claim a_spare_node_takes_over_when_the_first_is_down
+done
