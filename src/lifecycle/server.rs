@@ -38,6 +38,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a request that is under way may take once the daemon stops, so that nobody can hold up the stop.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// How long a connection that was accepted just before the stop may take to ask for something.
+///
+/// Closed at once, a request that is on its way would be reset, and its sender could not know whether it was heard.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+
 /// How patient the server is with its peers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -137,7 +142,10 @@ impl Server {
         S: HttpService,
     {
         let line = Line(Arc::downgrade(&stream.stream));
+        let asked = CancellationToken::new();
+        let asks = asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            asks.cancel();
             request.extensions_mut().insert(line.clone());
             service.clone().oneshot(request)
         });
@@ -150,7 +158,7 @@ impl Server {
         );
         let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = self.stop.cancelled() => {
+            () = self.time_to_end(&asked) => {
                 connection.as_mut().graceful_shutdown();
                 timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
             }
@@ -158,6 +166,12 @@ impl Server {
         if let Err(error) = served {
             debug!(%error, "connection ended: {error}");
         }
+    }
+
+    async fn time_to_end(&self, asked: &CancellationToken) {
+        self.stop.cancelled().await;
+        // Whether it asks or not, it ends.
+        let _ = timeout(FIRST_WORDS, asked.cancelled()).await;
     }
 }
 
