@@ -107,6 +107,22 @@ async fn whoever_asks_while_it_stops_is_told_to_go_elsewhere() {
 }
 
 #[tokio::test]
+async fn whoever_connected_before_the_stop_may_still_ask() {
+    let mut daemon = settings().start().await;
+    let mut early = TcpStream::connect(daemon.public).await.unwrap();
+    // Connections are accepted in order, so the one above is by now.
+    http::raw(daemon.public, b"GET / HTTP/1.0\r\n\r\n").await;
+    daemon.signal(SIGTERM);
+    daemon.until_logged("stopping").await;
+    while TcpStream::connect(daemon.public).await.is_ok() {}
+    early.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    let _ = early.read_to_string(&mut answer).await;
+    assert!(answer.starts_with("HTTP/1.0 404"), "{answer}");
+    assert_eq!(daemon.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn systemd_is_told_what_happens() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
