@@ -20,7 +20,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,8 +38,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a request that is under way may take once the daemon stops, so that nobody can hold up the stop.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How long a connection that was let in before the stop has for its first request, which may be on its way.
-const FIRST_WORDS: Duration = Duration::from_millis(500);
+/// How long a connection that was accepted just before the stop may take to ask for something.
+///
+/// Closed at once, a request that is on its way would be reset, and its sender could not know whether it was heard.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// How patient the server is with its peers.
 #[derive(Clone, Copy, Debug)]
@@ -140,10 +142,10 @@ impl Server {
         S: HttpService,
     {
         let line = Line(Arc::downgrade(&stream.stream));
-        let asked = Arc::new(Notify::new());
-        let asking = asked.clone();
+        let asked = CancellationToken::new();
+        let asks = asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            asking.notify_one();
+            asks.cancel();
             request.extensions_mut().insert(line.clone());
             service.clone().oneshot(request)
         });
@@ -156,7 +158,7 @@ impl Server {
         );
         let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = self.stop_after(&asked) => {
+            () = self.time_to_end(&asked) => {
                 connection.as_mut().graceful_shutdown();
                 timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
             }
@@ -166,12 +168,10 @@ impl Server {
         }
     }
 
-    /// Waits for the stop, and then for the first request: hyper would drop a connection that it has read nothing from.
-    /// nginx makes one for each request, and its browser would be told of a bad gateway.
-    async fn stop_after(&self, asked: &Notify) {
+    async fn time_to_end(&self, asked: &CancellationToken) {
         self.stop.cancelled().await;
-        // Whoever asked long ago is not waited for, because a notification is kept until somebody waits.
-        let _ = timeout(FIRST_WORDS, asked.notified()).await;
+        // Whether it asks or not, it ends.
+        let _ = timeout(FIRST_WORDS, asked.cancelled()).await;
     }
 }
 

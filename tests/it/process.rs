@@ -107,18 +107,26 @@ async fn whoever_asks_while_it_stops_is_told_to_go_elsewhere() {
 }
 
 #[tokio::test]
-async fn whoever_connected_before_the_stop_may_still_ask() {
+async fn a_request_on_its_way_over_a_new_connection_is_still_answered() {
     let mut daemon = settings().start().await;
-    let mut early = TcpStream::connect(daemon.public).await.unwrap();
-    // Connections are accepted in order, so the one above is by now.
-    http::raw(daemon.public, b"GET / HTTP/1.0\r\n\r\n").await;
+    // Accepted, but silent so far.
+    let mut streams = [
+        TcpStream::connect(daemon.public).await.unwrap(),
+        TcpStream::connect(daemon.admin).await.unwrap(),
+    ];
+    daemon.get("/healthz").await;
     daemon.signal(SIGTERM);
     daemon.until_logged("stopping").await;
-    while TcpStream::connect(daemon.public).await.is_ok() {}
-    early.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    let _ = early.read_to_string(&mut answer).await;
-    assert!(answer.starts_with("HTTP/1.0 404"), "{answer}");
+    let paths = ["/socket.io/?EIO=4&transport=polling", "/healthz"];
+    for (stream, path) in streams.iter_mut().zip(paths) {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+    }
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
     assert_eq!(daemon.exit().await.code(), Some(0));
 }
 

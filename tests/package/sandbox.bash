@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# How much the sandbox of the units leaves open, that each of its directives holds, and that the daemon is at home in it.
+#
+# Each forbidden act, see forbidden.c, is tried three times: free, where it must succeed; with only the directives against
+# it as the shipped file has them; and under the whole shipped unit. So a directive that is silently ignored shows.
+source "$(dirname "$0")/lib.bash"
+
+unit=cla-socketserver.service
+probe=/usr/lib/forbidden/forbidden
+# Directives whose acts the box itself forbids, with or without them.
+beyond_the_box=(ProtectClock ProtectKernelLogs)
+# Limits that the box does not impose.
+not_imposed=(LimitNOFILE TasksMax MemoryMax MemorySwapMax)
+
+every_directive_has_its_reason_in_a_line_above_it() {
+  awk '/^[A-Z]/ && before !~ /^#+ / { print FILENAME ": " $0; bad = 1 } { before = $0 } END { exit bad }' \
+    <(grep -hv '^\(Description\|Documentation\)=' "$root"/systemd/*)
+}
+
+systemd_finds_no_fault_with_the_units() {
+  install_package
+  same "$(box sh -c 'systemd-analyze verify /usr/lib/systemd/system/cla-socketserver* 2>&1')" ''
+}
+
+exposure_is_at_most_1_0() { box systemd-analyze security --no-pager --threshold=10 $unit; }
+
+every_directive_is_tried_or_known_not_to_be_imposed_in_the_box() {
+  # Everything below the headings of limits and sandbox.
+  same "$(sed '1,/^#### Limits/d' "$root/systemd/$unit" | grep -o '^[A-Z][A-Za-z]*' | sort -u)" \
+    "$({ rows | cut -d '|' -f 3 | tr ' ' '\n'; printf '%s\n' "${not_imposed[@]}"; } | sort -u | grep -v PrivateNetwork)"
+}
+
+free_every_act_can_be_done() {
+  local number directives base what
+  while IFS='|' read -r number _ directives base what; do
+    if beyond_the_box "$directives"; then continue; fi
+    attempt "$number" "$base" || fail "$what ($directives): cannot be done in this box anyway"
+  done < <(rows)
+}
+
+each_directive_alone_forbids_its_act() {
+  local number file directives base what name line
+  while IFS='|' read -r number file directives base what; do
+    if beyond_the_box "$directives"; then continue; fi
+    local properties=("$base")
+    for name in $directives; do
+      # An empty assignment takes nothing back where there is nothing.
+      while read -r line; do properties+=("$line"); done < <(grep "^$name=" "$root/systemd/$file")
+    done
+    if attempt "$number" "${properties[@]}"; then fail "$what: was done in spite of $directives"; fi
+  done < <(rows)
+}
+
+the_whole_unit_forbids_every_act() {
+  whole_unit forbidden
+  same "$(grep cla-socketserver.service "$scratch/acts" | grep -v ^refused || true)" ''
+  same "$(grep -c ^refused "$scratch/acts")" "$(rows | grep -c cla-socketserver.service)"
+}
+
+the_sealed_unit_forbids_even_more() {
+  box install -D -t /run/systemd/system/forbidden-sealed.service.d /usr/share/cla-socketserver/sealed.conf
+  whole_unit forbidden-sealed
+  same "$(grep -v ^refused "$scratch/acts" || true)" ''
+  same "$(wc -l <"$scratch/acts")" "$(rows | wc -l)"
+}
+
+the_daemon_serves_under_the_whole_unit() { at_home; }
+
+sealed_exposure_is_at_most_0_2() {
+  box install -D -t /etc/systemd/system/$unit.d /usr/share/cla-socketserver/sealed.conf
+  box systemctl daemon-reload
+  box systemctl restart $unit
+  box systemd-analyze security --no-pager --threshold=2 $unit
+}
+
+the_sealed_daemon_serves_too() {
+  at_home
+  box test "$(box readlink "/proc/$(main_pid)/ns/net")" != "$(box readlink /proc/1/ns/net)"
+}
+
+# Clients, the admin app, StatsD, the watchdog, and a journal without a complaint.
+at_home() {
+  local since
+  since=$(box date +%s)
+  box systemd-run --quiet --unit statsd --property StandardOutput=truncate:/run/statsd socat -u UDP-RECV:8125 STDOUT
+  eventually 5 box sh -c 'ss -Hlun sport = :8125 | grep -q .'
+  box systemctl restart $unit
+  box node /tmp/clients/load.mjs </dev/null >"$scratch/load"
+  grep -E '^requests [0-9]+, refused 0,' "$scratch/load" || fail "$(cat "$scratch/load")"
+  same "$(grep -c '^browser ' "$scratch/load")" 6
+  box curl -fsS --max-time 5 -H 'Accept: text/html' 127.0.0.1:8006/admin/ -L | grep -q '<html'
+  eventually 5 box grep -q '^people_connected:' /run/statsd
+  eventually 10 watchdog_was_told
+  box systemctl stop statsd
+  same "$(box journalctl --quiet --no-pager --unit "$unit" --since "@$since" | grep -E ' (WARN|ERROR) ' || true)" ''
+}
+
+watchdog_was_told() {
+  local started told
+  started=$(box systemctl show --property ActiveEnterTimestampMonotonic --value $unit)
+  told=$(box systemctl show --property WatchdogTimestampMonotonic --value $unit)
+  ((told > started))
+}
+
+rows() { "$scratch/forbidden"; }
+
+beyond_the_box() { [[ " ${beyond_the_box[*]} " == *" $1 "* ]]; }
+
+# Tries an act with properties as if they were in a unit. Says whether it was done; ends the claim if it was not even tried.
+attempt() {
+  local number=$1 property said status=0 options=()
+  shift
+  for property; do [[ -z $property ]] || options+=(--property "$property"); done
+  said=$(box systemd-run --quiet --wait --pipe "${options[@]}" "$probe" "$number" 2>&1) || status=$?
+  [[ $said == *trying* ]] || fail "act $number with ${options[*]} was not tried: $said"
+  return "$status"
+}
+
+# Runs all acts in place of the daemon: whole_unit NAME
+whole_unit() {
+  sed -e '/^ExecStartPre=/d' -e "s,^ExecStart=.*,ExecStart=$probe all," -e 's/^Type=.*/Type=oneshot/' \
+    -e "s,^StandardOutput=.*,StandardOutput=truncate:/run/acts," -e '/^\(Restart.*\|WatchdogSec\)=/d' \
+    "$root/systemd/$unit" >"$scratch/unit"
+  put "$scratch/unit" "/run/systemd/system/$1.service"
+  box systemctl daemon-reload
+  box systemctl start "$1"
+  box cat /run/acts >"$scratch/acts"
+  cat "$scratch/acts"
+}
+
+# What the acts are about.
+lay_out() {
+  put "$scratch/forbidden" $probe
+  box sh -ec "
+    chmod 755 $probe
+    cd /usr/lib/forbidden
+    install -m 4755 $probe set-user-id
+    install -o 1 /dev/null of-user-1
+    for kind in mnt ipc net; do ln -s \"\$(readlink /proc/1/ns/\$kind)\" \$kind; done
+    mkdir -p /usr/lib/modules
+    touch /home/secret /tmp/secret /dev/secret /usr/lib/modules/secret /var/tmp/mine
+    ip address add 203.0.113.1/32 dev lo
+    ip address add 169.254.169.254/32 dev lo"
+  put_clients
+  put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
+}
+
+cc -static -O1 -Wall -Wextra -o "$scratch/forbidden" "$root/tests/package/forbidden.c"
+claim every_directive_has_its_reason_in_a_line_above_it
+claim every_directive_is_tried_or_known_not_to_be_imposed_in_the_box
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  lay_out
+  claim systemd_finds_no_fault_with_the_units
+  claim exposure_is_at_most_1_0
+  claim free_every_act_can_be_done
+  claim each_directive_alone_forbids_its_act
+  claim the_whole_unit_forbids_every_act
+  claim the_daemon_serves_under_the_whole_unit
+  claim the_sealed_unit_forbids_even_more
+  claim sealed_exposure_is_at_most_0_2
+  claim the_sealed_daemon_serves_too
+done
+echo "not shown here, because a box cannot impose it: ${beyond_the_box[*]} ${not_imposed[*]}"
