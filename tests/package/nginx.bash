@@ -112,8 +112,8 @@ a_restart_of_the_daemon_costs_nobody_an_answer() {
 with_two_nodes_a_session_stays_on_the_node_that_it_began_on() {
   second_node
   nodes "$(box cat $shipped/two-nodes.conf)" 's#include.*/socket.io.conf;#&\nadd_header Set-Cookie $cla_node_cookie always;#'
-  local browser first=0 second=0
-  for browser in {1..20}; do
+  local first=0 second=0
+  for _ in {1..20}; do
     session=$(sid --cookie-jar /tmp/jar)
     # The way up through nginx must find the session, which one node knows and the other does not.
     same "$(frame_up "$site" --cookie /tmp/jar)" ok
@@ -125,8 +125,8 @@ with_two_nodes_a_session_stays_on_the_node_that_it_began_on() {
 }
 
 without_the_cookie_sessions_would_get_lost() {
-  local browser lost=0
-  for browser in {1..20}; do
+  local lost=0
+  for _ in {1..20}; do
     session=$(sid)
     [[ $(frame_up "$site") == ok ]] || lost=$((lost + 1))
   done
