@@ -104,7 +104,7 @@ impl Unit {
             .map(|address| format!(r"ListenStream={address}\n"));
         let lines = lines.collect::<Vec<_>>().concat();
         format!(
-            r"mkdir -p {dir} && printf '[Socket]\nListenStream=\n{lines}' > {dir}/listen.conf && systemctl daemon-reload && systemctl restart {unit}"
+            r"mkdir -p {dir} && printf '[Socket]\nListenStream=\n{lines}' > {dir}/listen.conf && systemctl daemon-reload && systemctl restart {unit} cla-socketserver"
         )
     }
 }

@@ -62,13 +62,18 @@ pub enum ListenError {
         "descriptor {0:?} from systemd: set FileDescriptorName= of its socket unit to \"public\", \"admin\" or \"statsd\""
     )]
     UnknownName(String),
+    /// A socket unit was changed and not restarted since, so that systemd has nothing to pass.
+    #[error(
+        "systemd passed no descriptor {0:?}: systemctl restart cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver"
+    )]
+    Missing(&'static str),
 }
 
 impl Passed {
     /// Takes over what systemd passed.
     ///
     /// # Errors
-    /// When a socket has an unknown name or is not of the kind that its name promises.
+    /// When a socket has an unknown name, is not of the kind that its name promises, or is missing beside others.
     pub fn take() -> Result<Self, ListenError> {
         let mut sockets = Self::default();
         let names = sd_notify::listen_fds_with_names().map(|fds| fds.map(|(_, name)| name));
@@ -85,7 +90,17 @@ impl Passed {
             };
             taken.map_err(|source| ListenError::Passed { name, source })?;
         }
-        Ok(sockets)
+        sockets.complete()
+    }
+
+    /// All or none: a listener that the daemon opened itself would not be where the operator expects it.
+    fn complete(self) -> Result<Self, ListenError> {
+        let missing = |listeners: &[StdListener]| listeners.is_empty();
+        match (missing(&self.public), missing(&self.admin), &self.statsd) {
+            (false, false, _) | (true, true, None) => Ok(self),
+            (true, _, _) => Err(ListenError::Missing("public")),
+            (false, true, _) => Err(ListenError::Missing("admin")),
+        }
     }
 
     /// Their addresses, for the configuration to be held against.

@@ -200,6 +200,16 @@ async fn a_public_socket_for_the_admin_app_is_refused_also_from_systemd() {
 }
 
 #[tokio::test]
+async fn a_socket_that_is_missing_beside_others_is_refused() {
+    let [public, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().into());
+    let mut refused = activated("public:public", public, other);
+    let refused = refused.spawn().unwrap().wait_with_output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    let error = text(&refused.stderr);
+    assert!(error.contains("\"admin\": systemctl restart"), "{error}");
+}
+
+#[tokio::test]
 async fn a_socket_that_is_not_what_the_configuration_says_is_refused() {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let opened = listeners[1].local_addr().unwrap().to_string();

@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
@@ -94,6 +92,11 @@ static int executes(int file) {
   return ftruncate(file, 4096) == 0 && mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0) != MAP_FAILED;
 }
 
+static int makes_control_group(const char *path) {
+  rmdir(path);
+  return mkdir(path, 0700) == 0;
+}
+
 static int goes_realtime(void) {
   struct sched_param most = {.sched_priority = 1};
   return sched_setscheduler(0, SCHED_RR, &most) == 0;
@@ -134,53 +137,52 @@ static int dumps_core(void) {
   return getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max > 0;
 }
 
-#define ROWS                                                                                                          \
-  ROW("DynamicUser", "", "read what only root may", open("/etc/shadow", O_RDONLY) >= 0)                               \
-  ROW("LimitCORE", "", "leave a core dump", dumps_core())                                                             \
-  ROW("RestrictAddressFamilies", "", "listen to every packet", socket(AF_PACKET, SOCK_RAW, 0) >= 0)                   \
-  ROW("IPAddressDeny IPAddressAllow", "", "send to the internet", sends_to("203.0.113.1"))                            \
-  ROW("IPAddressDeny IPAddressAllow", "", "ask for the machine's credentials", sends_to("169.254.169.254"))           \
-  ROW("SocketBindDeny SocketBindAllow", "", "open a port", listens(7777))                                             \
-  ROW("ProtectSystem", "", "write a file to /usr", open("/usr/forbidden", O_CREAT | O_WRONLY, 0600) >= 0)             \
-  ROW("ProtectHome", "", "see a file in /home", there("/home/secret"))                                                \
-  ROW("PrivateTmp", "", "see a file in /tmp", there("/tmp/secret"))                                                   \
-  ROW("PrivateDevices", "", "see another device", there("/dev/secret"))                                               \
-  ROW("DevicePolicy", "", "make and open a device", makes_and_opens_device(10, 200))                                  \
-  ROW("PrivateMounts", "", "mount for everybody", shared("mnt"))                                                      \
-  ROW("NoExecPaths ExecPaths", "", "run another program", runs("/usr/bin/true"))                                      \
-  ROW("UMask", "", "create a file that everybody can read", opens_its_files_to_everybody())                           \
-  ROW("ProtectProc", "User=nobody", "see processes of others", there("/proc/1/status"))                               \
-  ROW("ProcSubset", "", "see what the kernel tells in /proc", there("/proc/meminfo"))                                 \
-  ROW("PrivateUsers", "", "tell whose a file is", owner("/usr/lib/forbidden/of-user-1") == 1)                         \
-  ROW("PrivateIPC", "", "share memory with everybody", shared("ipc"))                                                 \
-  ROW("CapabilityBoundingSet", "", "give a file away", gives_away("/var/tmp/mine"))                                        \
+#define ROWS                                                                                                           \
+  ROW("DynamicUser", "", "read what only root may", open("/etc/shadow", O_RDONLY) >= 0)                                \
+  ROW("LimitCORE", "", "leave a core dump", dumps_core())                                                              \
+  ROW("RestrictAddressFamilies", "", "listen to every packet", socket(AF_PACKET, SOCK_RAW, 0) >= 0)                    \
+  ROW("IPAddressDeny IPAddressAllow", "", "send to the internet", sends_to("203.0.113.1"))                             \
+  ROW("IPAddressDeny IPAddressAllow", "", "ask for the machine's credentials", sends_to("169.254.169.254"))            \
+  ROW("SocketBindDeny SocketBindAllow", "", "open a port", listens(7777))                                              \
+  ROW("ProtectSystem", "", "write a file to /usr", open("/usr/forbidden", O_CREAT | O_WRONLY, 0600) >= 0)              \
+  ROW("ProtectHome", "", "see a file in /home", there("/home/secret"))                                                 \
+  ROW("PrivateTmp", "", "see a file in /tmp", there("/tmp/secret"))                                                    \
+  ROW("PrivateDevices", "", "see another device", there("/dev/secret"))                                                \
+  ROW("DevicePolicy", "", "make and open a device", makes_and_opens_device(10, 200))                                   \
+  ROW("PrivateMounts", "", "mount for everybody", shared("mnt"))                                                       \
+  ROW("NoExecPaths ExecPaths", "", "run another program", runs("/usr/bin/true"))                                       \
+  ROW("UMask", "", "create a file that everybody can read", opens_its_files_to_everybody())                            \
+  ROW("ProtectProc", "User=nobody", "see processes of others", there("/proc/1/status"))                                \
+  ROW("ProcSubset", "", "see what the kernel tells in /proc", there("/proc/meminfo"))                                  \
+  ROW("PrivateUsers", "", "tell whose a file is", owner("/usr/lib/forbidden/of-user-1") == 1)                          \
+  ROW("PrivateIPC", "", "share memory with everybody", shared("ipc"))                                                  \
+  ROW("CapabilityBoundingSet", "", "give a file away", gives_away("/var/tmp/mine"))                                    \
   ROW("NoNewPrivileges", "User=nobody", "become root by a set-user-ID program", runs("/usr/lib/forbidden/set-user-id")) \
-  ROW("RestrictSUIDSGID", "", "make a set-user-ID program", makes_set_user_id())                                      \
-  ROW("SecureBits", "", "have powers by being root", gives_away("/var/tmp/mine"))                                          \
-  ROW("ProtectClock", "", "use the clock's controls", reads_the_clock_as_its_keeper())                                \
-  ROW("ProtectControlGroups", "", "make a control group", mkdir("/sys/fs/cgroup/forbidden", 0700) == 0)               \
-  ROW("ProtectHostname", "", "change the host name", sethostname("forbidden", 9) == 0)                                \
-  ROW("ProtectKernelLogs", "", "ask for the kernel's log", klogctl(10, NULL, 0) >= 0)                                 \
-  ROW("ProtectKernelModules", "", "see kernel modules", there("/usr/lib/modules/secret"))                             \
-  ROW("ProtectKernelTunables", "", "change a kernel setting", open("/proc/sys/net/ipv4/ip_forward", O_WRONLY) >= 0)   \
-  ROW("LockPersonality", "", "switch off address randomisation", personality(ADDR_NO_RANDOMIZE) >= 0)                 \
-  ROW("MemoryDenyWriteExecute", "", "have memory that is writable and executable",                                    \
+  ROW("RestrictSUIDSGID", "", "make a set-user-ID program", makes_set_user_id())                                       \
+  ROW("ProtectClock", "", "use the clock's controls", reads_the_clock_as_its_keeper())                                 \
+  ROW("ProtectControlGroups", "", "make a control group", makes_control_group("/sys/fs/cgroup/forbidden"))             \
+  ROW("ProtectHostname", "", "change the host name", sethostname("forbidden", 9) == 0)                                 \
+  ROW("ProtectKernelLogs", "", "ask for the kernel's log", klogctl(10, NULL, 0) >= 0)                                  \
+  ROW("ProtectKernelModules", "", "see kernel modules", there("/usr/lib/modules/secret"))                              \
+  ROW("ProtectKernelTunables", "", "change a kernel setting", open("/proc/sys/net/ipv4/ip_forward", O_WRONLY) >= 0)    \
+  ROW("LockPersonality", "", "switch off address randomisation", personality(ADDR_NO_RANDOMIZE) >= 0)                  \
+  ROW("MemoryDenyWriteExecute", "", "have memory that is writable and executable",                                     \
       mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)                      \
-  ROW("RestrictNamespaces", "", "make a namespace", unshare(CLONE_NEWUTS) == 0)                                       \
-  ROW("RestrictRealtime", "", "hog a processor", goes_realtime())                                                     \
-  ROW("SystemCallArchitectures", "", "call as a 32-bit program", calls_as_32_bit())                                   \
-  ROW("SystemCallFilter", "", "execute a file in memory", executes(syscall(SYS_memfd_create, "x", 0)))                \
-  ROW("SystemCallFilter", "", "use io_uring", syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno == EFAULT)            \
-  ROW("SystemCallFilter", "", "handle page faults", syscall(SYS_userfaultfd, 1) >= 0)                                 \
-  ROW("SystemCallFilter", "", "be traced", ptrace(PTRACE_TRACEME, 0, 0, 0) == 0)                                      \
-  ROW("SystemCallFilter", "", "read another process", reads_another_process())                                        \
-  ROW("SystemCallFilter", "", "use a keyring", syscall(SYS_keyctl, 0, -3, 1) >= 0)                                    \
-  ROW("SystemCallFilter", "", "share memory", shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) >= 0)                       \
-  ROW("SystemCallFilter", "", "become another user", setresuid(2, 2, 2) == 0)                                         \
-  ROW("SystemCallFilter", "", "give a file away", gives_away("/var/tmp/mine"))                                             \
-  ROW("SystemCallFilter", "", "go first", setpriority(PRIO_PROCESS, 0, -5) == 0)                                      \
-  ROW("SystemCallFilter", "", "mount", mount("none", "/mnt", "tmpfs", 0, NULL) == 0)                                  \
-  SEALED("PrivateNetwork", "be in the machine's network", shared("net"))                                              \
+  ROW("RestrictNamespaces", "", "make a namespace", unshare(CLONE_NEWUTS) == 0)                                        \
+  ROW("RestrictRealtime", "", "hog a processor", goes_realtime())                                                      \
+  ROW("SystemCallArchitectures", "", "call as a 32-bit program", calls_as_32_bit())                                    \
+  ROW("SystemCallFilter SystemCallErrorNumber", "", "execute a file in memory", executes(syscall(SYS_memfd_create, "x", 0))) \
+  ROW("SystemCallFilter", "", "use io_uring", syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno == EFAULT)             \
+  ROW("SystemCallFilter", "", "handle page faults", syscall(SYS_userfaultfd, 1) >= 0)                                  \
+  ROW("SystemCallFilter", "", "be traced", ptrace(PTRACE_TRACEME, 0, 0, 0) == 0)                                       \
+  ROW("SystemCallFilter", "", "read another process", reads_another_process())                                         \
+  ROW("SystemCallFilter", "", "use a keyring", syscall(SYS_keyctl, 0, -3, 1) >= 0)                                     \
+  ROW("SystemCallFilter", "", "share memory", shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) >= 0)                        \
+  ROW("SystemCallFilter", "", "become another user", setresuid(2, 2, 2) == 0)                                          \
+  ROW("SystemCallFilter", "", "give a file away", gives_away("/var/tmp/mine"))                                         \
+  ROW("SystemCallFilter", "", "go first", setpriority(PRIO_PROCESS, 0, -5) == 0)                                       \
+  ROW("SystemCallFilter", "", "mount", mount("none", "/mnt", "tmpfs", 0, NULL) == 0)                                   \
+  SEALED("PrivateNetwork", "be in the machine's network", shared("net"))                                               \
   SEALED("RestrictAddressFamilies", "open a socket to anywhere", socket(AF_INET, SOCK_DGRAM, 0) >= 0)
 
 static const struct {

@@ -24,6 +24,8 @@ trap 'exit 130' INT TERM
 finish() {
   local status=$?
   trap '' INT TERM
+  # What a group has to take away besides its box.
+  ! declare -F tidy >/dev/null || tidy
   close_box
   rm -rf "$scratch"
   exit $((status == 0 ? failed : status))

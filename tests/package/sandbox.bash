@@ -7,8 +7,10 @@ source "$(dirname "$0")/lib.bash"
 
 unit=cla-socketserver.service
 probe=/usr/lib/forbidden/forbidden
-# Directives whose acts the box itself forbids, with or without them.
-beyond_the_box=(ProtectClock ProtectKernelLogs)
+# Acts that the box itself forbids, so that it cannot show what the directives against them do.
+undoable=("use the clock's controls" "ask for the kernel's log" "use a keyring")
+# Acts that a release cannot forbid, by its suite.
+declare -A unforbidden=([bookworm]='open a port')
 # Limits that the box does not impose.
 not_imposed=(LimitNOFILE TasksMax MemoryMax MemorySwapMax)
 
@@ -19,33 +21,34 @@ every_directive_has_its_reason_in_a_line_above_it() {
 
 systemd_finds_no_fault_with_the_units() {
   install_package
-  same "$(box sh -c 'systemd-analyze verify /usr/lib/systemd/system/cla-socketserver* 2>&1')" ''
+  # Without looking for the man page, for which a box has no program.
+  same "$(box sh -c 'systemd-analyze verify --man=no /usr/lib/systemd/system/cla-socketserver* 2>&1')" ''
 }
 
 exposure_is_at_most_1_0() { box systemd-analyze security --no-pager --threshold=10 $unit; }
 
 every_directive_is_tried_or_known_not_to_be_imposed_in_the_box() {
-  # Everything below the headings of limits and sandbox.
+  # That is everything below the heading of limits; how the daemon is started and stopped is for other groups.
   same "$(sed '1,/^#### Limits/d' "$root/systemd/$unit" | grep -o '^[A-Z][A-Za-z]*' | sort -u)" \
-    "$({ rows | cut -d '|' -f 3 | tr ' ' '\n'; printf '%s\n' "${not_imposed[@]}"; } | sort -u | grep -v PrivateNetwork)"
+    "$({ rows | grep "$unit" | cut -d '|' -f 3 | tr ' ' '\n'; printf '%s\n' "${not_imposed[@]}"; } | grep -v DynamicUser | sort -u)"
 }
 
 free_every_act_can_be_done() {
   local number directives base what
   while IFS='|' read -r number _ directives base what; do
-    if beyond_the_box "$directives"; then continue; fi
-    attempt "$number" "$base" || fail "$what ($directives): cannot be done in this box anyway"
+    if undoable "$what"; then continue; fi
+    attempt "$number" "$base" || fail "$what ($directives): cannot be done anyway, so refusing it shows nothing"
   done < <(rows)
 }
 
 each_directive_alone_forbids_its_act() {
   local number file directives base what name line
   while IFS='|' read -r number file directives base what; do
-    if beyond_the_box "$directives"; then continue; fi
+    if undoable "$what" || [[ $what == "${unforbidden[$suite]-}" ]]; then continue; fi
     local properties=("$base")
     for name in $directives; do
-      # An empty assignment takes nothing back where there is nothing.
-      while read -r line; do properties+=("$line"); done < <(grep "^$name=" "$root/systemd/$file")
+      # systemd-run does not know the name.
+      while read -r line; do properties+=("${line//localhost/127.0.0.0/8 ::1}"); done < <(grep "^$name=" "$root/systemd/$file")
     done
     if attempt "$number" "${properties[@]}"; then fail "$what: was done in spite of $directives"; fi
   done < <(rows)
@@ -53,18 +56,33 @@ each_directive_alone_forbids_its_act() {
 
 the_whole_unit_forbids_every_act() {
   whole_unit forbidden
-  same "$(grep cla-socketserver.service "$scratch/acts" | grep -v ^refused || true)" ''
-  same "$(grep -c ^refused "$scratch/acts")" "$(rows | grep -c cla-socketserver.service)"
+  same "$(grep "$unit" "$scratch/acts" | done_acts)" "${unforbidden[$suite]-}"
+  # SystemCallErrorNumber= lets a daemon live that tried, but for calls of another architecture.
+  same "$(sed -n 's/^killed.*|//p' "$scratch/acts")" 'call as a 32-bit program'
 }
 
 the_sealed_unit_forbids_even_more() {
-  box install -D -t /run/systemd/system/forbidden-sealed.service.d /usr/share/cla-socketserver/sealed.conf
+  # Without the socket that it asks for, which is passed to the daemon only.
+  sed '/^\[Unit\]/,/^$/d' "$root/systemd/sealed.conf" >"$scratch/sealed"
+  put "$scratch/sealed" /run/systemd/system/forbidden-sealed.service.d/sealed.conf
   whole_unit forbidden-sealed
-  same "$(grep -v ^refused "$scratch/acts" || true)" ''
-  same "$(wc -l <"$scratch/acts")" "$(rows | wc -l)"
+  same "$(done_acts <"$scratch/acts")" ''
 }
 
-the_daemon_serves_under_the_whole_unit() { at_home; }
+the_daemon_serves_under_the_whole_unit() {
+  configure 'statsd.host = "metrics.internal"'
+  at_home
+}
+
+the_daemon_makes_no_forbidden_call() {
+  # As shipped such a call would only fail, and perhaps nobody would notice.
+  echo $'[Service]\nSystemCallErrorNumber=kill' >"$scratch/kill"
+  put "$scratch/kill" /run/systemd/system/$unit.d/kill.conf
+  box systemctl daemon-reload
+  at_home
+  box rm /run/systemd/system/$unit.d/kill.conf
+  box systemctl daemon-reload
+}
 
 sealed_exposure_is_at_most_0_2() {
   box install -D -t /etc/systemd/system/$unit.d /usr/share/cla-socketserver/sealed.conf
@@ -74,26 +92,30 @@ sealed_exposure_is_at_most_0_2() {
 }
 
 the_sealed_daemon_serves_too() {
+  # It cannot ask a name server.
+  configure ''
   at_home
   box test "$(box readlink "/proc/$(main_pid)/ns/net")" != "$(box readlink /proc/1/ns/net)"
 }
 
 # Clients, the admin app, StatsD, the watchdog, and a journal without a complaint.
 at_home() {
-  local since
-  since=$(box date +%s)
-  box systemd-run --quiet --unit statsd --property StandardOutput=truncate:/run/statsd socat -u UDP-RECV:8125 STDOUT
+  # An earlier claim may have failed and left it.
+  box systemctl stop statsd 2>/dev/null || true
+  box systemd-run --quiet --collect --unit statsd --property StandardOutput=truncate:/run/statsd socat -u UDP-RECV:8125 STDOUT
   eventually 5 box sh -c 'ss -Hlun sport = :8125 | grep -q .'
   box systemctl restart $unit
   box node /tmp/clients/load.mjs </dev/null >"$scratch/load"
   grep -E '^requests [0-9]+, refused 0,' "$scratch/load" || fail "$(cat "$scratch/load")"
   same "$(grep -c '^browser ' "$scratch/load")" 6
-  box curl -fsS --max-time 5 -H 'Accept: text/html' 127.0.0.1:8006/admin/ -L | grep -q '<html'
+  box curl -fsS --max-time 5 -H 'Accept: text/html' 127.0.0.1:8006/admin/ -L | grep '<html'
   eventually 5 box grep -q '^people_connected:' /run/statsd
   eventually 10 watchdog_was_told
   box systemctl stop statsd
-  same "$(box journalctl --quiet --no-pager --unit "$unit" --since "@$since" | grep -E ' (WARN|ERROR) ' || true)" ''
+  same "$(box journalctl --quiet --no-pager "_SYSTEMD_INVOCATION_ID=$(invocation)" | grep -E ' (WARN|ERROR) ' || true)" ''
 }
+
+invocation() { box systemctl show --property InvocationID --value $unit; }
 
 watchdog_was_told() {
   local started told
@@ -104,7 +126,9 @@ watchdog_was_told() {
 
 rows() { "$scratch/forbidden"; }
 
-beyond_the_box() { [[ " ${beyond_the_box[*]} " == *" $1 "* ]]; }
+done_acts() { sed -n 's/^done.*|//p'; }
+
+undoable() { printf '%s\n' "${undoable[@]}" | grep -qxF "$1"; }
 
 # Tries an act with properties as if they were in a unit. Says whether it was done; ends the claim if it was not even tried.
 attempt() {
@@ -126,6 +150,7 @@ whole_unit() {
   box systemctl start "$1"
   box cat /run/acts >"$scratch/acts"
   cat "$scratch/acts"
+  same "$(wc -l <"$scratch/acts")" "$(rows | wc -l)"
 }
 
 # What the acts are about.
@@ -143,6 +168,15 @@ lay_out() {
     ip address add 169.254.169.254/32 dev lo"
   put_clients
   put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
+  # StatsD goes by a name, which takes more system calls than an address.
+  put "$root/tests/package/resolver.mjs" /tmp/clients/resolver.mjs
+  box systemd-run --quiet --unit resolver node /tmp/clients/resolver.mjs
+  box sh -c 'echo nameserver 127.0.0.1 >/etc/resolv.conf'
+}
+
+configure() {
+  echo "$1" >"$scratch/config"
+  put "$scratch/config" /etc/cla-socketserver/config.toml
 }
 
 cc -static -O1 -Wall -Wextra -o "$scratch/forbidden" "$root/tests/package/forbidden.c"
@@ -157,8 +191,11 @@ for suite in "${suites[@]}"; do
   claim each_directive_alone_forbids_its_act
   claim the_whole_unit_forbids_every_act
   claim the_daemon_serves_under_the_whole_unit
+  claim the_daemon_makes_no_forbidden_call
   claim the_sealed_unit_forbids_even_more
   claim sealed_exposure_is_at_most_0_2
   claim the_sealed_daemon_serves_too
 done
-echo "not shown here, because a box cannot impose it: ${beyond_the_box[*]} ${not_imposed[*]}"
+printf 'not shown, a box cannot do it anyway: %s\n' "${undoable[@]}"
+printf 'not shown, a box does not impose it: %s\n' "${not_imposed[@]}"
+for suite in "${!unforbidden[@]}"; do echo "not forbidden by $suite: ${unforbidden[$suite]}"; done

@@ -23,7 +23,7 @@ fn addresses_come_from_the_units_and_say_so() {
 fn a_setting_that_disagrees_with_the_unit_is_refused_with_the_drop_in_to_write() {
     let units = Units::shipped().file("admin.listen = ['10.0.1.5:8005', '127.0.0.1:8006']");
     let expected = r#"
-admin.listen = ["10.0.1.5:8005","127.0.0.1:8006"] (file FILE): systemd opens the sockets, and cla-socketserver-admin.socket opens ["127.0.0.1:8006"]; remove the setting, or have the unit open the same: mkdir -p /etc/systemd/system/cla-socketserver-admin.socket.d && printf '[Socket]\nListenStream=\nListenStream=10.0.1.5:8005\nListenStream=127.0.0.1:8006\n' > /etc/systemd/system/cla-socketserver-admin.socket.d/listen.conf && systemctl daemon-reload && systemctl restart cla-socketserver-admin.socket
+admin.listen = ["10.0.1.5:8005","127.0.0.1:8006"] (file FILE): systemd opens the sockets, and cla-socketserver-admin.socket opens ["127.0.0.1:8006"]; remove the setting, or have the unit open the same: mkdir -p /etc/systemd/system/cla-socketserver-admin.socket.d && printf '[Socket]\nListenStream=\nListenStream=10.0.1.5:8005\nListenStream=127.0.0.1:8006\n' > /etc/systemd/system/cla-socketserver-admin.socket.d/listen.conf && systemctl daemon-reload && systemctl restart cla-socketserver-admin.socket cla-socketserver
 "#;
     assert_eq!(units.errors(), expected.trim());
 }

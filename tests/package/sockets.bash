@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Addresses are those of the socket units: where they disagree with the configuration, who gets through, what comes later.
+source "$(dirname "$0")/lib.bash"
+
+private=10.0.1.5
+# Of nobody: a range for documentation.
+stranger=203.0.113.1
+
+a_setting_that_contradicts_a_socket_is_refused() {
+  configure "admin.listen = '$private:8005'"
+  if box systemctl restart cla-socketserver; then fail 'it started'; fi
+  if box cla-socketserver check 2>"$scratch/refusal"; then fail 'check is content'; fi
+  cat "$scratch/refusal"
+  grep -F "admin.listen = \"$private:8005\" (file /etc/cla-socketserver/config.toml)" "$scratch/refusal"
+  grep -F 'cla-socketserver-admin.socket opens ["127.0.0.1:8006"]' "$scratch/refusal"
+}
+
+the_refusal_says_what_to_run() {
+  box bash -c "$(sed 's/.*have the unit open the same: //' "$scratch/refusal")"
+  same "$(listening)" "$(printf "%s\n" "$private:8005" 127.0.0.1:8005)"
+  box cla-socketserver check | grep -F "admin.listen = [\"$private:8005\"]  # ListenStream= of cla-socketserver-admin.socket"
+}
+
+an_address_may_come_up_later_than_its_socket() {
+  if box ip -brief address | grep -F "$private"; then fail 'it is up already, that shows nothing'; fi
+  same "$(box systemctl is-active cla-socketserver)" active
+  box ip address add "$private/32" dev lo
+  eventually 5 box curl -fsS --max-time 2 "$private:8005/readyz"
+}
+
+strangers_do_not_reach_the_admin_app_on_the_private_address() {
+  box ip address add "$stranger/32" dev lo
+  if reaches "$stranger" "$private:8005/healthz"; then fail 'they do'; fi
+  reaches "$private" "$private:8005/healthz"
+  drop_in cla-socketserver-admin.socket "ListenStream=\nListenStream=$private:8005\nIPAddressDeny="
+  reaches "$stranger" "$private:8005/healthz" || fail 'it was something else that kept strangers out'
+  configure ''
+  drop_in cla-socketserver-admin.socket ''
+}
+
+a_wider_address_for_browsers_needs_its_clients_allowed_too() {
+  local polling='8005/socket.io/?EIO=4&transport=polling'
+  drop_in cla-socketserver.socket "ListenStream=\nListenStream=$stranger:8005"
+  if reaches "$stranger" "$stranger:$polling"; then fail 'strangers get through'; fi
+  drop_in cla-socketserver.socket "ListenStream=\nListenStream=$stranger:8005\nIPAddressAllow=203.0.113.0/24"
+  reaches "$stranger" "$stranger:$polling"
+  drop_in cla-socketserver.socket ''
+}
+
+an_admin_socket_for_everybody_is_refused() {
+  drop_in cla-socketserver-admin.socket 'ListenStream=0.0.0.0:8007' refused
+  (box cla-socketserver check 2>&1 || true) | grep -F 'would open the admin app to other networks'
+  same "$(box systemctl is-active cla-socketserver || true)" failed
+  drop_in cla-socketserver-admin.socket ''
+}
+
+a_socket_that_was_changed_and_not_restarted_is_named() {
+  write_drop_in cla-socketserver-admin.socket 'ListenStream=\nListenStream=127.0.0.1:8009'
+  box systemctl daemon-reload
+  if box systemctl restart cla-socketserver; then fail "it started: $(listening)"; fi
+  local remedy='systemctl restart cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver'
+  eventually 5 last_words "$remedy"
+  box $remedy
+  same "$(listening)" $'127.0.0.1:8005\n127.0.0.1:8009'
+}
+
+configure() {
+  echo "$1" >"$scratch/config"
+  put "$scratch/config" /etc/cla-socketserver/config.toml
+}
+
+write_drop_in() {
+  echo -e "[Socket]\n$2" >"$scratch/drop-in"
+  put "$scratch/drop-in" "/etc/systemd/system/$1.d/listen.conf"
+}
+
+# Changes a socket as an operator would; the daemon comes up unless the third argument is "refused".
+drop_in() {
+  write_drop_in "$@"
+  box systemctl daemon-reload
+  box systemctl reset-failed 'cla-socketserver*'
+  box systemctl restart "$1" cla-socketserver || [[ ${3-} == refused ]]
+}
+
+listening() { box ss -Hltn 'sport >= :8005 and sport <= :8009' | awk '{ print $4 }' | sort; }
+
+# From an address of the box's own: reaches ADDRESS URL
+reaches() { box curl -fsS --max-time 2 --interface "$1" "$2"; }
+
+last_words() { box journalctl --quiet --no-pager --unit cla-socketserver --lines 10 | grep -F "$1"; }
+
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  install_package >"$scratch/install" 2>&1 || fail "$(cat "$scratch/install")"
+  claim a_setting_that_contradicts_a_socket_is_refused
+  claim the_refusal_says_what_to_run
+  claim an_address_may_come_up_later_than_its_socket
+  claim strangers_do_not_reach_the_admin_app_on_the_private_address
+  claim a_wider_address_for_browsers_needs_its_clients_allowed_too
+  claim an_admin_socket_for_everybody_is_refused
+  claim a_socket_that_was_changed_and_not_restarted_is_named
+done
