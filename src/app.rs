@@ -50,8 +50,8 @@ impl App {
             () = signals.next() => {}
             death = tasks.death() => return Err(death.into()),
         }
-        info!("stopping");
         daemon.phase.send_replace(Phase::Draining);
+        info!("stopping");
         lifecycle::stopping();
         tokio::select! {
             drained = timeout(grace, daemon.drain(&tasks)) => {

@@ -9,10 +9,13 @@ a_killed_daemon_is_back_and_refuses_nobody_meanwhile() {
   # No second try: the request waits in the socket that systemd holds.
   answers
   replaced "$old"
+  # By itself, not because of that request.
+  same "$(box systemctl show --property NRestarts --value cla-socketserver)" 1
 }
 
 a_daemon_that_hangs_is_aborted_and_back() {
-  # The shipped time is ten seconds; a test need not wait that long.
+  # A test need not wait for the shipped time.
+  same "$(box systemctl show --property WatchdogUSec --value cla-socketserver)" 10s
   drop_in $'[Service]\nWatchdogSec=1s'
   box systemctl restart cla-socketserver
   local old
