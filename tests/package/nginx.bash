@@ -13,7 +13,7 @@ gixy_would_find_a_mistake() {
 
 nginx_takes_it_without_a_warning() {
   install_package
-  box sh -c "cp $shipped/example.conf /etc/nginx/sites-available/ && ln -s ../sites-available/example.conf /etc/nginx/sites-enabled/ &&
+  box sh -c "cp $shipped/example.conf $available && ln -s ../sites-available/cla-socketserver.conf /etc/nginx/sites-enabled/ &&
     rm /etc/nginx/sites-enabled/default && systemctl restart nginx"
   same "$(box nginx -t 2>&1 | grep -v -e 'syntax is ok$' -e 'test is successful$')" ''
 }
@@ -54,6 +54,7 @@ not_even_if_the_site_leads_to_the_admin_app_by_mistake() {
 
 without_admin_closed_every_spelling_would_reach_it() {
   site_with "$by_mistake; /admin-closed/d"
+  ask /admin/peopleMap/ -w ' %{http_code}' | grep '^{.* 200$'
   same "$(reached)" "$spellings"
 }
 
@@ -70,7 +71,7 @@ nothing_that_a_browser_forges_reaches_the_daemon() {
       response.end(rawHeaders.map((part, at) => part + (at % 2 ? "\n" : ": ")).join(""));
     }).listen(8090, "127.0.0.1")'
   eventually 5 box curl -fsS 127.0.0.1:8090
-  site_with "s#include.*/upstream.conf#upstream cla_socketserver { server 127.0.0.1:8090; }#; s/};/}/"
+  site_with 's#include.*/upstream.conf;#upstream cla_socketserver { server 127.0.0.1:8090; }#'
   same "$(ask /socket.io/ -H 'Host: chs.example.org' -H 'User-Agent: test' -H 'Accept:' \
     -H 'X-Forwarded-For: 192.0.2.66' -H 'x-forwarded-for: 192.0.2.67' -H 'X_Forwarded_For: 192.0.2.68' \
     -H 'X-Real-IP: 192.0.2.66' -H 'X-Forwarded-Proto: https' -H 'Forwarded: for=192.0.2.66' -H 'Cookie: sessionid=secret' \
@@ -85,7 +86,8 @@ X-Real-IP: 127.0.0.1"
 }
 
 beyond_the_limit_of_an_address_others_of_it_wait() {
-  site_with "s#include.*/limits.conf;#$(box sed 's/#.*//; s/ 1000;/ 3;/' $shipped/limits.conf | tr '\n' ' ' | sed 's/[\\&]/\\&/g')#"
+  box sh -c "sed 's/ 1000;/ 3;/' $shipped/limits.conf >/etc/nginx/limits.conf"
+  site_with "s#$shipped/limits.conf#/etc/nginx/limits.conf#"
   handshake_is 200
   box systemd-run --quiet --unit=office sh -c 'for seat in 1 2 3; do curl -sN "$@" >/dev/null & done; wait' sh \
     "${websocket[@]}" "$site/socket.io/?EIO=4&transport=websocket"
@@ -154,6 +156,7 @@ a_spare_node_takes_over_when_the_first_is_down() {
 }
 
 shipped=/usr/share/cla-socketserver/nginx
+available=/etc/nginx/sites-available/cla-socketserver.conf
 site=http://127.0.0.1
 websocket=(-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==')
 by_mistake='s#return 404;#proxy_pass http://127.0.0.1:8006;#'
@@ -206,7 +209,7 @@ directive() { box nginx -T 2>/dev/null | sed -n "s/^ *$1 \(.*\);/\1/p"; }
 # Has nginx serve the example site, changed by a script for sed.
 site_with() {
   box sed "$1" $shipped/example.conf >"$scratch/site"
-  put "$scratch/site" /etc/nginx/sites-available/example.conf
+  put "$scratch/site" $available
   box nginx -t
   # Not a reload, after which processes with the old configuration go on answering for a while. And more often than
   # systemd would let an operator do it.
