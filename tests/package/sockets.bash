@@ -60,7 +60,7 @@ a_socket_that_was_changed_and_not_restarted_is_named() {
   if box systemctl restart cla-socketserver; then fail "it started: $(listening)"; fi
   local remedy='systemctl restart cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver'
   eventually 5 last_words "$remedy"
-  box $remedy
+  box sh -c "$remedy"
   same "$(listening)" $'127.0.0.1:8005\n127.0.0.1:8009'
 }
 
