@@ -111,11 +111,6 @@ gave_up() {
   [[ $(box systemctl show --property Result --value cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver) == *limit-hit* ]]
 }
 
-configure() {
-  echo "$1" >"$scratch/config"
-  put "$scratch/config" /etc/cla-socketserver/config.toml
-}
-
 # Changes the unit until the next boot; an empty text takes the change back.
 drop_in() {
   echo "$1" >"$scratch/drop-in"

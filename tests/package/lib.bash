@@ -145,5 +145,11 @@ end_load() {
   wait "$load" || { cat "$scratch/load" >&2; fail 'the load did not end well'; }
 }
 
+# Replaces the box's configuration: configure TEXT
+configure() {
+  echo "$1" >"$scratch/config"
+  put "$scratch/config" /etc/cla-socketserver/config.toml
+}
+
 # The box's daemon, by process id.
 main_pid() { box systemctl show --property MainPID --value cla-socketserver.service; }

@@ -174,11 +174,6 @@ lay_out() {
   box sh -c 'echo nameserver 127.0.0.1 >/etc/resolv.conf'
 }
 
-configure() {
-  echo "$1" >"$scratch/config"
-  put "$scratch/config" /etc/cla-socketserver/config.toml
-}
-
 cc -static -O1 -Wall -Wextra -o "$scratch/forbidden" "$root/tests/package/forbidden.c"
 claim every_directive_has_its_reason_in_a_line_above_it
 claim every_directive_is_tried_or_known_not_to_be_imposed_in_the_box

@@ -60,14 +60,27 @@ a_socket_that_was_changed_and_not_restarted_is_named() {
   if box systemctl restart cla-socketserver; then fail "it started: $(listening)"; fi
   local remedy='systemctl restart cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver'
   eventually 5 last_words "$remedy"
-  box $remedy
+  box sh -c "$remedy"
   same "$(listening)" $'127.0.0.1:8005\n127.0.0.1:8009'
 }
 
-configure() {
-  echo "$1" >"$scratch/config"
-  put "$scratch/config" /etc/cla-socketserver/config.toml
+to_restart_a_socket_restarts_the_daemon() {
+  local old
+  old=$(main_pid)
+  box systemctl restart cla-socketserver-admin.socket
+  eventually 5 box systemctl is-active cla-socketserver
+  [[ $(main_pid) != "$old" ]]
 }
+
+to_stop_the_sockets_stops_the_daemon_and_a_start_brings_all_back() {
+  box systemctl stop cla-socketserver.socket cla-socketserver-admin.socket
+  eventually 5 is_down
+  same "$(listening)" ''
+  box systemctl start cla-socketserver
+  same "$(listening | wc -l)" 2
+}
+
+is_down() { [[ $(box systemctl is-active cla-socketserver) == inactive ]]; }
 
 write_drop_in() {
   echo -e "[Socket]\n$2" >"$scratch/drop-in"
@@ -99,4 +112,6 @@ for suite in "${suites[@]}"; do
   claim a_wider_address_for_browsers_needs_its_clients_allowed_too
   claim an_admin_socket_for_everybody_is_refused
   claim a_socket_that_was_changed_and_not_restarted_is_named
+  claim to_restart_a_socket_restarts_the_daemon
+  claim to_stop_the_sockets_stops_the_daemon_and_a_start_brings_all_back
 done
