@@ -41,6 +41,13 @@ nginx_takes_messages_as_long_as_the_daemon_does() {
   same "$(directive client_body_buffer_size)" "$(directive client_max_body_size)"
 }
 
+pages_of_the_site_get_through_and_those_of_strangers_do_not() {
+  configure 'site_hostname = ["chs.example.org"]'
+  box systemctl restart cla-socketserver
+  same "$(handshake_from https://chs.example.org)" 200
+  same "$(handshake_from https://stranger.example.org)" 403
+}
+
 without_nginx_the_admin_app_answers() {
   same "$(box curl -sS -o /dev/null -w '%{http_code}' 127.0.0.1:8006/admin/peopleMap/)" 200
 }
@@ -202,6 +209,8 @@ browsers() { box node /tmp/clients/browsers.mjs "$site" "$@"; }
 
 handshake_is() { [[ $(ask '/socket.io/?EIO=4&transport=polling' -o /dev/null -w '%{http_code}') == "$1" ]]; }
 
+handshake_from() { ask '/socket.io/?EIO=4&transport=polling' -H "Origin: $1" -o /dev/null -w '%{http_code}'; }
+
 # A value that the daemon works with, or that nginx does.
 setting() { box cla-socketserver check | sed -n "s/^$1 = \([0-9]*\) .*/\1/p"; }
 directive() { box nginx -T 2>/dev/null | sed -n "s/^ *$1 \(.*\);/\1/p"; }
@@ -272,6 +281,7 @@ for suite in "${suites[@]}"; do
   claim the_last_slash_may_be_left_out
   claim nginx_is_more_patient_than_the_daemon
   claim nginx_takes_messages_as_long_as_the_daemon_does
+  claim pages_of_the_site_get_through_and_those_of_strangers_do_not
   claim without_nginx_the_admin_app_answers
   claim through_nginx_no_spelling_of_admin_reaches_anything
   claim not_even_if_the_site_leads_to_the_admin_app_by_mistake
