@@ -6,12 +6,13 @@ locals {
 
   security_group_id = "^sg-([0-9a-f]{8}|[0-9a-f]{17})$"
 
-  # Whom a rule may name: a security group, or a network of addresses that a VPC hands out, no wider than a VPC.
+  # Whom a rule may name: a security group, or a network of private addresses no wider than a VPC. The daemon listens on
+  # private addresses, and its units let only such networks through: a rule for others would open what never answers.
   near_peer = join("|", [
     local.security_group_id,
-    # RFC 1918 and 6598, /16 to /32.
-    "^(10|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168|100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\\..*/(1[6-9]|2[0-9]|3[0-2])$",
-    # Global unicast and unique local, /48 to /128.
-    "^([23][0-9a-f]{3}|f[cd][0-9a-f]{2}):.*/(4[89]|[5-9][0-9]|1[01][0-9]|12[0-8])$",
+    # RFC 1918, /16 to /32.
+    "^(10|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168)\\..*/(1[6-9]|2[0-9]|3[0-2])$",
+    # Unique local, RFC 4193, /48 to /128.
+    "^f[cd][0-9a-f]{2}:.*/(4[89]|[5-9][0-9]|1[01][0-9]|12[0-8])$",
   ])
 }

@@ -50,7 +50,7 @@ variable "backends" {
 
   validation {
     condition     = alltrue([for peer in values(var.backends) : can(regex(local.near_peer, peer))])
-    error_message = "Each of backends must be near: a security group (sg- and 8 or 17 hex digits), private IPv4 no wider than /16, or unicast IPv6 no wider than /48. The admin listener is never open to the internet."
+    error_message = "Each of backends must be near: a security group (sg- and 8 or 17 hex digits), private IPv4 no wider than /16, or unique-local IPv6 no wider than /48. The admin listener is never open to the internet."
   }
 }
 
@@ -118,7 +118,7 @@ variable "statsd_servers" {
 
   validation {
     condition     = alltrue([for peer in values(var.statsd_servers) : can(regex(local.near_peer, peer))])
-    error_message = "Each of statsd_servers must be near: a security group (sg- and 8 or 17 hex digits), private IPv4 no wider than /16, or unicast IPv6 no wider than /48. Metrics do not leave by the internet."
+    error_message = "Each of statsd_servers must be near: a security group (sg- and 8 or 17 hex digits), private IPv4 no wider than /16, or unique-local IPv6 no wider than /48. Metrics do not leave by the internet."
   }
 }
 
@@ -152,6 +152,6 @@ variable "dns_resolvers" {
 
   validation {
     condition     = alltrue([for peer in values(var.dns_resolvers) : can(regex(local.near_peer, peer))])
-    error_message = "Each of dns_resolvers must be near: a security group (sg- and 8 or 17 hex digits), private IPv4 no wider than /16, or unicast IPv6 no wider than /48. 169.254.169.253 needs no rule."
+    error_message = "Each of dns_resolvers must be near: a security group (sg- and 8 or 17 hex digits), private IPv4 no wider than /16, or unique-local IPv6 no wider than /48. 169.254.169.253 needs no rule."
   }
 }

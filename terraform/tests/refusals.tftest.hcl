@@ -78,9 +78,9 @@ run "ipv6_bits_beyond_the_prefix" {
   command = plan
 
   variables {
-    backends       = { app = "2a05:d01c:123:4500::1/64" }
-    statsd_servers = { app = "2a05:d01c:123:4500::1/64" }
-    dns_resolvers  = { app = "2a05:d01c:123:4500::1/64" }
+    backends       = { app = "fd12:3456:789a:4500::1/64" }
+    statsd_servers = { app = "fd12:3456:789a:4500::1/64" }
+    dns_resolvers  = { app = "fd12:3456:789a:4500::1/64" }
   }
 
   expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
@@ -90,9 +90,9 @@ run "ipv6_in_capitals" {
   command = plan
 
   variables {
-    backends       = { app = "2A05:D01C:123:4500::/64" }
-    statsd_servers = { app = "2A05:D01C:123:4500::/64" }
-    dns_resolvers  = { app = "2A05:D01C:123:4500::/64" }
+    backends       = { app = "FD12:3456:789A:4500::/64" }
+    statsd_servers = { app = "FD12:3456:789A:4500::/64" }
+    dns_resolvers  = { app = "FD12:3456:789A:4500::/64" }
   }
 
   expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
@@ -134,6 +134,30 @@ run "the_internet" {
   expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
 }
 
+run "the_internet_by_ipv6" {
+  command = plan
+
+  variables {
+    backends       = { app = "2a05:d01c:123:4500::/64" }
+    statsd_servers = { app = "2a05:d01c:123:4500::/64" }
+    dns_resolvers  = { app = "2a05:d01c:123:4500::/64" }
+  }
+
+  expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
+}
+
+run "addresses_shared_by_carriers" {
+  command = plan
+
+  variables {
+    backends       = { app = "100.64.0.0/24" }
+    statsd_servers = { app = "100.64.0.0/24" }
+    dns_resolvers  = { app = "100.64.0.0/24" }
+  }
+
+  expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
+}
+
 run "addresses_just_beside_the_private_ones" {
   command = plan
 
@@ -162,9 +186,9 @@ run "ipv6_wider_than_a_site" {
   command = plan
 
   variables {
-    backends       = { app = "2a05:d01c::/47" }
-    statsd_servers = { app = "2a05:d01c::/47" }
-    dns_resolvers  = { app = "2a05:d01c::/47" }
+    backends       = { app = "fd12:3456:789a::/47" }
+    statsd_servers = { app = "fd12:3456:789a::/47" }
+    dns_resolvers  = { app = "fd12:3456:789a::/47" }
   }
 
   expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
-# Root file systems are kept here. Delete one to have it built anew.
+# Root file systems are kept here, by what they are made from.
 boxes=$root/target/boxes
 suites=(bookworm trixie)
 # What any group needs inside a box. nodejs runs the JavaScript clients.
@@ -15,8 +15,9 @@ box_packages=nginx-light,python3-minimal,nodejs,socat
 failed=0
 suite=host
 box=
-# Files of this group. Gone at its end.
-scratch=$(mktemp -d)
+# Files of this group. Gone at its end. Not in /tmp, from where programs may not be run everywhere.
+mkdir -p "$root/target"
+scratch=$(mktemp -d "$root/target/claims.XXXXXX")
 
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -77,7 +78,8 @@ eventually() {
 open_box() {
   close_box
   suite=$1
-  local tar=$boxes/$suite.tar
+  local tar
+  tar=$boxes/$suite-$(cksum <<<"$box_packages $(<"$root/tests/package/sdbox")" | cut -d ' ' -f 1).tar
   mkdir -p "$boxes"
   [[ -e $tar ]] || "$root/tests/package/sdbox" make "$tar" "$suite" "$box_packages"
   box=$(mktemp -d "$boxes/$suite.XXXXXX")
@@ -131,6 +133,7 @@ put_clients() {
 start_load() {
   put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
   # The load ends when its standard input does, which is a pipe that this process holds open.
+  rm -f "$scratch/hold"
   mkfifo "$scratch/hold"
   box node /tmp/clients/load.mjs "$@" <"$scratch/hold" >"$scratch/load" 2>&1 &
   load=$!
@@ -141,7 +144,6 @@ start_load() {
 # What came of it is in $scratch/load.
 end_load() {
   exec 9>&-
-  rm "$scratch/hold"
   wait "$load" || { cat "$scratch/load" >&2; fail 'the load did not end well'; }
 }
 

@@ -17,7 +17,7 @@ built_in_another_folder_it_is_the_same_byte_for_byte() {
 
 piuparts_finds_nothing_that_it_leaves_behind() {
   local mirror
-  mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 'Origin: Debian' | head -n 1)
+  mirror=$("$root/tests/package/sdbox" mirror)
   # The folder is debconf's in Debian 13, which the piuparts of Debian 12 does not know yet.
   piuparts --log-level error --ignore /var/cache/debconf/tmp.ci/ \
     --distribution "$suite" --mirror "$mirror main" "$(package)"

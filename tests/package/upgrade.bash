@@ -73,6 +73,8 @@ answers() { box curl -fsS --max-time 5 127.0.0.1:8006/readyz; }
 
 for suite in "${suites[@]}"; do
   open_box "$suite"
+  # What is known of the suite before must not be taken for what happens in this one.
+  rm -f "$scratch"/{load,opened,pid,edited}
   claim an_upgrade_in_the_middle_of_the_work_succeeds
   claim every_short_request_was_answered
   claim every_browser_was_back_on_its_case_within_its_first_try

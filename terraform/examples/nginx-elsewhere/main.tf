@@ -39,7 +39,7 @@ module "cla_socketserver" {
   backends = {
     cla-backend    = aws_security_group.neighbour["cla-backend"].id
     cla-backend-v4 = "10.0.1.0/28"
-    cla-backend-v6 = "2a05:d01c:123:4500::/64"
+    cla-backend-v6 = "fd12:3456:789a:4500::/64"
   }
 
   nginx_security_groups = { nginx = aws_security_group.neighbour["nginx"].id }

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# A newcomer types what the README says, from the package to a proxied service, and gets what it promises.
+source "$(dirname "$0")/lib.bash"
+
+installing_as_written_ends_ready() {
+  put "$(package)" "/root/$(basename "$(package)")"
+  typed Install 2 | tail -n 1 | grep -F '{"status":"ready"}'
+}
+
+naming_the_site_as_written_is_taken_up() {
+  block Install toml 1 >"$scratch/site"
+  put "$scratch/site" /etc/cla-socketserver/config.toml
+  typed Install 3 | grep 'site_hostname = \["chs.example.org"\]'
+}
+
+nginx_as_written_leads_to_the_daemon() {
+  # nginx is in the box already, and the box has no network.
+  typed 'Behind nginx' 1 '/apt-get install nginx/d' | tail -n 1 | grep '^0{"sid":'
+}
+
+the_private_address_as_written_answers() {
+  box ip address add 10.0.1.5/32 dev lo
+  block 'The admin app on the private network' ini 1 >"$scratch/drop-in"
+  # As `systemctl edit` does once its editor is left.
+  put "$scratch/drop-in" /etc/systemd/system/cla-socketserver-admin.socket.d/override.conf
+  box systemctl daemon-reload
+  typed 'The admin app on the private network' 2
+  answers 10.0.1.5:8005
+  answers 127.0.0.1:8006
+}
+
+sealing_as_written_leaves_it_ready() {
+  typed 'Under systemd' 1
+  answers 127.0.0.1:8006
+}
+
+# A block of the README: block SECTION LANGUAGE NUMBER
+block() {
+  awk -v section="$1" -v fence="\`\`\`$2" -v number="$3" '
+    /^#+ / { inside = $0 ~ "^#+ " section "$" }
+    /^```$/ { copying = 0 }
+    copying
+    inside && $0 == fence { copying = ++seen == number }' "$root/README.md" | grep . || fail "the README has no $2 block $3 in $1"
+}
+
+# Types the commands of a block into the box, changed by a script for sed: typed SECTION NUMBER [SCRIPT]
+typed() {
+  block "$1" sh "$2" | sed "${3-}" >"$scratch/typed"
+  put "$scratch/typed" /root/typed
+  box sh -c 'cd && DEBIAN_FRONTEND=noninteractive sh -ex typed' </dev/null
+}
+
+answers() { box curl -fsS --max-time 5 "$1/readyz" | grep -F '{"status":"ready"}'; }
+
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  claim installing_as_written_ends_ready
+  claim naming_the_site_as_written_is_taken_up
+  claim nginx_as_written_leads_to_the_daemon
+  claim the_private_address_as_written_answers
+  claim sealing_as_written_leaves_it_ready
+done
