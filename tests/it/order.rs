@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
-    daemon::{PATIENCE, settings},
+    daemon::{Daemon, PATIENCE, settings},
     wire::{Browser, Poller, VERSIONS, event_frame},
 };
 
@@ -99,10 +99,7 @@ async fn whoever_leaves_while_still_arriving_leaves_nothing_behind() {
             visit.unwrap();
         }
     }
-    let empty = timeout(PATIENCE, async {
-        while daemon.people().await != json!({}) {}
-    });
-    assert!(empty.await.is_ok(), "ghosts: {}", daemon.people().await);
+    nobody_is_left(&daemon).await;
 }
 
 /// A close packet overtakes a body that is still being decoded.
@@ -115,10 +112,7 @@ async fn what_is_still_being_read_when_a_session_ends_puts_nobody_on_the_screen(
         let session = Poller::joined(daemon.public, VERSIONS[round % 2]).await;
         join_all([session.post(&many), session.post(&["1"])]).await;
     }
-    let empty = timeout(PATIENCE, async {
-        while daemon.people().await != json!({}) {}
-    });
-    assert!(empty.await.is_ok(), "ghosts: {}", daemon.people().await);
+    nobody_is_left(&daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,4 +141,11 @@ fn viewed(people: &Value) -> Vec<&str> {
         connection["caseViewed"].as_str().unwrap_or_default()
     };
     (0..CONNECTIONS).map(case).collect()
+}
+
+async fn nobody_is_left(daemon: &Daemon) {
+    let empty = timeout(PATIENCE, async {
+        while daemon.people().await != json!({}) {}
+    });
+    assert!(empty.await.is_ok(), "ghosts: {}", daemon.people().await);
 }
