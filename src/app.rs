@@ -86,6 +86,9 @@ impl App {
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
+        if config.site_hostnames.is_empty() {
+            info!("site_hostname is not set: only pages of this machine may connect");
+        }
         let places = self.places();
         let public = Server {
             patience: Patience::from(&config.limits),

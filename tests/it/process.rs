@@ -331,6 +331,19 @@ async fn health_is_told_apart_from_readiness() {
 }
 
 #[tokio::test]
+async fn the_log_says_at_start_when_no_site_is_named() {
+    for (site, said) in [("", true), ("site.example", false)] {
+        let daemon = settings().env("SITE_HOSTNAME", site).start().await;
+        let mut messages = daemon
+            .logged
+            .iter()
+            .filter_map(|line| line["message"].as_str());
+        let found = messages.any(|message| message.contains("site_hostname is not set"));
+        assert_eq!(found, said, "{site:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_log_holds_nothing_personal_at_any_level() {
     let mut daemon = settings()
         .env("CLA_LOG__LEVEL", "trace")
@@ -378,7 +391,11 @@ async fn the_log_holds_nothing_personal_at_any_level() {
 
 #[tokio::test]
 async fn what_a_stranger_does_is_not_news() {
-    let mut daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let mut daemon = settings()
+        .env("CLA_LOG__LEVEL", "info")
+        .env("SITE_HOSTNAME", "site.example")
+        .start()
+        .await;
     let mut stranger = daemon.browser(Version::Four).await;
     stranger.say("identify", json!(null)).await;
     stranger.send("nonsense").await;
