@@ -3,7 +3,8 @@
 //! Lives here: which socket unit stands for which key, and reading these units as systemd would. Not here: taking the
 //! sockets over (`lifecycle`).
 //! `check` goes by the files: it runs before the start, when no socket has been passed yet, in a sandbox from which
-//! systemd cannot be asked. The daemon itself goes by the sockets that it was passed.
+//! systemd cannot be asked. It leaves out what units of ours do not need: lines continued by a backslash, and drop-ins
+//! for several units at once, such as `cla-socketserver-.socket.d` and `socket.d`. The daemon itself goes by the sockets that it was passed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,12 +17,14 @@ static PUBLIC: Unit = Unit {
     name: "cla-socketserver.socket",
     key: "public.listen",
     listen: |config| &config.public.listen,
+    loopback_only: true,
 };
 
 static ADMIN: Unit = Unit {
     name: "cla-socketserver-admin.socket",
     key: "admin.listen",
     listen: |config| &config.admin.listen,
+    loopback_only: false,
 };
 
 /// Where systemd looks for units; of two files with one name the first counts.
@@ -30,6 +33,9 @@ const UNIT_PATH: &str =
 
 /// Overrules [`UNIT_PATH`], for systemd as for us.
 const UNIT_PATH_VARIABLE: &str = "SYSTEMD_UNIT_PATH";
+
+/// The drop-in of the remedy. Sorts after `override.conf`, by which `systemctl edit` would take its addresses back.
+const DROP_IN: &str = "zz-listen.conf";
 
 /// Is there wherever systemd runs the machine: see `sd_booted(3)`.
 const BOOTED: &str = "/run/systemd/system";
@@ -52,6 +58,8 @@ pub(super) struct Unit {
     pub(super) name: &'static str,
     pub(super) key: &'static str,
     listen: fn(&Config) -> &Vec<SocketAddr>,
+    /// Whether its `IPAddressAllow=` keeps out everybody but this machine.
+    loopback_only: bool,
 }
 
 impl Sockets {
@@ -103,8 +111,15 @@ impl Unit {
             .iter()
             .map(|address| format!(r"ListenStream={address}\n"));
         let lines = lines.collect::<Vec<_>>().concat();
+        // As a comment of the shell, so that the whole can be pasted.
+        let caveat =
+            if self.loopback_only && !listen.iter().all(|address| address.ip().is_loopback()) {
+                "  # IPAddressAllow= of the unit must then name nginx, see the top of the unit"
+            } else {
+                ""
+            };
         format!(
-            r"mkdir -p {dir} && printf '[Socket]\nListenStream=\n{lines}' > {dir}/listen.conf && systemctl daemon-reload && systemctl restart {unit} cla-socketserver"
+            r"mkdir -p {dir} && printf '[Socket]\nListenStream=\n{lines}' > {dir}/{DROP_IN} && systemctl daemon-reload && systemctl restart {unit} cla-socketserver{caveat}"
         )
     }
 }
@@ -114,7 +129,7 @@ fn listen_streams(path: &[&Path], unit: &str) -> Option<Vec<String>> {
     let mut streams = Vec::new();
     for file in files(path, unit)? {
         let text = fs::read_to_string(file).ok()?;
-        for stream in text.lines().filter_map(listen_stream) {
+        for stream in socket_lines(&text).filter_map(listen_stream) {
             if stream.is_empty() {
                 streams.clear();
             } else {
@@ -144,6 +159,17 @@ fn files(path: &[&Path], unit: &str) -> Option<Vec<PathBuf>> {
         drop_ins.extend(found.map(|file| (file.file_name().map(ToOwned::to_owned), file)));
     }
     Some([main].into_iter().chain(drop_ins.into_values()).collect())
+}
+
+/// The lines below a header `[Socket]`: anywhere else `ListenStream=` counts for nothing.
+fn socket_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut counts = false;
+    text.lines().map(str::trim).filter(move |line| {
+        if line.starts_with('[') {
+            counts = *line == "[Socket]";
+        }
+        counts
+    })
 }
 
 /// The value of a line `ListenStream=`. A port alone is that port on every address.

@@ -36,6 +36,19 @@ everything_an_operator_needs_is_in_it() {
   done
 }
 
+every_crate_in_the_daemon_has_its_notice() {
+  local crates
+  crates=$(cd "$root" && cargo tree --locked --edges normal --prefix none --no-dedupe --format '{p}' |
+    sed -n 's/^\([^ ]*\) v\([^ ]*\).*/==== \1 \2: /p' | grep -v '^==== cla-socketserver ' | sort -u)
+  dpkg-deb --fsys-tarfile "$(package)" | tar -xO ./usr/share/doc/cla-socketserver/third-party-notices.gz | gunzip >"$scratch/notices"
+  same "$(sed -n 's/^\(==== [^ ]* [^ ]*: \).*/\1/p' "$scratch/notices" | sort)" "$crates"
+}
+
+nothing_lies_beside_the_modules_that_is_not_theirs() {
+  same "$(contents | sed -n 's,^\./usr/share/cla-socketserver/\(.*[^/]\)$,\1,p' | sort)" \
+    "$(cd "$root" && { echo sealed.conf; ls nginx/*.conf terraform/README.md terraform/*.tf terraform/examples/*/*.tf; } | sort)"
+}
+
 nothing_of_the_workshop_is_in_it() {
   if contents | grep -E 'test|\.lock|\.tfstate|/target/|Cargo|\.rs$'; then fail 'that is in the package'; fi
 }
@@ -83,6 +96,8 @@ build_id() { readelf --notes "$1" | sed -n "s/^ *Build ID: //p"; }
 
 claim lintian_has_nothing_to_say
 claim everything_an_operator_needs_is_in_it
+claim every_crate_in_the_daemon_has_its_notice
+claim nothing_lies_beside_the_modules_that_is_not_theirs
 claim nothing_of_the_workshop_is_in_it
 claim every_file_belongs_to_root_and_only_the_daemon_can_be_run
 claim only_the_configuration_is_the_operators_to_edit

@@ -52,38 +52,59 @@ once_the_configuration_is_right_a_restart_is_all_it_takes() {
 an_upgrade_with_a_wrong_configuration_fails_in_clear_words_and_leaves_the_daemon_alone() {
   box apt-get purge -qq --yes cla-socketserver
   install_package "$(previous_package)"
-  local old
-  old=$(main_pid)
   configure 'statsd.port = "abc"'
   put "$(package)" /tmp/package.deb
-  upgrade_is_refused
-  grep -F 'statsd.port = "abc"' "$scratch/dpkg"
+  refused_with_the_daemon_left_alone 'statsd.port = "abc"'
   grep -F 'dpkg --configure cla-socketserver' "$scratch/dpkg"
-  same "$(main_pid)" "$old"
-  answers
 }
 
 the_upgrade_is_finished_once_the_configuration_is_right() {
-  local old
-  old=$(main_pid)
   configure ''
-  box dpkg --configure cla-socketserver
-  replaced "$old"
+  finished
   answers
   same "$(box dpkg-query -W -f '${db:Status-Status}' cla-socketserver)" installed
 }
 
 an_upgrade_judges_the_variables_of_the_unit_too() {
-  local old
   drop_in $'[Service]\nEnvironment="CLA_STATSD__PORT=not a port"'
-  old=$(main_pid)
-  upgrade_is_refused
-  grep -F 'statsd.port = "not a port" (variable CLA_STATSD__PORT)' "$scratch/dpkg"
-  same "$(main_pid)" "$old"
-  answers
+  refused_with_the_daemon_left_alone 'statsd.port = "not a port" (variable CLA_STATSD__PORT)'
   drop_in ''
-  box dpkg --configure cla-socketserver
+  finished
+}
+
+an_upgrade_judges_files_of_variables_too() {
+  echo 'CLA_STATSD__PORT=none' >"$scratch/variables"
+  put "$scratch/variables" /etc/default/cla-socketserver
+  drop_in $'[Service]\nEnvironmentFile=-/etc/default/nothing\nEnvironmentFile=/etc/default/cla-socketserver'
+  refused_with_the_daemon_left_alone 'statsd.port = "none" (variable CLA_STATSD__PORT)'
+  drop_in ''
+  finished
+}
+
+an_upgrade_judges_as_a_user_who_may_not_read_everything() {
+  box chmod 600 /etc/cla-socketserver/config.toml
+  refused_with_the_daemon_left_alone /etc/cla-socketserver/config.toml
+  box chmod 644 /etc/cla-socketserver/config.toml
+  finished
+}
+
+what_whoever_upgrades_has_in_their_environment_does_not_matter() {
+  local old
+  old=$(main_pid)
+  box env CLA_ENV=prod dpkg --force-confold --install /tmp/package.deb
   replaced "$old"
+}
+
+an_upgrade_takes_up_sockets_that_were_changed_and_not_restarted() {
+  local changed=/run/systemd/system/cla-socketserver-admin.socket.d/test.conf
+  echo $'[Socket]\nListenStream=\nListenStream=127.0.0.1:8009' >"$scratch/socket"
+  put "$scratch/socket" $changed
+  box systemctl daemon-reload
+  box dpkg --force-confold --install /tmp/package.deb
+  box curl -fsS --max-time 10 127.0.0.1:8009/healthz
+  box rm $changed
+  box systemctl daemon-reload
+  box systemctl restart cla-socketserver-admin.socket cla-socketserver
 }
 
 a_first_installation_beside_a_wrong_configuration_says_so() {
@@ -118,6 +139,24 @@ drop_in() {
   box systemctl daemon-reload
 }
 
+# The reason is what dpkg shows.
+refused_with_the_daemon_left_alone() {
+  local old
+  old=$(main_pid)
+  upgrade_is_refused
+  grep -F "$1" "$scratch/dpkg"
+  same "$(main_pid)" "$old"
+  answers
+}
+
+# The upgrade that was refused.
+finished() {
+  local old
+  old=$(main_pid)
+  box dpkg --configure cla-socketserver
+  replaced "$old"
+}
+
 upgrade_is_refused() {
   if box dpkg --force-confold --install /tmp/package.deb >"$scratch/dpkg" 2>&1; then fail 'dpkg is content'; fi
   cat "$scratch/dpkg"
@@ -134,5 +173,9 @@ for suite in "${suites[@]}"; do
   claim an_upgrade_with_a_wrong_configuration_fails_in_clear_words_and_leaves_the_daemon_alone
   claim the_upgrade_is_finished_once_the_configuration_is_right
   claim an_upgrade_judges_the_variables_of_the_unit_too
+  claim an_upgrade_judges_files_of_variables_too
+  claim an_upgrade_judges_as_a_user_who_may_not_read_everything
+  claim what_whoever_upgrades_has_in_their_environment_does_not_matter
+  claim an_upgrade_takes_up_sockets_that_were_changed_and_not_restarted
   claim a_first_installation_beside_a_wrong_configuration_says_so
 done

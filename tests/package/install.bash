@@ -15,7 +15,9 @@ installing_it_is_all_it_takes() {
 it_listens_on_loopback_with_room_for_every_browser_at_once() {
   # The second column is the backlog.
   same "$(box ss -Hltn 'sport = :8005 or sport = :8006' | awk '{print $4, $3}' | sort)" $'127.0.0.1:8005 4096\n127.0.0.1:8006 4096'
-  same "$(box ss -Hlun 'sport = :8127')" ''
+  local statsd
+  statsd=$(box ss -Hlun 'sport = :8127')
+  same "$statsd" ''
 }
 
 both_listeners_answer_and_are_not_mixed_up() {
@@ -42,7 +44,9 @@ removing_it_ends_it_and_leaves_the_configuration() {
   box apt-get remove -qq --yes cla-socketserver
   nothing_runs
   box test -e /etc/cla-socketserver/config.toml
-  same "$(box sh -c 'ls -d /usr/bin/cla-socketserver /usr/share/cla-socketserver 2>/dev/null || true')" ''
+  local left
+  left=$(box sh -c 'ls -d /usr/bin/cla-socketserver /usr/share/cla-socketserver 2>/dev/null || true')
+  same "$left" ''
 }
 
 purging_it_leaves_nothing() {
@@ -69,9 +73,13 @@ answers() {
 }
 
 nothing_runs() {
-  same "$(box systemctl list-units --all --plain --no-legend 'cla-socketserver*' | grep -v not-found || true)" ''
-  same "$(box pgrep --exact cla-socketserve || true)" ''
-  same "$(box ss -Hltn 'sport = :8005 or sport = :8006')" ''
+  local units processes listening
+  units=$(box systemctl list-units --all --plain --no-legend 'cla-socketserver*')
+  same "$(grep -v not-found <<<"$units" | grep . || true)" ''
+  processes=$(box ps -eo comm=)
+  same "$(grep cla-socketserve <<<"$processes" || true)" ''
+  listening=$(box ss -Hltn 'sport = :8005 or sport = :8006')
+  same "$listening" ''
 }
 
 # Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.

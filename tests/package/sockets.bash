@@ -7,6 +7,8 @@ private=10.0.1.5
 stranger=203.0.113.1
 
 a_setting_that_contradicts_a_socket_is_refused() {
+  # As `systemctl edit` leaves it: the way out must overrule it.
+  drop_in cla-socketserver-admin.socket 'ListenStream=\nListenStream=127.0.0.1:8006'
   configure "admin.listen = '$private:8005'"
   if box systemctl restart cla-socketserver; then fail 'it started'; fi
   if box cla-socketserver check 2>"$scratch/refusal"; then fail 'check is content'; fi
@@ -28,6 +30,14 @@ an_address_may_come_up_later_than_its_socket() {
   eventually 5 box curl -fsS --max-time 2 "$private:8005/readyz"
 }
 
+an_address_for_browsers_may_come_up_later_too() {
+  drop_in cla-socketserver.socket 'ListenStream=\nListenStream=10.0.1.6:8005\nIPAddressAllow=10.0.1.6'
+  same "$(box systemctl is-active cla-socketserver)" active
+  box ip address add 10.0.1.6/32 dev lo
+  reaches 10.0.1.6 '10.0.1.6:8005/socket.io/?EIO=4&transport=polling'
+  drop_in cla-socketserver.socket ''
+}
+
 strangers_do_not_reach_the_admin_app_on_the_private_address() {
   box ip address add "$stranger/32" dev lo
   if reaches "$stranger" "$private:8005/healthz"; then fail 'they do'; fi
@@ -35,6 +45,7 @@ strangers_do_not_reach_the_admin_app_on_the_private_address() {
   drop_in cla-socketserver-admin.socket "ListenStream=\nListenStream=$private:8005\nIPAddressDeny="
   reaches "$stranger" "$private:8005/healthz" || fail 'it was something else that kept strangers out'
   configure ''
+  box rm /etc/systemd/system/cla-socketserver-admin.socket.d/zz-listen.conf
   drop_in cla-socketserver-admin.socket ''
 }
 
@@ -75,7 +86,9 @@ to_restart_a_socket_restarts_the_daemon() {
 to_stop_the_sockets_stops_the_daemon_and_a_start_brings_all_back() {
   box systemctl stop cla-socketserver.socket cla-socketserver-admin.socket
   eventually 5 is_down
-  same "$(listening)" ''
+  local still
+  still=$(listening)
+  same "$still" ''
   box systemctl start cla-socketserver
   same "$(listening | wc -l)" 2
 }
@@ -84,7 +97,7 @@ is_down() { [[ $(box systemctl is-active cla-socketserver) == inactive ]]; }
 
 write_drop_in() {
   echo -e "[Socket]\n$2" >"$scratch/drop-in"
-  put "$scratch/drop-in" "/etc/systemd/system/$1.d/listen.conf"
+  put "$scratch/drop-in" "/etc/systemd/system/$1.d/override.conf"
 }
 
 # Changes a socket as an operator would; the daemon comes up unless the third argument is "refused".
@@ -108,6 +121,7 @@ for suite in "${suites[@]}"; do
   claim a_setting_that_contradicts_a_socket_is_refused
   claim the_refusal_says_what_to_run
   claim an_address_may_come_up_later_than_its_socket
+  claim an_address_for_browsers_may_come_up_later_too
   claim strangers_do_not_reach_the_admin_app_on_the_private_address
   claim a_wider_address_for_browsers_needs_its_clients_allowed_too
   claim an_admin_socket_for_everybody_is_refused

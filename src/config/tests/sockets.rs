@@ -23,9 +23,18 @@ fn addresses_come_from_the_units_and_say_so() {
 fn a_setting_that_disagrees_with_the_unit_is_refused_with_the_drop_in_to_write() {
     let units = Units::shipped().file("admin.listen = ['10.0.1.5:8005', '127.0.0.1:8006']");
     let expected = r#"
-admin.listen = ["10.0.1.5:8005","127.0.0.1:8006"] (file FILE): systemd opens the sockets, and cla-socketserver-admin.socket opens ["127.0.0.1:8006"]; remove the setting, or have the unit open the same: mkdir -p /etc/systemd/system/cla-socketserver-admin.socket.d && printf '[Socket]\nListenStream=\nListenStream=10.0.1.5:8005\nListenStream=127.0.0.1:8006\n' > /etc/systemd/system/cla-socketserver-admin.socket.d/listen.conf && systemctl daemon-reload && systemctl restart cla-socketserver-admin.socket cla-socketserver
+admin.listen = ["10.0.1.5:8005","127.0.0.1:8006"] (file FILE): systemd opens the sockets, and cla-socketserver-admin.socket opens ["127.0.0.1:8006"]; remove the setting, or have the unit open the same: mkdir -p /etc/systemd/system/cla-socketserver-admin.socket.d && printf '[Socket]\nListenStream=\nListenStream=10.0.1.5:8005\nListenStream=127.0.0.1:8006\n' > /etc/systemd/system/cla-socketserver-admin.socket.d/zz-listen.conf && systemctl daemon-reload && systemctl restart cla-socketserver-admin.socket cla-socketserver
 "#;
     assert_eq!(units.errors(), expected.trim());
+}
+
+#[test]
+fn a_wider_address_for_browsers_needs_more_than_a_drop_in() {
+    let caveat = "# IPAddressAllow= of the unit must then name nginx";
+    for (address, said) in [("10.0.1.5:8006", true), ("127.0.0.1:8007", false)] {
+        let units = Units::shipped().variable("CLA_PUBLIC__LISTEN", address);
+        assert_eq!(units.errors().contains(caveat), said, "{address}");
+    }
 }
 
 #[test]
@@ -84,13 +93,18 @@ fn drop_ins_add_replace_and_overrule_as_systemd_has_it() {
             "127.0.0.1:8005",
         ),
         (
+            "another section says nothing",
+            &[("etc", "a", "[X-Ours]\nListenStream=127.0.0.1:1")],
+            "127.0.0.1:8005",
+        ),
+        (
             "a port alone is on every address",
             &[("etc", "a", "ListenStream=\nListenStream=80")],
             "[::]:80",
         ),
     ] {
         let write = |units: Units, (dir, name, text): &(&str, &str, &str)| {
-            units.unit(dir, &drop_in(name), text)
+            units.unit(dir, &drop_in(name), &format!("[Socket]\n{text}\n"))
         };
         let listen = files
             .iter()
@@ -132,12 +146,12 @@ fn the_rules_for_addresses_hold_for_units_too() {
         .unit(
             "etc",
             &format!("{ADMIN}.d/a.conf"),
-            "ListenStream=0.0.0.0:8005",
+            "[Socket]\nListenStream=0.0.0.0:8005",
         )
         .unit(
             "etc",
             &format!("{PUBLIC}.d/a.conf"),
-            "ListenStream=/run/cla.sock",
+            "[Socket]\nListenStream=/run/cla.sock",
         );
     let expected = r#"
 public.listen = "/run/cla.sock" (ListenStream= of cla-socketserver.socket): must be one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT
