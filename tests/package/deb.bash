@@ -42,6 +42,8 @@ every_crate_in_the_daemon_has_its_notice() {
     sed -n 's/^\([^ ]*\) v\([^ ]*\).*/==== \1 \2: /p' | grep -v '^==== cla-socketserver ' | sort -u)
   dpkg-deb --fsys-tarfile "$(package)" | tar -xO ./usr/share/doc/cla-socketserver/third-party-notices.gz | gunzip >"$scratch/notices"
   same "$(sed -n 's/^\(==== [^ ]* [^ ]*: \).*/\1/p' "$scratch/notices" | sort)" "$crates"
+  # Their words, not only their names.
+  grep -F 'Copyright (c) Tokio Contributors' "$scratch/notices"
 }
 
 nothing_lies_beside_the_modules_that_is_not_theirs() {

@@ -77,6 +77,9 @@ an_upgrade_judges_files_of_variables_too() {
   put "$scratch/variables" /etc/default/cla-socketserver
   drop_in $'[Service]\nEnvironmentFile=-/etc/default/nothing\nEnvironmentFile=/etc/default/cla-socketserver'
   refused_with_the_daemon_left_alone 'statsd.port = "none" (variable CLA_STATSD__PORT)'
+  # Without the file the service would not start.
+  box rm /etc/default/cla-socketserver
+  refused_with_the_daemon_left_alone journalctl
   drop_in ''
   finished
 }

@@ -28,9 +28,12 @@ both_listeners_answer_and_are_not_mixed_up() {
 
 it_logs_no_warning() {
   # What systemd says about the units has a priority; what the daemon says has its level in the text.
-  same "$(journal --priority warning)" ''
-  same "$(journal | grep -E ' (WARN|ERROR) ' || true)" ''
-  journal | grep 'listening on 127.0.0.1:8005'
+  local complaints logged
+  complaints=$(journal --priority warning)
+  same "$complaints" ''
+  logged=$(journal)
+  same "$(grep -E ' (WARN|ERROR) ' <<<"$logged" || true)" ''
+  grep 'listening on 127.0.0.1:8005' <<<"$logged"
 }
 
 the_shipped_configuration_changes_nothing() {
@@ -45,7 +48,7 @@ removing_it_ends_it_and_leaves_the_configuration() {
   nothing_runs
   box test -e /etc/cla-socketserver/config.toml
   local left
-  left=$(box sh -c 'ls -d /usr/bin/cla-socketserver /usr/share/cla-socketserver 2>/dev/null || true')
+  left=$(box find /usr/bin /usr/share -maxdepth 1 -name cla-socketserver)
   same "$left" ''
 }
 
@@ -73,13 +76,13 @@ answers() {
 }
 
 nothing_runs() {
-  local units processes listening
-  units=$(box systemctl list-units --all --plain --no-legend 'cla-socketserver*')
-  same "$(grep -v not-found <<<"$units" | grep . || true)" ''
-  processes=$(box ps -eo comm=)
-  same "$(grep cla-socketserve <<<"$processes" || true)" ''
-  listening=$(box ss -Hltn 'sport = :8005 or sport = :8006')
-  same "$listening" ''
+  local known processes ports
+  known=$(box systemctl list-units --all --plain --no-legend 'cla-socketserver*')
+  same "$(grep -v not-found <<<"$known" || true)" ''
+  processes=$(box ps -A -o comm=)
+  same "$(grep -x cla-socketserve <<<"$processes" || true)" ''
+  ports=$(box ss -Hltn 'sport = :8005 or sport = :8006')
+  same "$ports" ''
 }
 
 # Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.

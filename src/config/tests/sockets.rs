@@ -29,11 +29,31 @@ admin.listen = ["10.0.1.5:8005","127.0.0.1:8006"] (file FILE): systemd opens the
 }
 
 #[test]
-fn a_wider_address_for_browsers_needs_more_than_a_drop_in() {
-    let caveat = "# IPAddressAllow= of the unit must then name nginx";
-    for (address, said) in [("10.0.1.5:8006", true), ("127.0.0.1:8007", false)] {
-        let units = Units::shipped().variable("CLA_PUBLIC__LISTEN", address);
-        assert_eq!(units.errors().contains(caveat), said, "{address}");
+fn the_drop_in_for_another_machine_says_that_it_must_be_let_through() {
+    let reminder = "  # IPAddressAllow= of the unit must then name nginx, see the top of the unit";
+    for (setting, expected) in [
+        ("public.listen = '10.0.1.5:8005'", true),
+        ("public.listen = ['127.0.0.1:8005', '0.0.0.0:8007']", true),
+        ("public.listen = '127.0.0.1:8007'", false),
+        ("admin.listen = '10.0.1.5:8005'", false),
+    ] {
+        let errors = Units::shipped().file(setting).errors();
+        assert_eq!(errors.ends_with(reminder), expected, "{errors}");
+    }
+}
+
+#[test]
+fn only_what_stands_below_the_header_socket_counts() {
+    for (headers, expected) in [
+        ("", 1),
+        ("[Unit]\n", 1),
+        ("[Socket]\n[Install]\n", 1),
+        ("[Unit]\n [Socket] \n", 2),
+    ] {
+        let text = format!("{headers}ListenStream=127.0.0.1:1");
+        let units = Units::shipped().unit("etc", &format!("{PUBLIC}.d/a.conf"), &text);
+        let listen = units.load().config.public.listen;
+        assert_eq!(listen.len(), expected, "{text}");
     }
 }
 
@@ -93,18 +113,13 @@ fn drop_ins_add_replace_and_overrule_as_systemd_has_it() {
             "127.0.0.1:8005",
         ),
         (
-            "another section says nothing",
-            &[("etc", "a", "[X-Ours]\nListenStream=127.0.0.1:1")],
-            "127.0.0.1:8005",
-        ),
-        (
             "a port alone is on every address",
             &[("etc", "a", "ListenStream=\nListenStream=80")],
             "[::]:80",
         ),
     ] {
         let write = |units: Units, (dir, name, text): &(&str, &str, &str)| {
-            units.unit(dir, &drop_in(name), &format!("[Socket]\n{text}\n"))
+            units.unit(dir, &drop_in(name), &format!("[Socket]\n{text}"))
         };
         let listen = files
             .iter()
