@@ -94,7 +94,8 @@ the_daemon_makes_no_forbidden_call() {
   statsd
   box systemd-run --quiet --collect --unit browsers sh -c 'sleep infinity | node /tmp/clients/load.mjs'
   eventually 20 statsd_knows_of 6
-  # With its sockets, or the browsers would have it started again.
+  # Browsers that hold still, or their next knock would have it started again.
+  box systemctl kill --signal STOP browsers
   box systemctl stop $unit cla-socketserver.socket cla-socketserver-admin.socket
   same "$(box systemctl show --property Result --value $unit)" success
   eventually 5 statsd_knows_of 0
