@@ -4,7 +4,8 @@
 //! sockets over (`lifecycle`).
 //! `check` goes by the files: it runs before the start, when no socket has been passed yet, in a sandbox from which
 //! systemd cannot be asked. It leaves out what units of ours do not need: lines continued by a backslash, and drop-ins
-//! for several units at once, such as `cla-socketserver-.socket.d` and `socket.d`. The daemon itself goes by the sockets that it was passed.
+//! for several units at once, such as `cla-socketserver-.socket.d` and `socket.d`. The daemon itself goes by the
+//! sockets that it was passed.
 
 use std::collections::BTreeMap;
 use std::fs;
