@@ -2,8 +2,9 @@
 //!
 //! Lives here: wiring, and the order of start and stop. Not here: the environment, the command line, exit codes.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
-use socketioxide::SocketIo;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -11,8 +12,10 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, Admin, Demo},
     config::Config,
-    lifecycle::{self, LAST_WORDS, Listeners, Patience, Phase, Places, Server, Signals, Tasks},
-    realtime::{HubHandle, Realtime},
+    lifecycle::{self, Listeners, Patience, Phase, Places, Server, Signals, Tasks},
+    presence::Snapshot,
+    realtime::{Farewell, HubHandle, Realtime},
+    snapshot::{self, Store},
     stats::{self, Counters},
 };
 
@@ -38,7 +41,8 @@ impl App {
     /// [`Died`](lifecycle::Died) when a task ended that must not; otherwise when the daemon did not stop within its
     /// grace period, or was told twice to stop.
     pub async fn run(self, mut signals: Signals) -> Result<()> {
-        let grace = self.config.limits.shutdown_grace;
+        let spread = self.config.drain.spread;
+        let patience = spread + self.config.limits.shutdown_grace;
         let mut tasks = Tasks::new();
         let daemon = self.start(&tasks)?;
         daemon.hub.ping().await?;
@@ -52,10 +56,10 @@ impl App {
         }
         daemon.phase.send_replace(Phase::Draining);
         info!("stopping");
-        lifecycle::stopping();
+        lifecycle::stopping(patience);
         tokio::select! {
-            drained = timeout(grace, daemon.drain(&tasks)) => {
-                drained.context("not everything ended within limits.shutdown_grace_ms")
+            drained = timeout(patience, daemon.drain(spread, &tasks)) => {
+                drained.context("not everything ended within drain.spread_ms and limits.shutdown_grace_ms")
             }
             () = signals.next() => bail!("told twice to stop"),
         }
@@ -64,14 +68,19 @@ impl App {
     fn start(mut self, tasks: &Tasks) -> Result<Daemon> {
         let config = &self.config;
         let counters = Counters::default();
-        let realtime = Realtime::new(config, &counters, tasks.tracker());
+        let store = store(config);
+        let left = store.as_ref().map_or_else(Snapshot::default, |store| {
+            store.load(config.presence.restart_grace)
+        });
+        let realtime = Realtime::new(config, left, &counters, tasks.tracker());
         let census = realtime.census;
         let daemon = Daemon {
             phase: watch::Sender::new(Phase::Starting),
+            closed: CancellationToken::new(),
             public: CancellationToken::new(),
             conversations: TaskTracker::new(),
             hub: realtime.hub,
-            io: realtime.io,
+            farewell: realtime.farewell,
             rest: CancellationToken::new(),
         };
         let (statsd, versions) = (config.statsd.clone(), config.limits.versions);
@@ -82,6 +91,15 @@ impl App {
         tasks.spawn(
             "stats",
             stats::report(statsd, socket, versions, census, counters.clone()),
+        );
+        tasks.spawn(
+            "snapshot",
+            snapshot::keep(
+                store,
+                daemon.hub.clone(),
+                realtime.changed,
+                daemon.rest.clone(),
+            ),
         );
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
@@ -95,11 +113,13 @@ impl App {
             tracker: daemon.conversations.clone(),
             counters: counters.clone(),
             places: places.public,
+            closed: daemon.closed.clone(),
             stop: daemon.public.clone(),
         };
         let staff = Server {
             tracker: tasks.tracker().clone(),
             places: places.admin,
+            closed: daemon.rest.clone(),
             stop: daemon.rest.clone(),
             ..public.clone()
         };
@@ -145,25 +165,35 @@ impl App {
     }
 }
 
+/// Where places are kept for the next daemon, if anywhere.
+fn store(config: &Config) -> Option<Store> {
+    let presence = &config.presence;
+    let wanted = !presence.restart_grace.is_zero();
+    let directory = presence.state_dir.clone().filter(|_| wanted);
+    directory.map(Store::new)
+}
+
 /// What must be stopped, in the order in which it is.
 struct Daemon {
     phase: watch::Sender<Phase>,
+    /// No more browsers are let in.
+    closed: CancellationToken,
+    farewell: Farewell,
     public: CancellationToken,
     /// What is being said on the public listener; websockets are not among it.
     conversations: TaskTracker,
-    hub: HubHandle,
-    io: SocketIo,
     rest: CancellationToken,
+    hub: HubHandle,
 }
 
 impl Daemon {
     /// Ends everything: browsers first, so that they come back elsewhere or later, and health checks last.
-    async fn drain(self, tasks: &Tasks) {
-        self.public.cancel();
-        // An error means that the hub is gone already, and so it is silent.
+    async fn drain(self, spread: Duration, tasks: &Tasks) {
+        self.closed.cancel();
+        // An error means that the hub is gone already, and so nothing lapses.
         let _ = self.hub.drain().await;
-        // One that does not read would keep its session open for as long as the network lets it.
-        let _ = timeout(LAST_WORDS, self.io.close()).await;
+        self.farewell.say(spread).await;
+        self.public.cancel();
         self.conversations.close();
         self.conversations.wait().await;
         self.rest.cancel();
@@ -191,7 +221,7 @@ mod tests {
             demo: false,
         };
         let daemon = app.start(&tasks).unwrap();
-        daemon.hub.drain().await.unwrap();
+        daemon.hub.finish().await.unwrap();
         assert_eq!(tasks.death().await, Died("hub"));
     }
 }

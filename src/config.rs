@@ -25,9 +25,11 @@ mod sockets;
 mod tests;
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 pub use self::keys::{Key, keys};
 pub use self::listeners::is_private;
@@ -44,6 +46,10 @@ pub const DEFAULT_PATH: &str = "/etc/cla-socketserver/config.toml";
 pub struct Config {
     /// The Socket.IO listener, for browsers.
     pub public: Public,
+    /// How patient presence is with those who are gone.
+    pub presence: Presence,
+    /// How the daemon takes its leave.
+    pub drain: Drain,
     /// The listener of the admin app and health checks.
     pub admin: Admin,
     /// Host names whose pages may connect, in lower case.
@@ -67,6 +73,26 @@ pub struct Public {
     pub ping_timeout: Duration,
     /// The shortest time between two lists of viewers of one case; zero sends every list.
     pub merge_interval: Duration,
+    /// Peers whose word is taken for where a browser connects from.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How patient presence is with those who are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// How long the place of a lost connection is kept; zero keeps none.
+    pub grace: Duration,
+    /// The same for places that a daemon has from the one before it.
+    pub restart_grace: Duration,
+    /// Where places are written for the next daemon, if anywhere.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// How the daemon takes its leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    /// Over how long the closing of connections is spread, at most.
+    pub spread: Duration,
 }
 
 /// The listener of the admin app and health checks.
@@ -169,7 +195,8 @@ pub struct Loaded {
 #[derive(Debug, Clone)]
 pub struct Effective(Vec<String>);
 
-/// Merges the layers into one configuration: defaults, file, variables, flags; a later one wins, key by key.
+/// Merges the layers into one configuration: defaults, what systemd grants, file, variables, flags; a later one wins,
+/// key by key.
 /// Where systemd opens the sockets, their addresses hold, and no layer may say otherwise.
 ///
 /// The environment is an argument, so that a test is as good as a machine.
@@ -192,12 +219,14 @@ fn load_beside(
     env: impl IntoIterator<Item = (String, String)>,
     sockets: &Sockets,
 ) -> Result<Loaded, ConfigErrors> {
+    let env = env.into_iter().collect();
     let mut layers = Layers::default();
+    layers.read_grants(&env);
     match &flags.config {
         Some(path) => layers.read_file(path),
         None => layers.read_file_if_present(default_path),
     }
-    layers.read_variables(&env.into_iter().collect());
+    layers.read_variables(&env);
     layers.read_flags(flags);
     layers.into_config(sockets)
 }
@@ -209,8 +238,21 @@ impl Default for Config {
             public: Public {
                 listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8005))],
                 ping_interval: Duration::from_secs(25),
-                ping_timeout: Duration::from_secs(20),
+                // Browsers wake hidden tabs once a minute, and only then do those with Engine.IO 3 send their heartbeat.
+                ping_timeout: Duration::from_secs(45),
                 merge_interval: Duration::from_millis(50),
+                trusted_proxies: vec![
+                    IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
+                    IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
+                ],
+            },
+            presence: Presence {
+                grace: Duration::from_secs(15),
+                restart_grace: Duration::from_mins(1),
+                state_dir: None,
+            },
+            drain: Drain {
+                spread: Duration::from_secs(2),
             },
             admin: Admin {
                 listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8006))],

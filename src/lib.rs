@@ -9,6 +9,7 @@
 //! | `realtime` | the Socket.IO edge: frames to events, effects to frames, and the hub that owns presence |
 //! | `admin` | the admin app on its own listener |
 //! | `stats` | what StatsD is told |
+//! | `snapshot` | what a restart shall not lose, on disk |
 //! | [`presence`] | the pure core: who is connected, as whom, viewing what, and who is told |
 //!
 //! A browser's frame becomes an [`Event`](presence::Event); one task, the hub, applies events one at a time to the
@@ -25,4 +26,5 @@ pub mod config;
 pub mod lifecycle;
 pub mod presence;
 mod realtime;
+mod snapshot;
 mod stats;

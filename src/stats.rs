@@ -9,13 +9,13 @@ use std::{
     io, mem,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use cadence::{Counted, Gauged, StatsdClient, UdpMetricSink};
+use cadence::{Counted, Gauged, StatsdClient, Timed, UdpMetricSink};
 use tokio::{
     net::lookup_host,
     sync::watch,
@@ -66,10 +66,18 @@ pub(crate) enum Counter {
     AcceptFailed,
     /// As many connections were open as there are files for, and the next had to wait.
     AcceptDelayed,
+    /// A connection was lost, and its place kept.
+    PlaceLost,
+    /// A browser came back to its place.
+    PlaceResumed,
+    /// Others never saw somebody vanish and come back.
+    FlickerSuppressed,
+    /// Nobody came back to a place in time.
+    PlaceLapsed,
 }
 
 impl Counter {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::FrameMalformed,
         Self::FrameUnknown,
         Self::FrameBinary,
@@ -80,6 +88,10 @@ impl Counter {
         Self::SessionIdle,
         Self::AcceptFailed,
         Self::AcceptDelayed,
+        Self::PlaceLost,
+        Self::PlaceResumed,
+        Self::FlickerSuppressed,
+        Self::PlaceLapsed,
     ];
 
     const fn name(self) -> &'static str {
@@ -94,28 +106,65 @@ impl Counter {
             Self::SessionIdle => "session_closed.idle",
             Self::AcceptFailed => "accept_failed",
             Self::AcceptDelayed => "accept_delayed",
+            Self::PlaceLost => "presence.lost",
+            Self::PlaceResumed => "presence.resumed",
+            Self::FlickerSuppressed => "presence.flicker_suppressed",
+            Self::PlaceLapsed => "presence.lapsed",
         }
     }
 }
 
-/// How often each [`Counter`] has happened since it was last sent.
+/// For how long a place that lapsed had shown somebody who was gone.
+const STALENESS: &str = "presence.staleness";
+
+/// Most of such times that are remembered until they are sent.
+const STALENESS_SAMPLES: usize = 100;
+
+/// What has happened since it was last sent.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counters(Arc<[AtomicU64; Counter::ALL.len()]>);
+pub(crate) struct Counters(Arc<Happened>);
+
+#[derive(Debug, Default)]
+struct Happened {
+    /// How often, for each [`Counter`].
+    counts: [AtomicU64; Counter::ALL.len()],
+    /// At most [`STALENESS_SAMPLES`].
+    staleness: Mutex<Vec<Duration>>,
+}
 
 impl Counters {
     /// Counts one.
     pub(crate) fn count(&self, counter: Counter) {
-        if let Some(cell) = self.0.get(counter as usize) {
+        if let Some(cell) = self.0.counts.get(counter as usize) {
             cell.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    /// Takes note of how long somebody was shown who was gone.
+    pub(crate) fn stale_for(&self, time: Duration) {
+        let mut samples = self.staleness();
+        if samples.len() < STALENESS_SAMPLES {
+            samples.push(time);
+        }
+    }
+
     fn take(&self) -> impl Iterator<Item = (Counter, u64)> {
-        let counts = self.0.iter().map(|cell| cell.swap(0, Ordering::Relaxed));
+        let counts = self.0.counts.iter();
+        let counts = counts.map(|cell| cell.swap(0, Ordering::Relaxed));
         Counter::ALL
             .into_iter()
             .zip(counts)
             .filter(|(_, count)| *count > 0)
+    }
+
+    fn take_staleness(&self) -> Vec<Duration> {
+        mem::take(&mut *self.staleness())
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn staleness(&self) -> MutexGuard<'_, Vec<Duration>> {
+        let samples = self.0.staleness.lock();
+        samples.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +199,7 @@ pub(crate) async fn report(
             continue;
         };
         let latest = unsent.then(|| gauges.lines(&census.borrow()));
-        match send(client, latest.unwrap_or_default(), counters.take()) {
+        match send(client, latest.unwrap_or_default(), &counters) {
             Ok(()) => unsent = false,
             Err(error) => statsd.lost(&error),
         }
@@ -160,13 +209,16 @@ pub(crate) async fn report(
 fn send(
     client: &StatsdClient,
     gauges: Vec<(String, u64)>,
-    counters: impl Iterator<Item = (Counter, u64)>,
+    counters: &Counters,
 ) -> Result<(), cadence::MetricError> {
     for (name, value) in gauges {
         client.gauge(&name, value)?;
     }
-    for (counter, count) in counters {
+    for (counter, count) in counters.take() {
         client.count(counter.name(), count)?;
+    }
+    for time in counters.take_staleness() {
+        client.time(STALENESS, time)?;
     }
     Ok(())
 }

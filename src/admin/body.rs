@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderMap, header};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::error::HttpError;
+use super::{error::HttpError, reply::Format};
 
 /// A body, received whole and not yet decoded.
 #[derive(Debug)]
@@ -27,6 +27,14 @@ impl Posted {
             Self::Json(text) => from_json(text),
             Self::Form(text) => from_form(text),
         }
+    }
+
+    /// What the sender reads: what it asks for, or else the kind that it sent.
+    pub(super) fn answered_in(&self, headers: &HeaderMap) -> Format {
+        Format::asked(headers).unwrap_or(match self {
+            Self::Json(_) => Format::Json,
+            Self::Form(_) => Format::Html,
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     presence::{Audience, ConnectionId, Message, SystemMessage, Username},
-    realtime::HubHandle,
+    realtime::{Delivery, HubHandle},
 };
 
 /// Where the form lives.
@@ -102,6 +102,8 @@ impl Unclear {
 struct Receipt {
     success: bool,
     reached: usize,
+    /// Lost connections that get it when they come back.
+    kept: usize,
 }
 
 async fn show(State(hub): State<HubHandle>) -> Result<Response, HttpError> {
@@ -113,10 +115,7 @@ async fn send(
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, HttpError> {
-    let format = Format::asked(&headers).unwrap_or(match posted {
-        Posted::Json(_) => Format::Json,
-        Posted::Form(_) => Format::Html,
-    });
+    let format = posted.answered_in(&headers);
     let fields: Fields = posted.decode()?;
     match (fields.order(), format) {
         (Ok((message, to)), _) => deliver(&hub, message, to, format).await,
@@ -134,28 +133,35 @@ async fn deliver(
     format: Format,
 ) -> Result<Response, HttpError> {
     let everyone = to == Audience::Everyone;
-    let reached = hub.post(to, Message::System(message)).await?;
-    info!(reached, "system message sent");
+    let delivery = hub.post(to, Message::System(message)).await?;
+    let Delivery { reached, kept } = delivery;
+    info!(reached, kept, "system message sent");
     match format {
         Format::Json => {
             let receipt = Receipt {
                 success: true,
                 reached,
+                kept,
             };
             Ok(reply::json(StatusCode::OK, &receipt))
         }
         Format::Html => {
-            let outcome = match (reached, everyone) {
+            let outcome = match (reached + kept, everyone) {
                 (0, true) => Outcome::NobodyThere,
                 (0, false) => Outcome::AllGone,
-                (reached, _) => Outcome::Sent(reached),
+                _ => Outcome::Sent(delivery),
             };
             page(hub, Ticked::default(), outcome).await
         }
     }
 }
 
-async fn page(hub: &HubHandle, ticked: Ticked, outcome: Outcome) -> Result<Response, HttpError> {
+/// The form with the people who are there now.
+pub(super) async fn page(
+    hub: &HubHandle,
+    ticked: Ticked,
+    outcome: Outcome,
+) -> Result<Response, HttpError> {
     let people = hub.people().await?;
     let page = BroadcastPage::new(people, ticked, outcome);
     reply::html(page.status(), &page)

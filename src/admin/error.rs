@@ -60,6 +60,8 @@ pub(super) enum HttpError {
     Form(#[source] serde_html_form::de::Error),
     #[error("notifications is missing or null, so nothing was sent")]
     NoNotifications,
+    #[error("place is missing, so nothing was ended")]
+    NoPlace,
     #[error("notifications is nested more than {} deep", notifications::MAX_DEPTH)]
     TooDeep,
     #[error("usertype cannot be used")]
@@ -89,6 +91,7 @@ impl HttpError {
             | Self::Json(_)
             | Self::Form(_)
             | Self::NoNotifications
+            | Self::NoPlace
             | Self::TooDeep
             | Self::UserType(_) => StatusCode::BAD_REQUEST,
             Self::Unclear(unclear) => unclear.status(),

@@ -12,6 +12,7 @@ mod health;
 mod notifications;
 mod pages;
 mod people;
+mod places;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,7 @@ pub(crate) fn router(admin: Admin) -> Router {
         .merge(at("/admin", get(async || reply::found(broadcast::PATH))))
         .merge(broadcast::routes(admin.hub.clone()))
         .merge(people::routes(admin.hub.clone()))
+        .merge(places::routes(admin.hub.clone()))
         .merge(notifications::routes(admin.hub.clone()))
         .merge(health::routes(admin.hub, admin.phase))
         .merge(pages::assets())

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     presence::{Audience, Message, UserType},
-    realtime::HubHandle,
+    realtime::{Delivery, HubHandle},
 };
 
 /// Where they are posted.
@@ -55,17 +55,20 @@ struct Receipt {
     /// Part of the answer since the Node.js server.
     active_tab: &'static str,
     reached: usize,
+    /// Lost connections that get it when they come back.
+    kept: usize,
 }
 
 async fn send(State(hub): State<HubHandle>, posted: Posted) -> Result<Response, HttpError> {
     let (json, user_type) = read(&posted)?;
     let to = Audience::UserType(user_type);
-    let reached = hub.post(to, Message::Notification(json.into())).await?;
-    info!(reached, "notification sent");
+    let Delivery { reached, kept } = hub.post(to, Message::Notification(json.into())).await?;
+    info!(reached, kept, "notification sent");
     let receipt = Receipt {
         success: true,
         active_tab: "notifications",
         reached,
+        kept,
     };
     Ok(reply::json(StatusCode::OK, &receipt))
 }

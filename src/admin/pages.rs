@@ -11,7 +11,10 @@ use axum::{
 use http::{StatusCode, header};
 
 use super::broadcast::{Ticked, Unclear};
-use crate::presence::{ConnectionId, Person, SystemMessage, Username};
+use crate::{
+    presence::{ConnectionId, Person, SystemMessage, Username},
+    realtime::Delivery,
+};
 
 /// The form, the list of connections, and what became of the last attempt.
 #[derive(Template)]
@@ -27,12 +30,16 @@ pub(super) struct BroadcastPage {
 pub(super) enum Outcome {
     /// There was none.
     Nothing,
-    /// So many connections took the message, at least one.
-    Sent(usize),
+    /// The message reached somebody, or is kept for somebody.
+    Sent(Delivery),
     /// Those who were chosen have left.
     AllGone,
     /// The message was for everyone, and there is nobody.
     NobodyThere,
+    /// A lost place was ended by hand.
+    PlaceEnded,
+    /// There was no such lost place any more.
+    PlaceGone,
     /// Nothing was sent.
     Unclear(Unclear),
 }
@@ -54,9 +61,12 @@ impl BroadcastPage {
 
     pub(super) fn status(&self) -> StatusCode {
         match &self.outcome {
-            Outcome::Nothing | Outcome::Sent(_) | Outcome::AllGone | Outcome::NobodyThere => {
-                StatusCode::OK
-            }
+            Outcome::Nothing
+            | Outcome::Sent(_)
+            | Outcome::AllGone
+            | Outcome::NobodyThere
+            | Outcome::PlaceEnded
+            | Outcome::PlaceGone => StatusCode::OK,
             Outcome::Unclear(unclear) => unclear.status(),
         }
     }
@@ -71,6 +81,11 @@ impl BroadcastPage {
 
     fn connections(&self) -> usize {
         self.people.iter().map(|p| p.connections.len()).sum()
+    }
+
+    fn lost(&self) -> usize {
+        let connections = self.people.iter().flat_map(|p| p.connections.values());
+        connections.filter(|c| c.lost.is_some()).count()
     }
 }
 

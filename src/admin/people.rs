@@ -50,6 +50,16 @@ struct ConnectionJson<'a> {
     case: Option<&'a str>,
     app_version: &'a str,
     user_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<LostJson>,
+}
+
+/// That a connection was lost and its place is kept. Earlier scripts know no such member.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LostJson {
+    since_ms: u128,
+    left_ms: u128,
 }
 
 impl<'a> From<&'a Person> for PersonJson<'a> {
@@ -70,6 +80,10 @@ fn connection_json<'a>(
         case: connection.case.as_ref().map(CaseRef::as_str),
         app_version: connection.identity.app_version.as_str(),
         user_type: connection.identity.user_type.as_str(),
+        lost: connection.lost.map(|lost| LostJson {
+            since_ms: lost.since.as_millis(),
+            left_ms: lost.left.as_millis(),
+        }),
     };
     (id.as_str(), json)
 }

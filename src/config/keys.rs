@@ -4,7 +4,8 @@
 //! default, and a row here; the name of its variable, its bounds, its place in `check` and in the docs follow.
 
 use super::kind::Kind::{
-    self, Addresses, Count, Format, Host, HostNames, Level, Millis, Port, Prefix,
+    self, Addresses, Count, Directory, Format, Host, HostNames, Level, Millis, Networks, Port,
+    Prefix,
 };
 use super::{Config, Flags};
 
@@ -17,6 +18,8 @@ pub struct Key {
     pub doc: &'static str,
     /// A variable of the earlier server that still counts, below the one called [`Key::variable`].
     pub established: Option<&'static str>,
+    /// A variable in which systemd names what it grants to the unit. It counts below the file.
+    pub(super) granted: Option<&'static str>,
     /// What its values look like and where they are stored.
     pub(super) kind: Kind,
     /// Its flag, where it has one.
@@ -31,6 +34,10 @@ pub fn keys() -> &'static [Key] {
 
 /// A day: long enough for every time-out, and far from the end of any clock.
 const DAY: u64 = 24 * 60 * 60 * 1000;
+
+const HOUR: u64 = 60 * 60 * 1000;
+
+const MINUTE: u64 = 60 * 1000;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
@@ -61,6 +68,32 @@ static KEYS: &[Key] = &[
         "public.merge_interval_ms",
         Millis(0..=10_000, |c| &mut c.public.merge_interval),
         "after the first change of a case, at most one list of viewers in this time; 0 sends every list",
+    ),
+    Key::new(
+        "public.trusted_proxies",
+        Networks(|c| &mut c.public.trusted_proxies),
+        "addresses of nginx: who connects from there is taken at the word of X-Real-IP for where a browser is",
+    ),
+    Key::new(
+        "presence.grace_ms",
+        Millis(0..=HOUR, |c| &mut c.presence.grace),
+        "how long the place of a lost connection is kept for its browser to come back; 0 keeps none",
+    ),
+    Key::new(
+        "presence.restart_grace_ms",
+        Millis(0..=HOUR, |c| &mut c.presence.restart_grace),
+        "the same after a restart of the daemon; 0 forgets everybody at a restart",
+    ),
+    Key::new(
+        "presence.state_dir",
+        Directory(|c| &mut c.presence.state_dir),
+        "where places are written for the next daemon, instead of RuntimeDirectory= of the unit; with neither, a restart forgets everybody",
+    )
+    .granted("RUNTIME_DIRECTORY"),
+    Key::new(
+        "drain.spread_ms",
+        Millis(0..=MINUTE, |c| &mut c.drain.spread),
+        "a stop closes connections spread over this time, or faster if they are few, so that browsers do not all return at once",
     ),
     Key::new(
         "admin.listen",
@@ -185,6 +218,7 @@ impl Key {
             name,
             doc,
             established: None,
+            granted: None,
             kind,
             flag: None,
         }
@@ -192,6 +226,11 @@ impl Key {
 
     const fn established(mut self, variable: &'static str) -> Self {
         self.established = Some(variable);
+        self
+    }
+
+    const fn granted(mut self, variable: &'static str) -> Self {
+        self.granted = Some(variable);
         self
     }
 

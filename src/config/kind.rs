@@ -4,9 +4,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::value::Value;
+use ipnet::IpNet;
 
 use super::problem::shown;
 use super::{Config, LogFormat, LogLevel};
@@ -27,6 +29,8 @@ type Field<T> = fn(&mut Config) -> &mut T;
 #[derive(Debug)]
 pub(super) enum Kind {
     Addresses(Field<Vec<SocketAddr>>),
+    Networks(Field<Vec<IpNet>>),
+    Directory(Field<Option<PathBuf>>),
     HostNames(Field<Vec<String>>),
     Host(Field<String>),
     Port(Field<u16>),
@@ -42,6 +46,8 @@ impl Kind {
     pub(super) fn store(&self, given: &Value, config: &mut Config) -> Vec<String> {
         match self {
             Self::Addresses(field) => list(given, 1, field(config), |item| item.parse().ok()),
+            Self::Networks(field) => list(given, 0, field(config), network),
+            Self::Directory(field) => one(given, field(config), directory),
             Self::HostNames(field) => list(given, 0, field(config), host_name),
             Self::Host(field) => one(given, field(config), host),
             Self::Port(field) => one(given, field(config), |v| number(v, &(1..=u16::MAX))),
@@ -66,6 +72,11 @@ impl Kind {
                 let texts: Vec<_> = field(config).iter().map(SocketAddr::to_string).collect();
                 format!("{texts:?}")
             }
+            Self::Networks(field) => {
+                let texts: Vec<_> = field(config).iter().map(IpNet::to_string).collect();
+                format!("{texts:?}")
+            }
+            Self::Directory(field) => format!("{:?}", field(config).clone().unwrap_or_default()),
             Self::HostNames(field) => format!("{:?}", field(config)),
             Self::Host(field) | Self::Prefix(field) => format!("{:?}", field(config)),
             Self::Port(field) => field(config).to_string(),
@@ -80,6 +91,10 @@ impl Kind {
     pub(super) fn accepts(&self) -> String {
         match self {
             Self::Addresses(_) => "one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT".to_owned(),
+            Self::Networks(_) => {
+                "a list of IP addresses and networks, such as 10.0.1.0/24".to_owned()
+            }
+            Self::Directory(_) => "an absolute path, or empty".to_owned(),
             Self::HostNames(_) => {
                 "a list of host names, without scheme, path or wildcard".to_owned()
             }
@@ -109,6 +124,8 @@ impl Kind {
                 .parse::<i128>()
                 .map_or_else(|_| Value::from(text), Value::from),
             Self::Addresses(_)
+            | Self::Networks(_)
+            | Self::Directory(_)
             | Self::HostNames(_)
             | Self::Host(_)
             | Self::Prefix(_)
@@ -169,6 +186,21 @@ where
 fn named<T: Copy>(given: &Value, all: &[T], name: fn(T) -> &'static str) -> Option<T> {
     let text = given.as_str()?;
     all.iter().copied().find(|one| name(*one) == text)
+}
+
+/// An address is a network of its own.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
+
+/// An absolute path, because the working directory of a daemon is nobody's concern.
+fn directory(given: &Value) -> Option<Option<PathBuf>> {
+    let path = PathBuf::from(given.as_str()?);
+    if path.as_os_str().is_empty() {
+        return Some(None);
+    }
+    path.is_absolute().then_some(Some(path))
 }
 
 fn host(given: &Value) -> Option<String> {

@@ -33,6 +33,17 @@ struct Setting {
 }
 
 impl Layers {
+    /// What systemd grants to the unit. It may name several directories; the first is ours.
+    pub(super) fn read_grants(&mut self, env: &Variables) {
+        for key in keys() {
+            let granted = key.granted.and_then(|name| env.get_key_value(name));
+            if let Some((name, text)) = granted {
+                let first = text.split(':').next().unwrap_or_default();
+                self.set(key, key.kind.value_of(first), format!("variable {name}"));
+            }
+        }
+    }
+
     pub(super) fn read_file(&mut self, path: &Path) {
         match fs::read_to_string(path) {
             Ok(text) => self.read_toml(path, &text),

@@ -22,13 +22,19 @@ fn the_effective_listing_names_every_key_its_value_and_its_source() {
         .file("site_hostname = 'cases.example.org'\n[log]\nformat = 'json'")
         .variable("STATSD_HOST", "10.0.0.9")
         .variable("CLA_LIMITS__SESSIONS", "5")
+        .variable("RUNTIME_DIRECTORY", "/run/cla-socketserver:/run/other")
         .public_listen("127.0.0.1:9000");
     let expected = r#"
 site_hostname = ["cases.example.org"]  # file FILE
 public.listen = ["127.0.0.1:9000"]  # flag --public-listen
 public.ping_interval_ms = 25000  # default
-public.ping_timeout_ms = 20000  # default
+public.ping_timeout_ms = 45000  # default
 public.merge_interval_ms = 50  # default
+public.trusted_proxies = ["127.0.0.0/8", "::1/128"]  # default
+presence.grace_ms = 15000  # default
+presence.restart_grace_ms = 60000  # default
+presence.state_dir = "/run/cla-socketserver"  # variable RUNTIME_DIRECTORY
+drain.spread_ms = 2000  # default
 admin.listen = ["127.0.0.1:8006"]  # default
 admin.hostnames = []  # default
 statsd.host = "10.0.0.9"  # variable STATSD_HOST
@@ -86,6 +92,11 @@ fn every_field_can_be_set_by_its_variable() {
         ("CLA_PUBLIC__PING_INTERVAL_MS", "2"),
         ("CLA_PUBLIC__PING_TIMEOUT_MS", "3"),
         ("CLA_PUBLIC__MERGE_INTERVAL_MS", "0"),
+        ("CLA_PUBLIC__TRUSTED_PROXIES", "10.0.1.10, fd00::/8"),
+        ("CLA_PRESENCE__GRACE_MS", "13"),
+        ("CLA_PRESENCE__RESTART_GRACE_MS", "14"),
+        ("CLA_PRESENCE__STATE_DIR", "/var/lib/presence"),
+        ("CLA_DRAIN__SPREAD_MS", "15"),
         ("CLA_ADMIN__LISTEN", "10.0.0.1:4"),
         ("CLA_ADMIN__HOSTNAMES", "Socketserver"),
         ("CLA_STATSD__HOST", "metrics.internal."),
@@ -111,6 +122,23 @@ fn every_field_can_be_set_by_its_variable() {
         .into_iter()
         .fold(Case::new(), |case, (name, text)| case.variable(name, text));
     assert_eq!(case.load().config, nothing_left_at_its_default());
+}
+
+/// Browsers wake hidden tabs once a minute.
+#[test]
+fn the_default_heartbeat_keeps_hidden_tabs() {
+    let public = Config::default().public;
+    assert!(public.ping_interval + public.ping_timeout >= Duration::from_secs(70));
+}
+
+#[test]
+fn a_directory_that_systemd_grants_counts_less_than_one_in_the_file() {
+    let case = Case::new().variable("RUNTIME_DIRECTORY", "/run/cla-socketserver");
+    let directory = |case: Case| case.load().config.presence.state_dir;
+    assert_eq!(
+        directory(case.file("presence.state_dir = '/srv/presence'")),
+        Some("/srv/presence".into())
+    );
 }
 
 #[test]
@@ -207,6 +235,15 @@ fn nothing_left_at_its_default() -> Config {
             ping_interval: Duration::from_millis(2),
             ping_timeout: Duration::from_millis(3),
             merge_interval: Duration::ZERO,
+            trusted_proxies: vec!["10.0.1.10/32".parse().unwrap(), "fd00::/8".parse().unwrap()],
+        },
+        presence: Presence {
+            grace: Duration::from_millis(13),
+            restart_grace: Duration::from_millis(14),
+            state_dir: Some("/var/lib/presence".into()),
+        },
+        drain: Drain {
+            spread: Duration::from_millis(15),
         },
         admin: Admin {
             listen: vec!["10.0.0.1:4".parse().unwrap()],

@@ -5,9 +5,12 @@
 use std::{
     convert::Infallible,
     io::{self, IoSlice},
-    net::Shutdown,
+    net::{IpAddr, Shutdown},
     pin::{Pin, pin},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -21,7 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
@@ -63,12 +66,27 @@ impl From<&Limits> for Patience {
 
 /// A handle on the TCP connection that a request came over.
 #[derive(Clone, Debug)]
-pub(crate) struct Line(Weak<TcpStream>);
+pub(crate) struct Line {
+    /// Where it comes from.
+    pub(crate) peer: IpAddr,
+    stream: Weak<TcpStream>,
+    heard: Arc<Heard>,
+}
+
+/// What is known of the bytes that a connection has received.
+#[derive(Debug)]
+struct Heard {
+    since: Instant,
+    /// When the last ones came, in milliseconds from then.
+    last_at: AtomicU64,
+    /// The last eight of them, as a number of the network.
+    tail: AtomicU64,
+}
 
 impl Line {
     /// Cuts the connection, whatever either side is doing.
     pub(crate) fn hang_up(&self) {
-        if let Some(stream) = self.0.upgrade() {
+        if let Some(stream) = self.stream.upgrade() {
             // An error means that the peer was faster.
             let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
         }
@@ -76,7 +94,39 @@ impl Line {
 
     /// Whether the connection is still open.
     pub(crate) fn is_up(&self) -> bool {
-        self.0.strong_count() > 0
+        self.stream.strong_count() > 0
+    }
+
+    /// How long nothing has been heard over it.
+    pub(crate) fn silence(&self) -> Duration {
+        let last_at = Duration::from_millis(self.heard.last_at.load(Relaxed));
+        self.heard.since.elapsed().saturating_sub(last_at)
+    }
+
+    /// The last bytes that were heard over it, zeroes in front if they were fewer.
+    pub(crate) fn tail(&self) -> [u8; 8] {
+        self.heard.tail.load(Relaxed).to_be_bytes()
+    }
+}
+
+impl Heard {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            last_at: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+        }
+    }
+
+    /// One task reads a connection, so nothing comes between loading and storing.
+    fn hear(&self, bytes: &[u8]) {
+        let millis = self.since.elapsed().as_millis();
+        self.last_at
+            .store(millis.try_into().unwrap_or(u64::MAX), Relaxed);
+        let last = bytes.iter().skip(bytes.len().saturating_sub(8));
+        let push = |tail: u64, byte: &u8| tail << 8 | u64::from(*byte);
+        self.tail
+            .store(last.fold(self.tail.load(Relaxed), push), Relaxed);
     }
 }
 
@@ -89,17 +139,23 @@ pub(crate) struct Server {
     pub(crate) counters: Counters,
     /// One permit for every connection that may be open; it comes back with the file of the connection.
     pub(crate) places: Arc<Semaphore>,
-    /// Ends accepting; the requests under way are finished.
+    /// Ends accepting.
+    pub(crate) closed: CancellationToken,
+    /// Ends what was accepted; the requests under way are finished.
     pub(crate) stop: CancellationToken,
 }
 
 impl Server {
-    /// Serves what comes to `listener` until told to stop.
+    /// Serves what comes to `listener` until that is closed.
     pub(crate) async fn run<S>(self, listener: TcpListener, service: S)
     where
         S: HttpService,
     {
-        while let Some(accepted) = self.stop.run_until_cancelled(self.accept(&listener)).await {
+        while let Some(accepted) = self
+            .closed
+            .run_until_cancelled(self.accept(&listener))
+            .await
+        {
             match accepted {
                 Ok(stream) => {
                     let conversation = self.clone().converse(stream, service.clone());
@@ -118,11 +174,13 @@ impl Server {
 
     async fn accept(&self, listener: &TcpListener) -> io::Result<Shared> {
         let place = self.place().await?;
-        let (stream, _) = listener.accept().await?;
+        let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_user_timeout(Some(self.patience.unacknowledged))?;
         Ok(Shared {
             stream: Arc::new(stream),
+            peer: peer.ip(),
+            heard: Arc::new(Heard::new()),
             _place: place,
         })
     }
@@ -141,7 +199,7 @@ impl Server {
     where
         S: HttpService,
     {
-        let line = Line(Arc::downgrade(&stream.stream));
+        let line = stream.line();
         let asked = CancellationToken::new();
         let asks = asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -206,6 +264,8 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 /// A stream that can be cut through its [`Line`] while it is being read and written.
 struct Shared {
     stream: Arc<TcpStream>,
+    peer: IpAddr,
+    heard: Arc<Heard>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -215,17 +275,31 @@ impl AsyncRead for Shared {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(drop)),
+                read => {
+                    if let Some(heard @ [_, ..]) = buffer.filled().get(before..) {
+                        self.heard.hear(heard);
+                    }
+                    return Poll::Ready(read.map(drop));
+                }
             }
         }
     }
 }
 
 impl Shared {
+    fn line(&self) -> Line {
+        Line {
+            peer: self.peer,
+            stream: Arc::downgrade(&self.stream),
+            heard: self.heard.clone(),
+        }
+    }
+
     fn poll_try(
         &self,
         cx: &mut Context<'_>,

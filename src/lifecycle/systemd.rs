@@ -21,9 +21,15 @@ pub(crate) fn ready() {
     notify(&[NotifyState::Ready, NotifyState::Status(&people(0))]);
 }
 
-/// Says that the daemon drains, so that `systemctl stop` shows that and not a daemon that hangs.
-pub(crate) fn stopping() {
-    notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+/// Says that the daemon drains, so that `systemctl stop` shows that and not a daemon that hangs, and how long that may take.
+pub(crate) fn stopping(patience: Duration) {
+    // What is beyond an hour and more, systemd may judge by itself.
+    let patience = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+    notify(&[
+        NotifyState::Stopping,
+        NotifyState::ExtendTimeoutUsec(patience),
+        NotifyState::Status("draining"),
+    ]);
 }
 
 /// Keeps `systemctl status` telling how many people are connected, until the hub is done.

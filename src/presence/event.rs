@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AppVersion, CaseRef, ConnectionId, UserType, Username};
+use super::{AppVersion, Browser, CaseRef, ConnectionId, Page, UserType, Username};
 
 /// Time since the daemon started. The registry is told it and never asks.
 pub type Moment = Duration;
@@ -22,6 +22,10 @@ pub enum Event {
         conn: ConnectionId,
         /// Whom it named.
         identity: Identity,
+        /// The browser it belongs to.
+        browser: Browser,
+        /// The page that it showed when it connected, if it told.
+        page: Option<Page>,
     },
     /// A browser opened a case; it leaves the one it viewed.
     CaseOpened {
@@ -34,10 +38,19 @@ pub enum Event {
     CaseClosed {
         /// The connection that spoke.
         conn: ConnectionId,
+        /// The case that it named.
+        case: CaseRef,
     },
     /// A connection ended.
-    Disconnected {
+    Ended {
         /// The connection that is no more.
+        conn: ConnectionId,
+        /// How it ended.
+        ending: Ending,
+    },
+    /// An administrator ended a lost place by hand.
+    Dismissed {
+        /// The connection that had the place.
         conn: ConnectionId,
     },
     /// An administrator or the back-end has something to tell.
@@ -46,6 +59,18 @@ pub enum Event {
         to: Audience,
         /// What to tell them.
         message: Message,
+    },
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The page said goodbye: it was closed, left or reloaded.
+    Goodbye,
+    /// The connection was lost, and the page may well still be on a screen.
+    Lost {
+        /// How long nothing may have got through before that was noticed.
+        silence: Duration,
     },
 }
 
@@ -87,6 +112,16 @@ pub enum Message {
     Notification(Arc<str>),
 }
 
+impl Message {
+    /// Memory that its text takes.
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            Self::PeopleViewing(_) | Self::System(_) => 0,
+            Self::Notification(json) => json.len(),
+        }
+    }
+}
+
 /// The announcements that a browser knows. It throws at any other, so there is no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemMessage {
@@ -125,8 +160,28 @@ pub enum Effect {
         /// What.
         message: Message,
     },
+    /// So many lost places keep the message that was just sent for whoever takes them over.
+    Keep(usize),
     /// Publish how many there are.
     Report(Census),
+    /// Count what became of a place.
+    Note(Note),
+}
+
+/// What became of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Its connection was lost.
+    Lost,
+    /// A new connection has taken it over.
+    Resumed,
+    /// Others on its case never saw its user vanish and come back.
+    FlickerSuppressed,
+    /// Nobody came back to it in time.
+    Lapsed {
+        /// How long others may have been shown somebody who was gone.
+        staleness: Duration,
+    },
 }
 
 /// An [`Audience`] worked out.
@@ -165,4 +220,54 @@ pub struct Connection {
     pub identity: Identity,
     /// The case on its screen.
     pub case: Option<CaseRef>,
+    /// That it was lost and its place is kept, if so.
+    pub lost: Option<Lost>,
+}
+
+/// A lost connection, seen from the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// How long ago that was noticed.
+    pub since: Duration,
+    /// How long its place will still be kept.
+    pub left: Duration,
+}
+
+/// A message, in its place among all messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Counts up from message to message.
+    pub number: u64,
+    /// For whom it is meant.
+    pub to: Audience,
+    /// What it says.
+    pub message: Message,
+}
+
+/// Everything that a restart shall not lose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Every place, in order of identify of their users.
+    pub places: Vec<SavedPlace>,
+    /// What was posted lately, in order.
+    pub messages: Vec<Posted>,
+    /// The number of the message that comes next.
+    pub next_message: u64,
+}
+
+/// One place of a [`Snapshot`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedPlace {
+    /// The connection that had it.
+    pub conn: ConnectionId,
+    /// Whose it is, and in which version of the app.
+    pub identity: Identity,
+    /// The user's kind, as first identified.
+    pub user_type: UserType,
+    /// The browser it belongs to.
+    pub browser: Browser,
+    /// The case on its screen.
+    pub case: Option<CaseRef>,
+    /// The number of the first message that may not have reached it.
+    pub unread_from: u64,
 }

@@ -2,7 +2,7 @@
 //!
 //! Lives here: newtypes that cannot hold a bad value. Not here: what they mean to each other.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// Why a text from outside was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,32 @@ bounded_text! {
 bounded_text! {
     /// The version of the app that a browser runs.
     AppVersion, 64
+}
+
+bounded_text! {
+    /// What a browser calls itself.
+    UserAgent, 512
+}
+bounded_text! {
+    /// The path of the page that a browser shows.
+    Page, 512
+}
+
+impl Page {
+    /// Whether this is the page of a case: one of the parts between two slashes is its reference.
+    #[must_use]
+    pub fn names(&self, case: &CaseRef) -> bool {
+        self.as_str().split('/').any(|part| part == case.as_str())
+    }
+}
+
+/// A browser, as far as it can be told from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Browser {
+    /// Where it connects from.
+    pub address: IpAddr,
+    /// What it calls itself, if it does.
+    pub agent: Option<UserAgent>,
 }
 
 /// What is not said is unknown.

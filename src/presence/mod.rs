@@ -6,14 +6,18 @@
 
 mod event;
 mod id;
+mod messages;
 mod pacer;
+mod places;
 mod registry;
 #[cfg(test)]
 mod tests;
 
 pub use event::{
-    Audience, Census, Connection, Effect, Event, Identity, Message, Moment, Person, Recipients,
-    SystemMessage,
+    Audience, Census, Connection, Effect, Ending, Event, Identity, Lost, Message, Moment, Note,
+    Person, Posted, Recipients, SavedPlace, Snapshot, SystemMessage,
 };
-pub use id::{AppVersion, CaseRef, ConnectionId, InvalidText, UserType, Username};
-pub use registry::Registry;
+pub use id::{
+    AppVersion, Browser, CaseRef, ConnectionId, InvalidText, Page, UserAgent, UserType, Username,
+};
+pub use registry::{Registry, Rules};

@@ -1,7 +1,7 @@
 //! The state of presence, and the only code that changes it.
 //!
-//! Lives here: who is connected, as whom, viewing what. Not here: delivery.
-//! Invariants: every viewer has a connection; a user has at least one connection; after everybody has left and
+//! Lives here: what follows from an event, and who is told. Not here: delivery.
+//! Invariants: whoever is listed has a connection, or a place that has not lapsed; after everybody has left and
 //! the last interval is over, the registry equals a new one.
 
 use std::{
@@ -10,26 +10,32 @@ use std::{
 };
 
 use super::{
-    Audience, CaseRef, Census, Connection, ConnectionId, Effect, Event, Identity, Message, Moment,
-    Person, Recipients, UserType, Username, pacer::Pacer,
+    Audience, Browser, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity,
+    Lost, Message, Moment, Note, Page, Person, Recipients, SavedPlace, Snapshot, Username,
+    messages::Messages,
+    pacer::Pacer,
+    places::{Arrival, Loss, Place, Places, Predecessor},
 };
 
-/// Everybody who is connected, and what they view.
+/// Everybody who is there, or was there a moment ago, and what they view.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Registry {
-    connections: BTreeMap<ConnectionId, Connection>,
-    users: BTreeMap<Username, User>,
-    cases: BTreeMap<CaseRef, BTreeSet<ConnectionId>>,
-    next_place: u64,
+    rules: Rules,
+    places: Places,
+    messages: Messages,
     pacer: Pacer<Topic>,
+    draining: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct User {
-    /// Place in the order of identify, which is the order in which viewers are listed.
-    place: u64,
-    kind: UserType,
-    connections: BTreeSet<ConnectionId>,
+/// How patient a registry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The shortest time between two lists of one case, and between two censuses.
+    pub merge_interval: Duration,
+    /// How long the place of a lost connection is kept; zero keeps none.
+    pub grace: Duration,
+    /// How many such places there may be; beyond it the one that would lapse first does so at once.
+    pub lost_places: usize,
 }
 
 /// What observers are told about. Bursts of changes to one topic are merged.
@@ -40,40 +46,78 @@ enum Topic {
 }
 
 impl Registry {
-    /// An empty registry that speaks of one case, and of the census, at most once every `merge_interval`.
+    /// An empty registry.
     #[must_use]
-    pub fn new(merge_interval: Duration) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
-            connections: BTreeMap::new(),
-            users: BTreeMap::new(),
-            cases: BTreeMap::new(),
-            next_place: 0,
-            pacer: Pacer::new(merge_interval),
+            rules,
+            places: Places::default(),
+            messages: Messages::default(),
+            pacer: Pacer::new(rules.merge_interval),
+            draining: false,
         }
+    }
+
+    /// The registry of a daemon before this one. All its connections are lost now, and their places kept for `grace`.
+    #[must_use]
+    pub fn restored(rules: Rules, snapshot: Snapshot, grace: Duration) -> Self {
+        let mut registry = Self::new(rules);
+        let places = snapshot.places.into_iter().take(rules.lost_places);
+        for saved in places.filter(|_| grace > Duration::ZERO) {
+            let place = Place {
+                identity: saved.identity,
+                browser: saved.browser,
+                case: saved.case,
+                arrival: Arrival {
+                    at: Moment::ZERO,
+                    message: 0,
+                    case: None,
+                },
+                loss: Some(Loss {
+                    since: Moment::ZERO,
+                    until: grace,
+                    unread_from: saved.unread_from,
+                    silence: Duration::ZERO,
+                }),
+            };
+            registry.places.insert(saved.conn, place, saved.user_type);
+        }
+        if !registry.places.is_empty() {
+            registry.messages = Messages::restored(snapshot.messages, snapshot.next_message);
+        }
+        registry
     }
 
     /// Applies one event and returns what the shell must do, in order.
     ///
-    /// Unknown connections are ignored: a frame can arrive before its identify or after its disconnect.
+    /// Unknown connections are ignored: a frame can arrive before its identify or after its end.
     #[must_use]
     pub fn apply(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut effects = self.wake(now);
         let changed = match event {
-            Event::Identified { conn, identity } => self.identify(conn, identity),
+            Event::Identified {
+                conn,
+                identity,
+                browser,
+                page,
+            } => match self.places.get(conn) {
+                Some(_) => self.rename(conn, identity),
+                None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut effects),
+            },
             Event::CaseOpened { conn, case } => self.open(conn, case),
-            Event::CaseClosed { conn } => self.close(conn),
-            Event::Disconnected { conn } => self.disconnect(conn),
+            Event::CaseClosed { conn, case } => self.close(conn, &case),
+            Event::Ended { conn, ending } => match ending {
+                Ending::Goodbye => self.leave(conn),
+                Ending::Lost { silence } => self.lose(conn, silence, now, &mut effects),
+            },
+            Event::Dismissed { conn } if self.is_lost(conn) => self.leave(conn),
+            Event::Dismissed { .. } => Vec::new(),
             Event::Posted { to, message } => {
-                let to = self.recipients(to);
-                effects.push(Effect::Send { to, message });
+                self.post(to, message, now, &mut effects);
                 Vec::new()
             }
         };
-        for topic in changed {
-            if self.pacer.changed(&topic, now) {
-                effects.extend(self.announce(topic));
-            }
-        }
+        self.spread(changed, now, &mut effects);
         effects
     }
 
@@ -81,31 +125,58 @@ impl Registry {
     #[must_use]
     pub fn wake(&mut self, now: Moment) -> Vec<Effect> {
         let due = self.pacer.release(now);
-        due.into_iter()
+        let mut effects: Vec<_> = due
+            .into_iter()
             .filter_map(|topic| self.announce(topic))
-            .collect()
+            .collect();
+        let mut changed = Vec::new();
+        while let Some((_, conn)) = self.next_lapse().filter(|(until, _)| *until <= now) {
+            changed.extend(self.lapse(conn, now, &mut effects));
+        }
+        self.spread(changed, now, &mut effects);
+        effects
     }
 
     /// When [`wake`](Self::wake) next has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {
-        self.pacer.next_due()
+        let lapse = self.next_lapse().map(|(until, _)| until);
+        self.pacer.next_due().into_iter().chain(lapse).min()
+    }
+
+    /// From now on every connection that ends is about to come back to another daemon, so no place lapses.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether that connection was lost, and its place is kept.
+    #[must_use]
+    pub fn is_lost(&self, conn: ConnectionId) -> bool {
+        let place = self.places.get(conn);
+        place.is_some_and(|place| !place.is_connected())
     }
 
     /// Everybody, in order of identify.
     #[must_use]
-    pub fn people(&self) -> Vec<Person> {
-        let by_place: BTreeMap<_, _> = self.users.iter().map(|(n, u)| (u.place, (n, u))).collect();
-        by_place
-            .into_values()
+    pub fn people(&self, now: Moment) -> Vec<Person> {
+        let seen = |conn: &ConnectionId| {
+            let place = self.places.get(*conn)?;
+            let connection = Connection {
+                identity: place.identity.clone(),
+                case: place.case.clone(),
+                lost: place.loss.map(|loss| Lost {
+                    since: now.saturating_sub(loss.since),
+                    left: loss.until.saturating_sub(now),
+                }),
+            };
+            Some((*conn, connection))
+        };
+        self.places
+            .users()
             .map(|(username, user)| Person {
                 username: username.clone(),
                 user_type: user.kind.clone(),
-                connections: user
-                    .connections
-                    .iter()
-                    .filter_map(|conn| Some((*conn, self.connections.get(conn)?.clone())))
-                    .collect(),
+                connections: user.connections.iter().filter_map(seen).collect(),
             })
             .collect()
     }
@@ -114,114 +185,272 @@ impl Registry {
     #[must_use]
     pub fn census(&self) -> Census {
         let mut versions = BTreeMap::new();
-        for connection in self.connections.values() {
+        for (_, place) in self.places.iter() {
             *versions
-                .entry(connection.identity.app_version.clone())
+                .entry(place.identity.app_version.clone())
                 .or_default() += 1;
         }
         Census {
-            people: self.users.len(),
+            people: self.places.user_count(),
             versions,
         }
     }
 
-    fn identify(&mut self, conn: ConnectionId, identity: Identity) -> Vec<Topic> {
-        let mut changed = vec![Topic::Census];
-        let case = match self.connections.get(&conn) {
-            Some(known) if known.identity.username == identity.username => return changed,
-            Some(known) => known.case.clone(),
-            None => None,
-        };
-        self.forget_user_of(conn);
-        self.remember_user(conn, &identity);
-        changed.extend(case.clone().map(Topic::Viewers));
-        self.connections.insert(conn, Connection { identity, case });
-        changed
-    }
-
-    fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {
-        let mut changed = self.close(conn);
-        if let Some(connection) = self.connections.get_mut(&conn) {
-            connection.case = Some(case.clone());
-            self.cases.entry(case.clone()).or_default().insert(conn);
-            let opened = Topic::Viewers(case);
-            if !changed.contains(&opened) {
-                changed.push(opened);
-            }
+    /// Everything that the next daemon must know.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let next_message = self.messages.next();
+        let mut places = Vec::new();
+        for (_, user) in self.places.users() {
+            let own = user.connections.iter();
+            let own = own.filter_map(|conn| Some((*conn, self.places.get(*conn)?.clone())));
+            places.extend(own.map(|(conn, place)| SavedPlace {
+                conn,
+                identity: place.identity,
+                user_type: user.kind.clone(),
+                browser: place.browser,
+                case: place.case,
+                unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
+            }));
         }
-        changed
+        Snapshot {
+            places,
+            messages: self.messages.iter().cloned().collect(),
+            next_message,
+        }
     }
 
-    fn close(&mut self, conn: ConnectionId) -> Vec<Topic> {
-        let Some(connection) = self.connections.get_mut(&conn) else {
+    /// A connection that has a place said a name again, perhaps another one.
+    fn rename(&mut self, conn: ConnectionId, identity: Identity) -> Vec<Topic> {
+        let Some(known) = self.places.connected(conn) else {
             return Vec::new();
         };
         let mut changed = vec![Topic::Census];
-        if let Some(case) = connection.case.take() {
-            if let Some(viewers) = self.cases.get_mut(&case) {
-                viewers.remove(&conn);
-                if viewers.is_empty() {
-                    self.cases.remove(&case);
-                }
-            }
-            changed.push(Topic::Viewers(case));
+        if known.identity.username != identity.username
+            && let Some(place) = self.places.remove(conn)
+        {
+            changed.extend(place.case.clone().map(Topic::Viewers));
+            let kind = identity.user_type.clone();
+            self.places.insert(conn, Place { identity, ..place }, kind);
         }
         changed
     }
 
-    fn disconnect(&mut self, conn: ConnectionId) -> Vec<Topic> {
-        let changed = self.close(conn);
-        self.forget_user_of(conn);
-        self.connections.remove(&conn);
-        changed
+    /// A connection said whose it is for the first time.
+    fn arrive(
+        &mut self,
+        conn: ConnectionId,
+        identity: Identity,
+        browser: Browser,
+        page: Option<&Page>,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Topic> {
+        let mut arrival = Arrival {
+            at: now,
+            message: self.messages.next(),
+            case: None,
+        };
+        let case = match self.places.predecessor(&identity, &browser, page) {
+            Some(Predecessor::Lost(old)) => {
+                self.resume(conn, old, arrival, effects);
+                return vec![Topic::Census];
+            }
+            Some(Predecessor::Connected(case)) => Some(case),
+            None => None,
+        };
+        arrival.case.clone_from(&case);
+        let kind = identity.user_type.clone();
+        let place = Place {
+            identity,
+            browser,
+            case,
+            arrival,
+            loss: None,
+        };
+        self.places.insert(conn, place, kind);
+        effects.extend(self.list_for(conn));
+        vec![Topic::Census]
     }
 
-    fn remember_user(&mut self, conn: ConnectionId, identity: &Identity) {
-        let user = self
-            .users
-            .entry(identity.username.clone())
-            .or_insert_with(|| User {
-                place: self.next_place,
-                kind: identity.user_type.clone(),
-                connections: BTreeSet::new(),
-            });
-        user.connections.insert(conn);
-        self.next_place = self.next_place.max(user.place + 1);
-    }
-
-    fn forget_user_of(&mut self, conn: ConnectionId) {
-        let Some(connection) = self.connections.get(&conn) else {
+    /// A new connection takes over a lost place. Nobody else hears of it, for nothing has changed.
+    fn resume(
+        &mut self,
+        conn: ConnectionId,
+        old: ConnectionId,
+        arrival: Arrival,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(place) = self.places.hand_over(old, conn, arrival) else {
             return;
         };
-        let username = &connection.identity.username;
-        if let Some(user) = self.users.get_mut(username) {
-            user.connections.remove(&conn);
-            if user.connections.is_empty() {
-                self.users.remove(username);
-            }
-            if self.users.is_empty() {
-                self.next_place = 0;
-            }
+        effects.push(Effect::Note(Note::Resumed));
+        if self.is_watched(conn) {
+            effects.push(Effect::Note(Note::FlickerSuppressed));
+        }
+        effects.extend(self.list_for(conn));
+        if let Some(loss) = place.loss {
+            let unread = self.unread(old, &place.identity, loss.unread_from, u64::MAX);
+            effects.extend(unread.map(|message| to_one(conn, message)));
         }
     }
 
-    fn recipients(&self, audience: Audience) -> Recipients {
-        match audience {
+    fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {
+        let Some(place) = self.places.connected(conn) else {
+            return Vec::new();
+        };
+        let mut changed = vec![Topic::Census];
+        let left = place.case.clone().filter(|left| *left != case);
+        changed.extend(left.map(Topic::Viewers));
+        self.places.set_case(conn, Some(case.clone()));
+        changed.push(Topic::Viewers(case));
+        changed
+    }
+
+    fn close(&mut self, conn: ConnectionId, case: &CaseRef) -> Vec<Topic> {
+        let Some(place) = self.places.connected(conn) else {
+            return Vec::new();
+        };
+        let mut changed = vec![Topic::Census];
+        if let Some(left) = place.case.clone() {
+            self.places.set_case(conn, None);
+            changed.push(Topic::Viewers(left));
+        } else if let Some(old) = self.places.lost_on(conn, case) {
+            // The page left while it was away. It did not get its place back, but knows which one that was.
+            changed.extend(self.leave(old));
+        }
+        changed
+    }
+
+    fn leave(&mut self, conn: ConnectionId) -> Vec<Topic> {
+        let Some(place) = self.places.remove(conn) else {
+            return Vec::new();
+        };
+        if self.places.is_empty() {
+            self.messages.clear();
+        }
+        let case = place.case.map(Topic::Viewers);
+        std::iter::once(Topic::Census).chain(case).collect()
+    }
+
+    fn lose(
+        &mut self,
+        conn: ConnectionId,
+        silence: Duration,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Topic> {
+        if self.places.connected(conn).is_none() {
+            return Vec::new();
+        }
+        if self.rules.grace == Duration::ZERO && !self.draining {
+            return self.leave(conn);
+        }
+        effects.push(Effect::Note(Note::Lost));
+        let last_heard = now.saturating_sub(silence);
+        let unread_from = if self.is_back(conn, last_heard, effects) {
+            self.messages.next()
+        } else {
+            self.messages.first_after(last_heard)
+        };
+        let loss = Loss {
+            since: now,
+            until: now + self.rules.grace,
+            unread_from,
+            silence,
+        };
+        self.places.lose(conn, loss);
+        match self.places.first_deadline() {
+            Some((_, first)) if self.places.lost_count() > self.rules.lost_places => {
+                self.lapse(first, now, effects)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the page of a lost connection has connected again already, and if so, hands on what was said to the dead
+    /// line meanwhile. The place is kept all the same: it may have been another tab.
+    fn is_back(&self, conn: ConnectionId, last_heard: Moment, effects: &mut Vec<Effect>) -> bool {
+        let Some((successor, place)) = self.places.successor(conn, last_heard) else {
+            return false;
+        };
+        effects.push(Effect::Note(Note::Resumed));
+        let missed_from = self.messages.first_after(last_heard);
+        let missed = self.unread(conn, &place.identity, missed_from, place.arrival.message);
+        effects.extend(missed.map(|message| to_one(successor, message)));
+        true
+    }
+
+    fn next_lapse(&self) -> Option<(Moment, ConnectionId)> {
+        self.places.first_deadline().filter(|_| !self.draining)
+    }
+
+    /// Ends a lost place. Where its user is listed for another one, nothing changes on any screen.
+    fn lapse(&mut self, conn: ConnectionId, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
+        let Some(place) = self.places.get(conn) else {
+            return Vec::new();
+        };
+        if self.places.has_twin(conn, place) {
+            self.leave(conn);
+            return vec![Topic::Census];
+        }
+        if let Some(loss) = place.loss {
+            let staleness = now.saturating_sub(loss.since) + loss.silence;
+            effects.push(Effect::Note(Note::Lapsed { staleness }));
+        }
+        self.leave(conn)
+    }
+
+    fn post(&mut self, to: Audience, message: Message, now: Moment, effects: &mut Vec<Effect>) {
+        let meant: Vec<_> = self
+            .places
+            .iter()
+            .filter(|(conn, place)| is_meant(&to, *conn, &place.identity))
+            .collect();
+        let connected = meant.iter().filter(|(_, place)| place.is_connected());
+        let connected: BTreeSet<_> = connected.map(|(conn, _)| *conn).collect();
+        let keep = meant.len() - connected.len();
+        let recipients = match &to {
             Audience::Everyone => Recipients::Everyone,
-            Audience::UserType(user_type) => Recipients::These(
-                self.connections
-                    .iter()
-                    .filter(|(_, connection)| connection.identity.user_type == user_type)
-                    .map(|(conn, _)| *conn)
-                    .collect(),
-            ),
-            Audience::Chosen {
-                users,
-                mut connections,
-            } => {
-                let users = users.iter().filter_map(|name| self.users.get(name));
-                connections.extend(users.flat_map(|user| &user.connections));
-                Recipients::These(connections)
+            Audience::Chosen { connections, .. } => {
+                // Also those that have not identified.
+                let strangers = connections.iter().copied();
+                let strangers = strangers.filter(|conn| self.places.get(*conn).is_none());
+                Recipients::These(connected.into_iter().chain(strangers).collect())
+            }
+            Audience::UserType(_) => Recipients::These(connected),
+        };
+        effects.push(Effect::Send {
+            to: recipients,
+            message: message.clone(),
+        });
+        effects.push(Effect::Keep(keep));
+        if !self.places.is_empty() {
+            self.messages.remember(to, message, now);
+        }
+    }
+
+    /// The messages from one number to before another that a connection was meant to get.
+    fn unread(
+        &self,
+        conn: ConnectionId,
+        identity: &Identity,
+        from: u64,
+        to: u64,
+    ) -> impl Iterator<Item = Message> {
+        self.messages
+            .iter()
+            .filter(move |posted| (from..to).contains(&posted.number))
+            .filter(move |posted| is_meant(&posted.to, conn, identity))
+            .map(|posted| posted.message.clone())
+    }
+
+    /// Announces each topic once, or leaves that to later.
+    fn spread(&mut self, changed: Vec<Topic>, now: Moment, effects: &mut Vec<Effect>) {
+        let mut spoken = BTreeSet::new();
+        for topic in changed {
+            if spoken.insert(topic.clone()) && self.pacer.changed(&topic, now) {
+                effects.extend(self.announce(topic));
             }
         }
     }
@@ -230,9 +459,12 @@ impl Registry {
     fn announce(&self, topic: Topic) -> Option<Effect> {
         match topic {
             Topic::Viewers(case) => {
-                let viewers = self.cases.get(&case)?;
-                Some(Effect::Send {
-                    to: Recipients::These(viewers.clone()),
+                let viewers = self.places.viewers(&case)?;
+                let connected = viewers.iter().copied();
+                let connected = connected.filter(|conn| self.places.connected(*conn).is_some());
+                let to: BTreeSet<_> = connected.collect();
+                (!to.is_empty()).then(|| Effect::Send {
+                    to: Recipients::These(to),
                     message: Message::PeopleViewing(self.names(viewers)),
                 })
             }
@@ -240,15 +472,50 @@ impl Registry {
         }
     }
 
+    /// The list of the case that a connection views, for it alone.
+    fn list_for(&self, conn: ConnectionId) -> Option<Effect> {
+        let case = self.places.get(conn)?.case.as_ref()?;
+        let names = self.names(self.places.viewers(case)?);
+        Some(to_one(conn, Message::PeopleViewing(names)))
+    }
+
+    /// Whether another connection views the same case.
+    fn is_watched(&self, conn: ConnectionId) -> bool {
+        let case = self.places.get(conn).and_then(|place| place.case.as_ref());
+        let viewers = case.and_then(|case| self.places.viewers(case));
+        let mut others = viewers
+            .into_iter()
+            .flatten()
+            .filter(|other| **other != conn);
+        others.any(|other| self.places.connected(*other).is_some())
+    }
+
     /// The users behind some connections, each once, in order of identify.
     fn names(&self, connections: &BTreeSet<ConnectionId>) -> Vec<Username> {
-        let by_place: BTreeMap<_, _> = connections
+        let by_rank: BTreeMap<_, _> = connections
             .iter()
             .filter_map(|conn| {
-                let username = &self.connections.get(conn)?.identity.username;
-                Some((self.users.get(username)?.place, username))
+                let username = &self.places.get(*conn)?.identity.username;
+                Some((self.places.user(username)?.rank, username))
             })
             .collect();
-        by_place.into_values().cloned().collect()
+        by_rank.into_values().cloned().collect()
+    }
+}
+
+fn is_meant(to: &Audience, conn: ConnectionId, identity: &Identity) -> bool {
+    match to {
+        Audience::Everyone => true,
+        Audience::UserType(user_type) => identity.user_type == *user_type,
+        Audience::Chosen { users, connections } => {
+            users.contains(&identity.username) || connections.contains(&conn)
+        }
+    }
+}
+
+fn to_one(conn: ConnectionId, message: Message) -> Effect {
+    Effect::Send {
+        to: Recipients::These(BTreeSet::from([conn])),
+        message,
     }
 }

@@ -1,15 +1,15 @@
-//! What the registry says to what happens: tables, and a property test against a naive model.
+//! What the registry says to what happens: tables. What becomes of lost connections is in `losses`, everything together in `world`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-
-use proptest::prelude::*;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
 
+mod losses;
+mod world;
+
 const INTERVAL: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_secs(15);
+const RESTART_GRACE: Duration = Duration::from_secs(60);
 
 /// What happens, and the lists that the last event causes.
 #[rustfmt::skip]
@@ -48,7 +48,7 @@ fn viewers_are_told_what_changes_about_their_case() {
 
 #[test]
 fn a_burst_is_one_list_at_once_and_the_last_state_after_the_interval() {
-    let mut registry = Registry::new(INTERVAL);
+    let mut registry = Registry::new(rules(INTERVAL));
     let ms = Duration::from_millis;
     let mut at = |moment, event: &str| spoken(&registry.apply(parse(event), moment));
 
@@ -78,7 +78,7 @@ fn a_burst_is_one_list_at_once_and_the_last_state_after_the_interval() {
 
 #[test]
 fn bursts_on_one_case_do_not_hold_back_another() {
-    let mut registry = Registry::new(INTERVAL);
+    let mut registry = Registry::new(rules(INTERVAL));
     for event in ["a=adam", "b=eve", "a>X"] {
         let _ = registry.apply(parse(event), Duration::ZERO);
     }
@@ -90,12 +90,12 @@ fn bursts_on_one_case_do_not_hold_back_another() {
 
 #[test]
 fn the_census_counts_users_and_connections_by_version() {
-    let mut registry = Registry::new(Duration::ZERO);
+    let mut registry = Registry::new(rules(Duration::ZERO));
     let mut report = |event: Event| -> Vec<Census> {
         let effects = registry.apply(event, Duration::ZERO);
         let census = |effect| match effect {
             Effect::Report(census) => Some(census),
-            Effect::Send { .. } => None,
+            Effect::Send { .. } | Effect::Keep(_) | Effect::Note(_) => None,
         };
         effects.into_iter().filter_map(census).collect()
     };
@@ -105,6 +105,8 @@ fn the_census_counts_users_and_connections_by_version() {
             app_version: version.try_into().unwrap(),
             ..identity(user)
         },
+        browser: browser("one"),
+        page: None,
     };
     let census = |people, versions: &[(&str, usize)]| {
         let version = |(version, count): &(&str, usize)| ((*version).try_into().unwrap(), *count);
@@ -146,7 +148,7 @@ fn the_census_counts_users_and_connections_by_version() {
 
 #[test]
 fn a_message_reaches_its_audience_and_nobody_else() {
-    let mut registry = Registry::new(INTERVAL);
+    let mut registry = Registry::new(rules(INTERVAL));
     for event in ["a=adam", "b=adam", "c=eve", "d=operator", "d>operator"] {
         let _ = registry.apply(parse(event), Duration::ZERO);
     }
@@ -155,7 +157,13 @@ fn a_message_reaches_its_audience_and_nobody_else() {
         ..identity("pam")
     };
     let conn = conn("e");
-    let _ = registry.apply(Event::Identified { conn, identity }, Duration::ZERO);
+    let identified = Event::Identified {
+        conn,
+        identity,
+        browser: browser("one"),
+        page: None,
+    };
+    let _ = registry.apply(identified, Duration::ZERO);
 
     let mut recipients = |to: Audience| {
         let message = Message::System(SystemMessage::OutOfDate);
@@ -166,8 +174,10 @@ fn a_message_reaches_its_audience_and_nobody_else() {
             },
             INTERVAL * 9,
         );
-        match effects.last() {
-            Some(Effect::Send { to, message: sent }) if *sent == message => to.clone(),
+        match effects.as_slice() {
+            [.., Effect::Send { to, message: sent }, Effect::Keep(0)] if *sent == message => {
+                to.clone()
+            }
             other => panic!("expected the message, got {other:?}"),
         }
     };
@@ -204,17 +214,23 @@ fn a_message_reaches_its_audience_and_nobody_else() {
         these("abc"),
         "each once"
     );
+    assert_eq!(
+        recipients(chosen(&[], "z")),
+        these("z"),
+        "also one that has not identified"
+    );
 }
 
 #[test]
 fn people_are_shown_with_all_their_connections_in_order_of_identify() {
-    let mut registry = Registry::new(INTERVAL);
+    let mut registry = Registry::new(rules(INTERVAL));
     for event in ["c=zoe", "a=adam", "b=zoe", "b>X"] {
         let _ = registry.apply(parse(event), Duration::ZERO);
     }
     let connection = |user: &str, case: Option<&str>| Connection {
         identity: identity(user),
         case: case.map(|case| case.try_into().unwrap()),
+        lost: None,
     };
     let person = |user: &str, connections: Vec<(&str, Option<&str>)>| Person {
         username: user.try_into().unwrap(),
@@ -225,7 +241,7 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
             .collect(),
     };
     assert_eq!(
-        registry.people(),
+        registry.people(Duration::ZERO),
         vec![
             person("zoe", vec![("b", Some("X")), ("c", None)]),
             person("adam", vec![("a", None)]),
@@ -256,167 +272,120 @@ fn names_from_outside_are_bounded() {
     assert!(ConnectionId::try_from("AAAAAAAAAAAAAAA\n").is_err());
 }
 
-proptest! {
-    /// Clients that keep the last list they were sent know, once things are quiet, what the model knows.
-    #[test]
-    fn every_screen_ends_up_with_what_a_naive_model_says(
-        script in prop::collection::vec((event(), 0u64..40), 0..120)
-    ) {
-        let mut registry = Registry::new(INTERVAL);
-        let mut model = Model::default();
-        let mut screens: BTreeMap<ConnectionId, Vec<Username>> = BTreeMap::new();
-        let mut now = Duration::ZERO;
-        for (event, pause) in script {
-            now += Duration::from_millis(pause);
-            model.apply(&event);
-            show(&registry.apply(event, now), &mut screens);
-            prop_assert_eq!(registry.census().people, model.users.len());
-            prop_assert_eq!(registry.census().versions.values().sum::<usize>(), model.connections.len());
-        }
-        while let Some(due) = registry.next_due() {
-            show(&registry.wake(due), &mut screens);
-        }
-        for (conn, (_, case)) in &model.connections {
-            if let Some(case) = case {
-                prop_assert_eq!(&screens[conn], &model.viewers(case));
-            }
-        }
-        for conn in model.connections.keys() {
-            let _ = registry.apply(Event::Disconnected { conn: *conn }, now);
-        }
-        while let Some(due) = registry.next_due() {
-            let _ = registry.wake(due);
-        }
-        prop_assert_eq!(registry, Registry::new(INTERVAL));
-    }
-}
-
-/// The rules of presence, with nothing kept that could be worked out.
-#[derive(Default)]
-struct Model {
-    users: Vec<Username>,
-    connections: BTreeMap<ConnectionId, (Username, Option<CaseRef>)>,
-}
-
-impl Model {
-    fn apply(&mut self, event: &Event) {
-        match event {
-            Event::Identified { conn, identity } => {
-                let case = self
-                    .connections
-                    .get(conn)
-                    .and_then(|(_, case)| case.clone());
-                let user = identity.username.clone();
-                self.connections.insert(*conn, (user.clone(), case));
-                self.drop_users_without_connections();
-                if !self.users.contains(&user) {
-                    self.users.push(user);
-                }
-            }
-            Event::CaseOpened { conn, case } => self.view(*conn, Some(case.clone())),
-            Event::CaseClosed { conn } => self.view(*conn, None),
-            Event::Disconnected { conn } => {
-                self.connections.remove(conn);
-                self.drop_users_without_connections();
-            }
-            Event::Posted { .. } => {}
-        }
-    }
-
-    fn view(&mut self, conn: ConnectionId, case: Option<CaseRef>) {
-        if let Some((_, viewed)) = self.connections.get_mut(&conn) {
-            *viewed = case;
-        }
-    }
-
-    fn drop_users_without_connections(&mut self) {
-        let connected: BTreeSet<_> = self.connections.values().map(|(user, _)| user).collect();
-        self.users.retain(|user| connected.contains(user));
-    }
-
-    fn viewers(&self, case: &CaseRef) -> Vec<Username> {
-        let views = |user: &Username| {
-            let mut all = self.connections.values();
-            all.any(|(viewer, viewed)| viewer == user && viewed.as_ref() == Some(case))
-        };
-        self.users
-            .iter()
-            .filter(|user| views(user))
-            .cloned()
-            .collect()
-    }
-}
-
-/// Keeps the last list of every connection, as a browser does.
-fn show(effects: &[Effect], screens: &mut BTreeMap<ConnectionId, Vec<Username>>) {
-    for effect in effects {
-        if let Effect::Send {
-            to: Recipients::These(to),
-            message: Message::PeopleViewing(names),
-        } = effect
-        {
-            screens.extend(to.iter().map(|conn| (*conn, names.clone())));
-        }
-    }
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let conn = prop::sample::select(vec!["a", "b", "c", "d", "e"]).prop_map(conn);
-    let user = prop::sample::select(vec!["adam", "eve", "joe"]).prop_map(identity);
-    let case =
-        prop::sample::select(vec!["X", "Y"]).prop_map(|case| CaseRef::try_from(case).unwrap());
-    prop_oneof![
-        3 => (conn.clone(), user).prop_map(|(conn, identity)| Event::Identified { conn, identity }),
-        4 => (conn.clone(), case).prop_map(|(conn, case)| Event::CaseOpened { conn, case }),
-        2 => conn.clone().prop_map(|conn| Event::CaseClosed { conn }),
-        1 => conn.prop_map(|conn| Event::Disconnected { conn }),
-    ]
-}
-
-/// Runs a script with nothing merged and returns the lists that its last event causes.
+/// Runs a script with nothing merged and returns what its last step causes.
 fn lists(script: &str) -> String {
-    let mut registry = Registry::new(Duration::ZERO);
+    let mut stage = Stage::default();
     let mut last = String::new();
-    for event in script.split(' ') {
-        last = spoken(&registry.apply(parse(event), Duration::ZERO));
+    for step in script.split(' ') {
+        last = spoken(&stage.play(step));
     }
     last
 }
 
-/// `a=adam` identifies connection a, `a>X` opens case X, `a<` closes it, `a!` disconnects.
+/// A registry that merges nothing, and what time it is there.
+struct Stage {
+    registry: Registry,
+    now: Moment,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self {
+            registry: Registry::new(rules(Duration::ZERO)),
+            now: Duration::from_secs(100),
+        }
+    }
+}
+
+impl Stage {
+    /// `+15` lets 15 seconds pass, `$` restarts the daemon; the rest are events.
+    fn play(&mut self, step: &str) -> Vec<Effect> {
+        if step == "$" {
+            let snapshot = self.registry.snapshot();
+            self.registry = Registry::restored(rules(Duration::ZERO), snapshot, RESTART_GRACE);
+            self.now = Duration::ZERO;
+            return Vec::new();
+        }
+        if let Some(seconds) = step.strip_prefix('+') {
+            self.now += Duration::from_secs(seconds.parse().unwrap());
+            return self.registry.wake(self.now);
+        }
+        self.registry.apply(parse(step), self.now)
+    }
+}
+
+/// `a=adam` identifies connection a. `a=adam@X` does so on the page of case X, `a=adam@` on another page, and
+/// `a=adam/two` in another browser. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!` says goodbye, `a~`
+/// is lost, `a~70` after 70 seconds of silence, and `a#` ends its place by hand. `*1` notifies all operators of 1.
 fn parse(event: &str) -> Event {
+    if let Some(json) = event.strip_prefix('*') {
+        return Event::Posted {
+            to: Audience::UserType("operator".try_into().unwrap()),
+            message: Message::Notification(json.into()),
+        };
+    }
     let (id, rest) = event.split_at(1);
     let conn = conn(id);
     match rest.split_at(1) {
-        ("=", user) => Event::Identified {
-            conn,
-            identity: identity(user),
-        },
+        ("=", rest) => {
+            let (rest, agent) = rest.split_once('/').unwrap_or((rest, "one"));
+            let (user, page) = match rest.split_once('@') {
+                Some((user, case)) => (user, Some(page(case))),
+                None => (rest, None),
+            };
+            Event::Identified {
+                conn,
+                identity: identity(user),
+                browser: browser(agent),
+                page,
+            }
+        }
         (">", case) => Event::CaseOpened {
             conn,
             case: case.try_into().unwrap(),
         },
-        ("<", "") => Event::CaseClosed { conn },
-        ("!", "") => Event::Disconnected { conn },
+        ("<", case) => Event::CaseClosed {
+            conn,
+            case: case.try_into().unwrap_or_else(|_| "?".try_into().unwrap()),
+        },
+        ("!", "") => Event::Ended {
+            conn,
+            ending: Ending::Goodbye,
+        },
+        ("~", seconds) => Event::Ended {
+            conn,
+            ending: Ending::Lost {
+                silence: Duration::from_secs(seconds.parse().unwrap_or_default()),
+            },
+        },
+        ("#", "") => Event::Dismissed { conn },
         _ => panic!("no such event: {event}"),
     }
 }
 
-/// `ab: adam eve` says that connections a and b were sent that list.
+/// `ab: adam eve` says that connections a and b were sent that list, `a: *1` that a was notified of 1.
 fn spoken(effects: &[Effect]) -> String {
-    let line = |effect: &Effect| match effect {
-        Effect::Send {
+    let line = |effect: &Effect| {
+        let Effect::Send {
             to: Recipients::These(to),
-            message: Message::PeopleViewing(names),
-        } => {
-            let to: String = to
-                .iter()
-                .filter_map(|conn| conn.as_str().chars().next())
-                .collect();
-            let names: Vec<_> = names.iter().map(Username::as_str).collect();
-            Some(format!("{to}: {}", names.join(" ")))
-        }
-        Effect::Send { .. } | Effect::Report(_) => None,
+            message,
+        } = effect
+        else {
+            return None;
+        };
+        let to: String = to
+            .iter()
+            .filter_map(|conn| conn.as_str().chars().next())
+            .collect();
+        let text = match message {
+            Message::PeopleViewing(names) => {
+                let names: Vec<_> = names.iter().map(Username::as_str).collect();
+                names.join(" ")
+            }
+            Message::Notification(json) => format!("*{json}"),
+            Message::System(message) => format!("*system {}", message.id()),
+        };
+        Some(format!("{to}: {text}"))
     };
     effects
         .iter()
@@ -425,12 +394,32 @@ fn spoken(effects: &[Effect]) -> String {
         .join(" | ")
 }
 
+fn rules(merge_interval: Duration) -> Rules {
+    Rules {
+        merge_interval,
+        grace: GRACE,
+        lost_places: 100,
+    }
+}
+
 fn identity(user: &str) -> Identity {
     Identity {
         username: user.try_into().unwrap(),
         user_type: "operator".try_into().unwrap(),
         app_version: AppVersion::default(),
     }
+}
+
+fn browser(agent: &str) -> Browser {
+    Browser {
+        address: [192, 0, 2, 1].into(),
+        agent: Some(agent.try_into().unwrap()),
+    }
+}
+
+fn page(case: &str) -> Page {
+    let path = format!("/call_centre/{case}/diagnosis");
+    path.as_str().try_into().unwrap()
 }
 
 fn conn(id: &str) -> ConnectionId {

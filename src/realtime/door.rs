@@ -11,6 +11,7 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tokio::{sync::Semaphore, time::timeout};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
@@ -18,6 +19,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use super::{
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
+    visit::Visit,
 };
 use crate::{
     lifecycle::{HttpService, Line},
@@ -34,6 +36,8 @@ pub(crate) struct Door {
     pub(crate) engine: Engine,
     pub(crate) hang_up: HangUp,
     pub(crate) origins: Arc<Origins>,
+    /// Who is believed about where browsers connect from.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     /// One permit for every session that may be open.
     pub(crate) sessions: Arc<Semaphore>,
     pub(crate) counters: Counters,
@@ -78,9 +82,10 @@ impl Door {
         if websocket && !asks_for_websocket(request.headers()) {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         }
-        *request.headers_mut() = kept_for_the_session(request.headers());
+        let headers = std::mem::take(request.headers_mut());
+        *request.headers_mut() = kept_for_the_session(&headers);
         match (query(request.uri(), "sid").map(str::to_owned), websocket) {
-            (None, _) => self.shake_hands(request).await,
+            (None, _) => self.shake_hands(&headers, request).await,
             (Some(session), true) => self.upgrade(&session, request).await,
             (Some(session), false) => self.poll(session, request).await,
         }
@@ -88,11 +93,19 @@ impl Door {
 
     /// Counts a new session: the library keeps the request of a handshake as long as the session, so a permit that
     /// travels with it comes back exactly when the session is gone.
-    async fn shake_hands(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    async fn shake_hands(
+        self,
+        headers: &HeaderMap,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
         let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
             return Ok(self.full());
         };
-        request.extensions_mut().insert(Arc::new(permit));
+        let extensions = request.extensions_mut();
+        if let Some(peer) = extensions.get::<Line>().map(|line| line.peer) {
+            extensions.insert(Visit::new(headers, peer, &self.trusted_proxies));
+        }
+        extensions.insert(Arc::new(permit));
         self.answer(request).await
     }
 

@@ -22,16 +22,19 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::debug;
 
 use super::{
     NAMESPACE, Socket,
+    ending::ending,
     hang_up::HangUp,
-    inbox::{Goodbye, HubHandle, InboxFull},
+    inbox::{HubHandle, InboxFull, LastWord},
+    visit::Visit,
     wire::{self, DecodeError},
 };
 use crate::{
-    presence::{ConnectionId, Event, InvalidText},
+    presence::{ConnectionId, Ending, Event, InvalidText},
     stats::{Counter, Counters},
 };
 
@@ -45,8 +48,10 @@ pub(crate) struct Greeter {
     pub(crate) hang_up: HangUp,
     pub(crate) counters: Counters,
     pub(crate) frames_in_flight: usize,
-    /// How long a session may stay outside the namespace.
-    pub(crate) join_within: Duration,
+    /// How long a session may be silent, and stay outside the namespace.
+    pub(crate) heartbeat: Duration,
+    /// Knows the connections that are in the namespace.
+    pub(crate) crowd: TaskTracker,
 }
 
 /// Why a connection was not let into a namespace.
@@ -56,6 +61,8 @@ enum Refused {
     Full(#[from] InboxFull),
     #[error("not a session id")]
     Id(#[from] InvalidText),
+    #[error("nothing is known of the handshake")]
+    Unannounced,
     #[error("nothing is offered here")]
     Empty,
 }
@@ -87,11 +94,14 @@ impl Greeter {
     }
 
     fn greet(&self, socket: &SocketRef) -> Result<(), Refused> {
+        let visit = socket.req_parts().extensions.get::<Visit>();
         let speaker = Speaker(Arc::new(Speech {
             conn: ConnectionId::try_from(socket.id.as_str())?,
+            visit: visit.ok_or(Refused::Unannounced)?.clone(),
             greeter: self.clone(),
             turns: Arc::new(Semaphore::new(self.frames_in_flight)),
-            stage: Mutex::new(Stage::Early(Vec::new(), self.hub.goodbye()?)),
+            stage: Mutex::new(Stage::Early(Vec::new(), self.hub.last_word()?)),
+            _in_the_crowd: self.crowd.token(),
         }));
         socket.on_disconnect(speaker.clone());
         socket.on_fallback(speaker.clone());
@@ -109,7 +119,7 @@ impl Greeter {
         // Only the id is kept while waiting, so that a session that ends early is freed early.
         let id = socket.id;
         drop(socket);
-        if timeout(self.join_within, left).await.is_err() {
+        if timeout(self.heartbeat, left).await.is_err() {
             let find = |name| namespaces.of(name)?.get_socket(id);
             if let (Some(idle), None) = (find("/"), find(NAMESPACE)) {
                 self.counters.count(Counter::SessionIdle);
@@ -125,20 +135,22 @@ struct Speaker(Arc<Speech>);
 
 struct Speech {
     conn: ConnectionId,
+    visit: Visit,
     greeter: Greeter,
     /// How many frames of this connection may wait for the hub, so that one that floods crowds out only itself.
     turns: Arc<Semaphore>,
     /// Held while anything is handed to the hub, so that nothing follows the end: a frame that did would put somebody
     /// on the screen who is gone for good.
     stage: Mutex<Stage>,
+    _in_the_crowd: TaskTrackerToken,
 }
 
 enum Stage {
     /// The library answers CONNECT a moment before it considers the socket connected. Until then nothing can be sent
     /// to it, and the list that a frame asks for would be lost, so what is said waits here.
-    Early(Vec<(Event, OwnedSemaphorePermit)>, Goodbye),
+    Early(Vec<(Event, OwnedSemaphorePermit)>, LastWord),
     /// What is said goes to the hub.
-    Live(Goodbye),
+    Live(LastWord),
     /// What is still being read was said in vain.
     Ended,
 }
@@ -166,7 +178,10 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Speaker {
     ) {
         let Self(speech) = self;
         debug!(conn.id = %speech.conn, %reason, "connection ended: {reason}");
-        speech.end();
+        let Greeter {
+            hang_up, heartbeat, ..
+        } = &speech.greeter;
+        speech.end(ending(&socket, reason, hang_up, *heartbeat));
         end_with_namespace(&speech.greeter.hang_up, &socket, reason);
         defer(socket);
     }
@@ -178,8 +193,8 @@ impl Speaker {
         let Self(speech) = self;
         let mut stage = lock(&speech.stage);
         match mem::replace(&mut *stage, Stage::Ended) {
-            Stage::Early(waiting, goodbye) => {
-                *stage = Stage::Live(goodbye);
+            Stage::Early(waiting, last_word) => {
+                *stage = Stage::Live(last_word);
                 for (event, turn) in waiting {
                     speech.hand_over(socket, event, turn);
                 }
@@ -196,9 +211,9 @@ impl Speech {
         };
         match (socket.protocol(), socket.transport_type()) {
             (ProtocolVersion::V4, TransportType::Polling) => {
-                wire::decode(self.conn, &wire::decode_twice_encoded(text))
+                wire::decode(self.conn, &self.visit, &wire::decode_twice_encoded(text))
             }
-            _ => wire::decode(self.conn, text),
+            _ => wire::decode(self.conn, &self.visit, text),
         }
     }
 
@@ -213,9 +228,11 @@ impl Speech {
         }
     }
 
-    fn end(&self) {
+    fn end(&self, ending: Ending) {
         match mem::replace(&mut *lock(&self.stage), Stage::Ended) {
-            Stage::Early(_, goodbye) | Stage::Live(goodbye) => goodbye.say(self.conn),
+            Stage::Early(_, last_word) | Stage::Live(last_word) => {
+                last_word.say(self.conn, ending);
+            }
             Stage::Ended => {}
         }
     }

@@ -29,6 +29,10 @@ pub(crate) enum EngineVersion {
     Four,
 }
 
+/// Marks a socket that was hung up on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HungUp;
+
 /// Closes the transport of a session.
 #[derive(Clone)]
 pub(crate) struct HangUp(Arc<Inner>);
@@ -65,6 +69,7 @@ impl HangUp {
 
     /// Ends the session of a socket as if the network had.
     pub(crate) fn hang_up(&self, socket: &Socket) {
+        socket.extensions.insert(HungUp);
         match (socket.transport_type(), socket.protocol()) {
             (TransportType::Websocket, _) => self.cut(socket),
             (TransportType::Polling, ProtocolVersion::V4) => {
@@ -74,6 +79,12 @@ impl HangUp {
                 self.close_polling(socket.id.as_str(), EngineVersion::Four);
             }
         }
+    }
+
+    /// The TCP connection under a websocket that has ended.
+    pub(crate) fn take_line(&self, socket: &Socket) -> Option<Line> {
+        let upgraded = self.forget(socket).into_iter().flatten().next_back();
+        upgraded.or_else(|| first_line(socket).cloned())
     }
 
     /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet.
@@ -93,18 +104,32 @@ impl HangUp {
     }
 
     fn cut(&self, socket: &Socket) {
-        let session = ConnectionId::try_from(socket.id.as_str()).ok();
-        let upgraded = session.and_then(|session| self.lines().by_session.remove(&session));
-        let first = socket.req_parts().extensions.get::<Line>();
-        for line in upgraded.iter().flatten().chain(first) {
+        for line in self.lines_of(socket).iter().chain(first_line(socket)) {
             line.hang_up();
         }
+    }
+
+    fn lines_of(&self, socket: &Socket) -> Vec<Line> {
+        let session = ConnectionId::try_from(socket.id.as_str());
+        let lines = session
+            .ok()
+            .and_then(|session| self.lines().by_session.get(&session).cloned());
+        lines.unwrap_or_default()
+    }
+
+    fn forget(&self, socket: &Socket) -> Option<Vec<Line>> {
+        let session = ConnectionId::try_from(socket.id.as_str()).ok()?;
+        self.lines().by_session.remove(&session)
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         let lines = self.0.upgraded.lock();
         lines.unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn first_line(socket: &Socket) -> Option<&Line> {
+    socket.req_parts().extensions.get()
 }
 
 impl Lines {

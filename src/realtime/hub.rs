@@ -3,23 +3,23 @@
 //! Lives here: the loop, sending what the registry decides. Not here: deciding (`presence`), decoding (`wire`).
 //! Invariant: the registry is never shared, so lists leave in the order in which their events arrived.
 
-use std::future::pending;
+use std::{future::pending, sync::Arc};
 
 use socketioxide::{SendError, SocketError, SocketIo, extract::SocketRef};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{Duration, Instant, sleep_until},
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
 };
 use tracing::{debug, error};
 
 use super::{
     NAMESPACE,
     hang_up::HangUp,
-    inbox::Request,
+    inbox::{Delivery, Request},
     wire::{self, Outgoing},
 };
 use crate::{
-    presence::{Census, Effect, Event, Message, Moment, Recipients, Registry},
+    presence::{Census, Effect, Event, Message, Moment, Note, Recipients, Registry, Snapshot},
     stats::{Counter, Counters},
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Hub {
     started: Instant,
     outlet: Outlet,
     census: watch::Sender<Census>,
+    /// Told of every change that a snapshot might show.
+    changed: Arc<Notify>,
 }
 
 /// The way out to browsers.
@@ -40,20 +42,29 @@ pub(crate) struct Outlet {
 
 impl Hub {
     pub(crate) fn new(
-        merge_interval: Duration,
+        registry: Registry,
         outlet: Outlet,
         census: watch::Sender<Census>,
+        changed: Arc<Notify>,
     ) -> Self {
         Self {
-            registry: Registry::new(merge_interval),
+            registry,
             started: Instant::now(),
             outlet,
             census,
+            changed,
         }
     }
 
-    /// Handles requests until it is told to drain.
+    /// Handles requests until it is told to finish.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        // Those of the daemon before are still counted.
+        let census = self.registry.census();
+        self.census.send_if_modified(|latest| {
+            let changed = *latest != census;
+            *latest = census;
+            changed
+        });
         loop {
             tokio::select! {
                 biased;
@@ -62,7 +73,7 @@ impl Hub {
                     self.perform(effects);
                 }
                 request = inbox.recv() => match request {
-                    Some(Request::Drain(drained)) => return self.drain(drained),
+                    Some(Request::Finish(last)) => return self.finish(last),
                     Some(request) => self.handle(request),
                     None => return,
                 },
@@ -77,51 +88,68 @@ impl Hub {
                 self.apply(event);
                 drop(turn);
             }
-            Request::Ended(conn) => {
-                self.apply(Event::Disconnected { conn });
+            Request::Ended { conn, ending } => {
+                self.apply(Event::Ended { conn, ending });
             }
             Request::Post {
                 to,
                 message,
-                reached,
+                delivery,
             } => {
-                let _ = reached.send(self.apply(Event::Posted { to, message }));
+                let _ = delivery.send(self.apply(Event::Posted { to, message }));
+            }
+            Request::Dismiss { conn, dismissed } => {
+                let lost = self.registry.is_lost(conn);
+                self.apply(Event::Dismissed { conn });
+                let _ = dismissed.send(lost);
             }
             Request::People(people) => {
-                let _ = people.send(self.registry.people());
+                let _ = people.send(self.registry.people(self.now()));
+            }
+            Request::Snapshot(snapshot) => {
+                let _ = snapshot.send(self.registry.snapshot());
             }
             Request::Ping(pong) => {
                 let _ = pong.send(());
             }
             Request::Drain(drained) => {
+                self.registry.drain();
                 let _ = drained.send(());
+            }
+            Request::Finish(last) => {
+                let _ = last.send(self.registry.snapshot());
             }
         }
     }
 
-    /// Leaves the dashboards at zero: whoever is connected now is about to be somewhere else.
-    fn drain(self, drained: oneshot::Sender<()>) {
+    /// Leaves the dashboards at zero: whoever was connected is about to be somewhere else.
+    fn finish(self, last: oneshot::Sender<Snapshot>) {
         self.census.send_replace(Census::default());
-        let _ = drained.send(());
+        let _ = last.send(self.registry.snapshot());
     }
 
-    /// Returns how many connections took the last message sent, which is the posted one if there was one.
-    fn apply(&mut self, event: Event) -> usize {
+    /// Returns whom the last message sent reaches, which is the posted one if there was one.
+    fn apply(&mut self, event: Event) -> Delivery {
         let effects = self.registry.apply(event, self.now());
         self.perform(effects)
     }
 
-    fn perform(&self, effects: Vec<Effect>) -> usize {
-        let mut reached = 0;
+    fn perform(&self, effects: Vec<Effect>) -> Delivery {
+        self.changed.notify_one();
+        let mut delivery = Delivery::default();
         for effect in effects {
             match effect {
-                Effect::Send { to, message } => reached = self.outlet.send(&to, &message),
+                Effect::Send { to, message } => {
+                    delivery.reached = self.outlet.send(&to, &message);
+                }
+                Effect::Keep(kept) => delivery.kept = kept,
                 Effect::Report(census) => {
                     self.census.send_replace(census);
                 }
+                Effect::Note(note) => self.outlet.count(note),
             }
         }
-        reached
+        delivery
     }
 
     fn now(&self) -> Moment {
@@ -130,6 +158,18 @@ impl Hub {
 }
 
 impl Outlet {
+    fn count(&self, note: Note) {
+        self.counters.count(match note {
+            Note::Lost => Counter::PlaceLost,
+            Note::Resumed => Counter::PlaceResumed,
+            Note::FlickerSuppressed => Counter::FlickerSuppressed,
+            Note::Lapsed { staleness } => {
+                self.counters.stale_for(staleness);
+                Counter::PlaceLapsed
+            }
+        });
+    }
+
     /// Returns how many connections took the message.
     fn send(&self, to: &Recipients, message: &Message) -> usize {
         let outgoing = match wire::encode(message) {

@@ -6,7 +6,7 @@
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::presence::{Audience, ConnectionId, Event, Message, Person};
+use crate::presence::{Audience, ConnectionId, Ending, Event, Message, Person, Snapshot};
 
 /// What the hub is asked to do, one at a time.
 #[derive(Debug)]
@@ -18,19 +18,37 @@ pub(crate) enum Request {
         turn: OwnedSemaphorePermit,
     },
     /// A connection ended.
-    Ended(ConnectionId),
-    /// Send a message and say how many connections took it.
+    Ended { conn: ConnectionId, ending: Ending },
+    /// Send a message and say whom it reaches.
     Post {
         to: Audience,
         message: Message,
-        reached: oneshot::Sender<usize>,
+        delivery: oneshot::Sender<Delivery>,
+    },
+    /// End a lost place, and say whether it was still there and lost.
+    Dismiss {
+        conn: ConnectionId,
+        dismissed: oneshot::Sender<bool>,
     },
     /// Say who is there.
     People(oneshot::Sender<Vec<Person>>),
+    /// Say what a restart shall not lose.
+    Snapshot(oneshot::Sender<Snapshot>),
     /// Show that the hub is alive.
     Ping(oneshot::Sender<()>),
-    /// Say nothing more to browsers: they are about to be disconnected and shall not see each other leave.
+    /// Let no place lapse any more: whoever is disconnected from now on comes back to the next daemon.
     Drain(oneshot::Sender<()>),
+    /// End, and leave the next daemon what it must know.
+    Finish(oneshot::Sender<Snapshot>),
+}
+
+/// Whom a message reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// Connections that took it.
+    pub(crate) reached: usize,
+    /// Lost connections that it is kept for.
+    pub(crate) kept: usize,
 }
 
 /// The hub has stopped; the daemon is about to do so too.
@@ -52,7 +70,7 @@ pub(crate) struct HubHandle {
 
 /// A reserved place for the news that a connection has ended.
 #[derive(Debug)]
-pub(crate) struct Goodbye(mpsc::OwnedPermit<Request>);
+pub(crate) struct LastWord(mpsc::OwnedPermit<Request>);
 
 /// Opens a queue for `frames` frames and the ends of `sessions` sessions.
 pub(crate) fn channel(frames: usize, sessions: usize) -> (HubHandle, mpsc::Receiver<Request>) {
@@ -61,14 +79,20 @@ pub(crate) fn channel(frames: usize, sessions: usize) -> (HubHandle, mpsc::Recei
 }
 
 impl HubHandle {
-    /// Sends a message and returns how many connections took it.
-    pub(crate) async fn post(&self, to: Audience, message: Message) -> Result<usize, HubGone> {
-        self.ask(|reached| Request::Post {
+    /// Sends a message and returns whom it reaches.
+    pub(crate) async fn post(&self, to: Audience, message: Message) -> Result<Delivery, HubGone> {
+        self.ask(|delivery| Request::Post {
             to,
             message,
-            reached,
+            delivery,
         })
         .await
+    }
+
+    /// Ends a lost place, and returns whether it was still there and lost.
+    pub(crate) async fn dismiss(&self, conn: ConnectionId) -> Result<bool, HubGone> {
+        self.ask(|dismissed| Request::Dismiss { conn, dismissed })
+            .await
     }
 
     /// Returns everybody who has identified, in order of identify.
@@ -76,14 +100,24 @@ impl HubHandle {
         self.ask(Request::People).await
     }
 
+    /// Returns what a restart shall not lose.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, HubGone> {
+        self.ask(Request::Snapshot).await
+    }
+
     /// Returns once the hub has come round to answering.
     pub(crate) async fn ping(&self) -> Result<(), HubGone> {
         self.ask(Request::Ping).await
     }
 
-    /// Silences the hub before the connections are closed.
+    /// Prepares the hub for the end of all connections.
     pub(crate) async fn drain(&self) -> Result<(), HubGone> {
         self.ask(Request::Drain).await
+    }
+
+    /// Ends the hub and returns what the next daemon must know.
+    pub(crate) async fn finish(&self) -> Result<Snapshot, HubGone> {
+        self.ask(Request::Finish).await
     }
 
     /// Hands over a frame. Never waits: the caller is the reader of a connection.
@@ -93,9 +127,9 @@ impl HubHandle {
     }
 
     /// Reserves the place for the end of a connection.
-    pub(crate) fn goodbye(&self) -> Result<Goodbye, InboxFull> {
+    pub(crate) fn last_word(&self) -> Result<LastWord, InboxFull> {
         let permit = self.inbox.clone().try_reserve_owned();
-        permit.map(Goodbye).map_err(|_| InboxFull)
+        permit.map(LastWord).map_err(|_| InboxFull)
     }
 
     async fn ask<T>(
@@ -109,9 +143,9 @@ impl HubHandle {
     }
 }
 
-impl Goodbye {
+impl LastWord {
     /// Tells the hub that the connection has ended.
-    pub(crate) fn say(self, conn: ConnectionId) {
-        self.0.send(Request::Ended(conn));
+    pub(crate) fn say(self, conn: ConnectionId, ending: Ending) {
+        self.0.send(Request::Ended { conn, ending });
     }
 }

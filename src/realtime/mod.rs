@@ -4,21 +4,26 @@
 //! Invariant: one task, the hub, owns the registry and alone sends.
 
 mod door;
+mod ending;
 mod handlers;
 mod hang_up;
 mod hub;
 pub(crate) mod inbox;
 mod origin;
+mod visit;
 mod wire;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use socketioxide::{ParserConfig, SocketIo, adapter::LocalAdapter};
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use door::Door;
-pub(crate) use inbox::{HubGone, HubHandle};
+pub(crate) use inbox::{Delivery, HubGone, HubHandle};
 
 use self::{
     handlers::Greeter,
@@ -26,7 +31,12 @@ use self::{
     hub::{Hub, Outlet},
     origin::Origins,
 };
-use crate::{config::Config, presence::Census, stats::Counters};
+use crate::{
+    config::Config,
+    lifecycle::LAST_WORDS,
+    presence::{Census, Registry, Rules, Snapshot},
+    stats::Counters,
+};
 
 /// Where browsers connect; nothing is offered on `/`.
 const NAMESPACE: &str = "/socket.io";
@@ -48,8 +58,10 @@ pub(crate) struct Realtime {
     pub(crate) door: Door,
     /// How the rest of the daemon reaches the hub.
     pub(crate) hub: HubHandle,
-    /// To close all sessions at the end.
-    pub(crate) io: SocketIo,
+    /// To end all sessions when the daemon does.
+    pub(crate) farewell: Farewell,
+    /// Told of every change that a snapshot might show.
+    pub(crate) changed: Arc<Notify>,
     /// The latest census; the channel closes when the hub is done.
     pub(crate) census: watch::Receiver<Census>,
     /// To be spawned.
@@ -57,16 +69,21 @@ pub(crate) struct Realtime {
 }
 
 impl Realtime {
-    /// Builds everything from the configuration.
-    pub(crate) fn new(config: &Config, counters: &Counters, tracker: &TaskTracker) -> Self {
+    /// Builds everything from the configuration, and from what the daemon before this one has left.
+    pub(crate) fn new(
+        config: &Config,
+        left: Snapshot,
+        counters: &Counters,
+        tracker: &TaskTracker,
+    ) -> Self {
         let limits = &config.limits;
         // A session that has not joined by then has been as silent as one whose heartbeat failed.
-        let join_within = config.public.ping_interval + config.public.ping_timeout;
+        let heartbeat = config.public.ping_interval + config.public.ping_timeout;
         let (engine, io) = SocketIo::builder()
             .req_path(PATH.trim_end_matches('/'))
             .ping_interval(config.public.ping_interval)
             .ping_timeout(config.public.ping_timeout)
-            .connect_timeout(join_within)
+            .connect_timeout(heartbeat)
             .max_payload(limits.message_bytes as u64)
             .ws_max_message_size(limits.message_bytes)
             .ws_max_frame_size(limits.message_bytes)
@@ -79,35 +96,83 @@ impl Realtime {
             .build_with_inner_svc(axum::Router::new());
         let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
         let hang_up = HangUp::new(engine.clone(), tracker.clone());
+        let crowd = TaskTracker::new();
         Greeter {
             hub: hub.clone(),
             hang_up: hang_up.clone(),
             counters: counters.clone(),
             frames_in_flight: limits.frames_in_flight,
-            join_within,
+            heartbeat,
+            crowd: crowd.clone(),
         }
         .register(&io);
         let door = Door {
             engine,
             hang_up: hang_up.clone(),
             origins: Arc::new(Origins::new(&config.site_hostnames)),
+            trusted_proxies: config.public.trusted_proxies.as_slice().into(),
             sessions: Arc::new(Semaphore::new(limits.sessions)),
             counters: counters.clone(),
         };
-        let outlet = Outlet {
+        let farewell = Farewell {
             io: io.clone(),
+            hang_up: hang_up.clone(),
+            crowd,
+        };
+        let outlet = Outlet {
+            io,
             hang_up,
             counters: counters.clone(),
         };
+        let rules = Rules {
+            merge_interval: config.public.merge_interval,
+            grace: config.presence.grace,
+            lost_places: limits.sessions,
+        };
+        let registry = Registry::restored(rules, left, config.presence.restart_grace);
         let (census_sender, census) = watch::channel(Census::default());
-        let hub_task = Hub::new(config.public.merge_interval, outlet, census_sender);
+        let changed = Arc::new(Notify::new());
+        let hub_task = Hub::new(registry, outlet, census_sender, changed.clone());
         let hub_task = Box::pin(hub_task.run(requests));
         Self {
             door,
             hub,
-            io,
+            farewell,
+            changed,
             census,
             hub_task,
         }
+    }
+}
+
+/// Ends every session.
+pub(crate) struct Farewell {
+    io: SocketIo,
+    hang_up: HangUp,
+    /// Knows the connections that are in the namespace.
+    crowd: TaskTracker,
+}
+
+/// Time that the closing of one connection adds to a stop, as long as all of them fit into what the stop may take.
+const PER_CONNECTION: Duration = Duration::from_millis(2);
+
+impl Farewell {
+    /// Closes one connection after the other, spread over `spread` or less, and returns when the last one is gone.
+    pub(crate) async fn say(self, spread: Duration) {
+        let sockets = self.io.of(NAMESPACE).map(|namespace| namespace.sockets());
+        let sockets = sockets.unwrap_or_default();
+        let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let pause = PER_CONNECTION.min(spread / count.max(1));
+        let mut due = Instant::now();
+        for socket in sockets {
+            self.hang_up.hang_up(&socket);
+            due += pause;
+            sleep_until(due).await;
+        }
+        self.crowd.close();
+        // One that does not read would keep its session open for as long as the network lets it.
+        let _ = timeout(LAST_WORDS, self.crowd.wait()).await;
+        // Whoever has come since.
+        let _ = timeout(LAST_WORDS, self.io.close()).await;
     }
 }

@@ -8,6 +8,7 @@ use std::{borrow::Cow, fmt::Write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::visit::Visit;
 use crate::presence::{CaseRef, ConnectionId, Event, Identity, InvalidText, Message, Username};
 
 /// Why a frame was dropped.
@@ -45,8 +46,8 @@ enum Identify {
     Bare(String),
 }
 
-/// Reads the JSON array of one Socket.IO event, `["name", payload, …]`.
-pub(crate) fn decode(conn: ConnectionId, text: &str) -> Result<Event, DecodeError> {
+/// Reads the JSON array of one Socket.IO event, `["name", payload, …]`, that came over a connection of a visit.
+pub(crate) fn decode(conn: ConnectionId, visit: &Visit, text: &str) -> Result<Event, DecodeError> {
     let parts: Vec<&RawValue> = serde_json::from_str(text)?;
     let name = parts.first().ok_or(DecodeError::UnknownEvent)?;
     let name: Cow<'_, str> = serde_json::from_str(name.get())?;
@@ -55,13 +56,17 @@ pub(crate) fn decode(conn: ConnectionId, text: &str) -> Result<Event, DecodeErro
         "identify" => Ok(Event::Identified {
             conn,
             identity: identity(payload()?)?,
+            browser: visit.browser.clone(),
+            page: visit.page.clone(),
         }),
         "startViewingCase" => Ok(Event::CaseOpened {
             conn,
             case: case(payload()?)?,
         }),
-        // The reference is only checked: whatever it names, the case being viewed is left.
-        "stopViewingCase" => case(payload()?).map(|_| Event::CaseClosed { conn }),
+        "stopViewingCase" => Ok(Event::CaseClosed {
+            conn,
+            case: case(payload()?)?,
+        }),
         _ => Err(DecodeError::UnknownEvent),
     }
 }
@@ -160,12 +165,17 @@ mod tests {
                 user_type: user_type.try_into().unwrap(),
                 app_version: app_version.try_into().unwrap(),
             },
+            browser: visit().browser,
+            page: visit().page,
         };
         let opened = |case: &str| Event::CaseOpened {
             conn: conn(),
             case: case.try_into().unwrap(),
         };
-        let closed = Event::CaseClosed { conn: conn() };
+        let closed = Event::CaseClosed {
+            conn: conn(),
+            case: "X".try_into().unwrap(),
+        };
         for (frame, event) in [
             (
                 r#"["identify",{"username":"adam","usertype":"provider","appVersion":"1.0"}]"#,
@@ -197,7 +207,7 @@ mod tests {
             (r#"["startViewingCase","\u00e9"]"#, opened("é")),
             (r#"["stopViewingCase","X"]"#, closed),
         ] {
-            assert_eq!(decode(conn(), frame).unwrap(), event, "{frame}");
+            assert_eq!(decode(conn(), &visit(), frame).unwrap(), event, "{frame}");
         }
     }
 
@@ -246,7 +256,7 @@ mod tests {
                 "text out of bounds: too long",
             ),
         ] {
-            let error = decode(conn(), frame).unwrap_err();
+            let error = decode(conn(), &visit(), frame).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 reason,
@@ -294,10 +304,18 @@ mod tests {
         #[test]
         fn junk_never_panics(text in "\\PC{0,80}", tail in any::<Vec<u8>>()) {
             let junk = format!(r#"["identify",{text}{}"#, String::from_utf8_lossy(&tail));
-            let _ = decode(conn(), &junk);
-            let _ = decode(conn(), &text);
+            let _ = decode(conn(), &visit(), &junk);
+            let _ = decode(conn(), &visit(), &text);
             let _ = decode_twice_encoded(&junk);
         }
+    }
+
+    fn visit() -> Visit {
+        let headers = http::HeaderMap::from_iter([(
+            http::header::REFERER,
+            http::HeaderValue::from_static("http://localhost/call_centre/"),
+        )]);
+        Visit::new(&headers, [192, 0, 2, 7].into(), &[])
     }
 
     fn conn() -> ConnectionId {

@@ -122,7 +122,7 @@ async fn a_prefix_stands_before_a_dot() {
     );
     statsd.look_for_host().await;
     let gauges = vec![("people_connected".to_owned(), 1)];
-    send(&statsd.client.unwrap(), gauges, std::iter::empty()).unwrap();
+    send(&statsd.client.unwrap(), gauges, &Counters::default()).unwrap();
     let mut datagram = [0; 100];
     let length = listener.recv(&mut datagram).unwrap();
     assert_eq!(&datagram[..length], b"cla.people_connected:1|g");
@@ -144,7 +144,7 @@ async fn a_socket_that_was_passed_is_sent_from() {
     );
     statsd.look_for_host().await;
     let gauges = vec![("people_connected".to_owned(), 1)];
-    send(&statsd.client.unwrap(), gauges, std::iter::empty()).unwrap();
+    send(&statsd.client.unwrap(), gauges, &Counters::default()).unwrap();
     let (_, sender) = listener.recv_from(&mut [0; 100]).unwrap();
     assert_eq!(sender, from);
 }

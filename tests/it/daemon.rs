@@ -89,6 +89,8 @@ impl Settings {
             )
             .env("CLA_LOG__FORMAT", "json")
             .env("CLA_LOG__LEVEL", "debug")
+            // Longer than a test waits: what is seen at once is not a place that lapsed.
+            .env("CLA_PRESENCE__GRACE_MS", "60000")
             .envs(self.env)
             .current_dir(dir.path());
         let mut child = command.spawn().unwrap();

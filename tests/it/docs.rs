@@ -1,6 +1,6 @@
 //! What is written about the daemon is true.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cla_socketserver::config;
 
@@ -32,8 +32,7 @@ fn the_readme_lists_every_key_as_it_is() {
 #[test]
 fn the_core_stays_pure() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/presence");
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
+    for path in files_below(&folder) {
         let code = std::fs::read_to_string(&path).unwrap();
         let code = code
             .lines()
@@ -59,4 +58,18 @@ fn the_core_stays_pure() {
             }
         }
     }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let below = |path: PathBuf| {
+        if path.is_dir() {
+            files_below(&path)
+        } else {
+            vec![path]
+        }
+    };
+    entries
+        .flat_map(|entry| below(entry.unwrap().path()))
+        .collect()
 }

@@ -449,7 +449,8 @@ impl Bystander {
     }
 
     async fn with(settings: crate::daemon::Settings) -> Self {
-        let daemon = settings.start().await;
+        // What becomes of a lost connection is seen at once, not when its place lapses.
+        let daemon = settings.env("CLA_PRESENCE__GRACE_MS", 0).start().await;
         let mut browser = Browser::identified(daemon.public, Version::Three, "bystander").await;
         browser.say("startViewingCase", json!("bystander")).await;
         browser.until_viewing(&["bystander"]).await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
-    daemon::{Daemon, PATIENCE, settings},
+    daemon::{Daemon, PATIENCE, Settings, settings},
     wire::{Browser, Poller, VERSIONS, event_frame},
 };
 
@@ -79,7 +79,7 @@ async fn two_frames_in_one_write_leave_the_state_of_the_last() {
 /// Who closes the tab while it is still connecting must not stay on the screens of others.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_leaves_while_still_arriving_leaves_nothing_behind() {
-    let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let daemon = without_grace().start().await;
     let server = daemon.public;
     let identify = event_frame("identify", json!("hasty"));
     let start = event_frame("startViewingCase", json!("X"));
@@ -105,7 +105,7 @@ async fn whoever_leaves_while_still_arriving_leaves_nothing_behind() {
 /// A close packet overtakes a body that is still being decoded.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_still_being_read_when_a_session_ends_puts_nobody_on_the_screen() {
-    let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let daemon = without_grace().start().await;
     let many = vec![event_frame("identify", json!("hasty")); 200];
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     for round in 0..100 {
@@ -141,6 +141,13 @@ fn viewed(people: &Value) -> Vec<&str> {
         connection["caseViewed"].as_str().unwrap_or_default()
     };
     (0..CONNECTIONS).map(case).collect()
+}
+
+/// A lost connection is gone at once, so whoever stays is a ghost.
+fn without_grace() -> Settings {
+    settings()
+        .env("CLA_LOG__LEVEL", "info")
+        .env("CLA_PRESENCE__GRACE_MS", 0)
 }
 
 async fn nobody_is_left(daemon: &Daemon) {

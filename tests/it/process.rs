@@ -69,6 +69,7 @@ async fn a_second_signal_ends_it_at_once() {
 async fn the_grace_period_bounds_the_stop() {
     let mut daemon = settings()
         .env("CLA_LIMITS__SHUTDOWN_GRACE_MS", 50)
+        .env("CLA_DRAIN__SPREAD_MS", 0)
         .start()
         .await;
     let _busy = request_under_way(daemon.admin, "/admin/notifications/").await;

@@ -95,6 +95,35 @@ async fn what_is_wrong_with_frames_is_counted() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_lost_connections_is_counted() {
+    let mut daemon = settings().env("CLA_PRESENCE__GRACE_MS", 500).start().await;
+    let mut adam = daemon.browser(Version::Four).await;
+    adam.identify("adam").await;
+    adam.say("startViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam"]).await;
+    for _ in 0..2 {
+        let mut eve = daemon.browser(Version::Four).await;
+        eve.identify("eve").await;
+        eve.say("startViewingCase", json!("X")).await;
+        eve.until_viewing(&["adam", "eve"]).await;
+        drop(eve);
+        while !daemon.people().await["eve"].to_string().contains("lost") {}
+    }
+    adam.until_viewing(&["adam"]).await;
+    until(
+        &mut daemon,
+        &[
+            "presence.lost:2|c",
+            "presence.resumed:1|c",
+            "presence.flicker_suppressed:1|c",
+            "presence.lapsed:1|c",
+            "presence.staleness:500|ms",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn nobody_notices_that_statsd_is_not_there() {
     for (host, port) in [("no-such-host.invalid", "8125"), ("127.0.0.1", "9")] {
         let mut daemon = settings()
@@ -124,7 +153,8 @@ async fn until(daemon: &mut Daemon, lines: &[&str]) {
     let expected = |latest: &BTreeMap<String, String>| {
         lines.iter().all(|line| {
             let (name, value) = line.split_once(':').unwrap();
-            latest.get(name).is_some_and(|latest| latest == value)
+            let latest = latest.get(name);
+            latest.is_some_and(|latest| latest == value || is_about(latest, value))
         })
     };
     let reading = timeout(PATIENCE, async {
@@ -138,4 +168,13 @@ async fn until(daemon: &mut Daemon, lines: &[&str]) {
     })
     .await;
     assert!(reading.is_ok(), "expected {lines:?}, got {gauges:?}");
+}
+
+/// A time that was measured is a little longer than the time that must have passed.
+fn is_about(measured: &str, least: &str) -> bool {
+    let millis = |value: &str| value.strip_suffix("|ms")?.parse::<u64>().ok();
+    match (millis(measured), millis(least)) {
+        (Some(measured), Some(least)) => (least..least + 5000).contains(&measured),
+        _ => false,
+    }
 }

@@ -11,7 +11,11 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 
 use crate::{daemon::PATIENCE, http};
@@ -51,11 +55,24 @@ impl Browser {
 
     /// Opens a session without joining the namespace.
     pub async fn open(server: SocketAddr, version: Version) -> Self {
+        Self::open_with(server, version, &[]).await
+    }
+
+    /// Does so with more headers.
+    pub async fn open_with(
+        server: SocketAddr,
+        version: Version,
+        headers: &[(&'static str, &str)],
+    ) -> Self {
         let uri = format!(
             "ws://{server}/socket.io/?EIO={}&transport=websocket",
             version.number()
         );
-        let (socket, _) = connect_async(uri).await.unwrap();
+        let mut request = uri.into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, _) = connect_async(request).await.unwrap();
         let mut browser = Self {
             id: String::new(),
             socket,
@@ -148,7 +165,17 @@ impl Browser {
         frames
     }
 
+    /// Goes away as a browser does whose page is closed, left or reloaded.
     pub async fn close(mut self) {
+        let going_away = CloseFrame {
+            code: CloseCode::Away,
+            reason: "".into(),
+        };
+        self.socket.close(Some(going_away)).await.unwrap();
+    }
+
+    /// Closes the connection as the client library does that has missed the heartbeat. The page is still there.
+    pub async fn give_up(mut self) {
         self.socket.close(None).await.unwrap();
     }
 

@@ -6,7 +6,10 @@ use serde_json::json;
 use super::{
     Answer, FORM, Hub, JSON, Rig, accepting, browsing, connection, get, person, post, user,
 };
-use crate::presence::{Audience, Message, SystemMessage};
+use crate::{
+    presence::{Audience, Message, SystemMessage},
+    realtime::Delivery,
+};
 
 const PATH: &str = "/admin/broadcast/";
 const BEN1: &str = "BEN1aaaaaaaaaaaa";
@@ -152,7 +155,10 @@ async fn those_who_are_chosen_are_told_and_nobody_else() {
     ] {
         let answer = Rig::peopled().post(PATH, JSON, &body.to_string()).await;
         assert_sent(&answer, to);
-        assert_eq!(answer.json(), json!({"success": true, "reached": 3}));
+        assert_eq!(
+            answer.json(),
+            json!({"success": true, "reached": 3, "kept": 0})
+        );
     }
 }
 
@@ -165,7 +171,7 @@ async fn names_that_cannot_be_anybodys_are_left_out() {
     let answer = Rig::peopled().post(PATH, FORM, &body).await;
     assert_sent(&answer, chosen(&["ben"], &[BEN1]));
     let mut nobody = Rig::peopled();
-    nobody.reached = 0;
+    nobody.delivery = Delivery::default();
     let answer = nobody
         .post(PATH, FORM, "msg=1&selectedClients=true&socketID=short")
         .await;
@@ -175,22 +181,36 @@ async fn names_that_cannot_be_anybodys_are_left_out() {
 
 #[tokio::test]
 async fn how_many_were_reached_is_said_in_good_english() {
-    for (button, reached, words) in [
-        ("allClients=true", 1, "Sent to 1 connection."),
-        ("allClients=true", 2, "Sent to 2 connections."),
+    for (button, reached, kept, words) in [
+        ("allClients=true", 1, 0, "Sent to 1 connection.<"),
+        ("allClients=true", 2, 0, "Sent to 2 connections.<"),
         (
             "allClients=true",
+            0,
+            1,
+            "Sent to 0 connections. Kept for 1 lost connection:",
+        ),
+        (
+            "allClients=true",
+            2,
+            3,
+            "Sent to 2 connections. Kept for 3 lost connections:",
+        ),
+        (
+            "allClients=true",
+            0,
             0,
             "No browser is connected at the moment.",
         ),
         (
             "selectedClients=true&username=ben",
             0,
+            0,
             "Those you chose have gone.",
         ),
     ] {
         let rig = Rig {
-            reached,
+            delivery: Delivery { reached, kept },
             ..Rig::peopled()
         };
         let answer = rig.post(PATH, FORM, &format!("msg=1&{button}")).await;
@@ -201,7 +221,7 @@ async fn how_many_were_reached_is_said_in_good_english() {
         );
         assert_eq!(
             answer.title().starts_with("Nobody was reached"),
-            reached == 0
+            reached + kept == 0
         );
     }
 }

@@ -7,8 +7,9 @@ mod health;
 mod negotiation;
 mod notifications;
 mod people;
+mod places;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode, header};
@@ -21,20 +22,23 @@ use super::{Admin, Demo, router};
 use crate::{
     lifecycle::Phase,
     presence::{
-        AppVersion, Audience, CaseRef, Connection, ConnectionId, Identity, Message, Person,
+        AppVersion, Audience, CaseRef, Connection, ConnectionId, Identity, Lost, Message, Person,
         UserType, Username,
     },
-    realtime::inbox,
+    realtime::{Delivery, inbox},
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const BODY_LIMIT: usize = 4096;
 
+/// The id of a connection that is lost.
+const LOST: &str = "LOSTaaaaaaaaaaaa";
+
 /// An admin app with the people and settings of one test.
 struct Rig {
     people: Vec<Person>,
-    reached: usize,
+    delivery: Delivery,
     phase: Phase,
     hub: Hub,
     demo: Option<SocketAddr>,
@@ -60,7 +64,7 @@ impl Rig {
     fn new() -> Self {
         Self {
             people: Vec::new(),
-            reached: 0,
+            delivery: Delivery::default(),
             phase: Phase::Ready,
             hub: Hub::Well,
             demo: None,
@@ -77,7 +81,10 @@ impl Rig {
         let adam = person("adam", [("ADAMaaaaaaaaaaaa", case)]);
         Self {
             people: vec![ben, adam],
-            reached: 3,
+            delivery: Delivery {
+                reached: 3,
+                kept: 0,
+            },
             ..Self::new()
         }
     }
@@ -124,14 +131,19 @@ impl Rig {
                 inbox::Request::Post {
                     to,
                     message,
-                    reached,
+                    delivery,
                 } => {
                     sent.push((to, message));
-                    reached.send(self.reached).unwrap();
+                    delivery.send(self.delivery).unwrap();
+                }
+                inbox::Request::Dismiss { conn, dismissed } => {
+                    dismissed.send(conn == connection(LOST)).unwrap();
                 }
                 other @ (inbox::Request::Frame { .. }
-                | inbox::Request::Ended(_)
-                | inbox::Request::Drain(_)) => panic!("no business of the admin app: {other:?}"),
+                | inbox::Request::Ended { .. }
+                | inbox::Request::Snapshot(_)
+                | inbox::Request::Drain(_)
+                | inbox::Request::Finish(_)) => panic!("no business of the admin app: {other:?}"),
             }
         }
         sent
@@ -211,7 +223,18 @@ fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) ->
     let connections = connections.map(|(id, case)| {
         let case = case.map(|case| CaseRef::try_from(case).unwrap());
         let identity = identity.clone();
-        (connection(id), Connection { identity, case })
+        let lost = (id == LOST).then_some(Lost {
+            since: Duration::from_millis(4200),
+            left: Duration::from_millis(10_800),
+        });
+        (
+            connection(id),
+            Connection {
+                identity,
+                case,
+                lost,
+            },
+        )
     });
     Person {
         username: identity.username.clone(),

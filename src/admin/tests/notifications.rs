@@ -17,7 +17,7 @@ async fn a_notification_reaches_operators_and_the_back_end_hears_success() {
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(
             answer.json(),
-            json!({"success": true, "activeTab": "notifications", "reached": 3})
+            json!({"success": true, "activeTab": "notifications", "reached": 3, "kept": 0})
         );
         assert_sent(&answer, "operator", "[]");
     }

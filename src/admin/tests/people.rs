@@ -1,8 +1,9 @@
 //! What scripts read.
 
 use http::StatusCode;
+use serde_json::json;
 
-use super::{Hub, Rig, browsing, get, person, user_type, version};
+use super::{Hub, LOST, Rig, browsing, get, person, user_type, version};
 
 #[tokio::test]
 async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_identify() {
@@ -25,6 +26,18 @@ async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_ident
         );
         assert_eq!(answer.body, expected);
     }
+}
+
+#[tokio::test]
+async fn a_lost_connection_says_since_when_and_until_when() {
+    let mut rig = Rig::new();
+    rig.people = vec![person("ben", [(LOST, None)])];
+    let map = rig.get("/admin/peopleMap/").await.json();
+    let connection = &map["ben"]["connections"][LOST];
+    assert_eq!(
+        connection["lost"],
+        json!({"sinceMs": 4200, "leftMs": 10800})
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,71 @@
+//! Ending a lost place by hand, for when somebody is known not to come back.
+//!
+//! Lives here: the receiver of the button. Not here: the page with the button (`broadcast`).
+
+use axum::{Router, extract::State, response::Response, routing::post};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use super::{
+    at,
+    body::Posted,
+    broadcast::{self, Ticked},
+    error::HttpError,
+    pages::Outcome,
+    reply::{self, Format},
+};
+use crate::{presence::ConnectionId, realtime::HubHandle};
+
+/// `/admin/places/end`.
+pub(super) fn routes(hub: HubHandle) -> Router {
+    at("/admin/places/end", post(end).with_state(hub))
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    /// The connection that was lost.
+    place: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Receipt {
+    success: bool,
+    /// Whether there was such a lost place.
+    ended: bool,
+}
+
+async fn end(
+    State(hub): State<HubHandle>,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Response, HttpError> {
+    let format = posted.answered_in(&headers);
+    let Fields { place } = posted.decode()?;
+    let place = place.ok_or(HttpError::NoPlace)?;
+    // What cannot be anybody's id is nobody's.
+    let ended = match ConnectionId::try_from(place.as_str()) {
+        Ok(conn) => hub.dismiss(conn).await?,
+        Err(_) => false,
+    };
+    if ended {
+        info!(conn.id = %place, "place ended by hand");
+    }
+    match format {
+        Format::Json => Ok(reply::json(
+            StatusCode::OK,
+            &Receipt {
+                success: true,
+                ended,
+            },
+        )),
+        Format::Html => {
+            let outcome = if ended {
+                Outcome::PlaceEnded
+            } else {
+                Outcome::PlaceGone
+            };
+            broadcast::page(&hub, Ticked::default(), outcome).await
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Ending a lost place by hand.
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::{FORM, JSON, LOST, Rig, browsing, person, post};
+
+const END: &str = "/admin/places/end/";
+
+#[tokio::test]
+async fn the_page_shows_who_is_lost_and_for_how_long_with_a_button_to_end_it() {
+    let page = rig().get("/admin/broadcast/").await;
+    let html = page.html();
+    assert!(html.contains("2 connections, 1 of them lost"), "{html}");
+    assert!(
+        html.contains("Lost 4 s ago, kept for another 10 s"),
+        "{html}"
+    );
+    let button = format!(r#"formaction="{END}" name="place" value="{LOST}""#);
+    assert_eq!(html.matches(&button).count(), 1, "{html}");
+    assert_eq!(html.matches("formaction").count(), 1, "{html}");
+}
+
+#[tokio::test]
+async fn a_lost_place_is_ended_and_the_page_says_so() {
+    // The button sends the rest of the form, too.
+    let form = format!("msg=1&username=ben&place={LOST}");
+    let page = rig().ask(browsing(post(END, FORM, &form))).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.title().starts_with("Connection ended"),
+        "{}",
+        page.title()
+    );
+    assert!(page.sent.is_empty());
+}
+
+#[tokio::test]
+async fn one_that_has_come_back_is_left_alone_and_the_page_says_so() {
+    for id in ["BENaaaaaaaaaaaaa", "no id at all"] {
+        let page = rig()
+            .ask(browsing(post(END, FORM, &format!("place={id}"))))
+            .await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(
+            page.title().starts_with("Nothing was ended"),
+            "{}",
+            page.title()
+        );
+    }
+}
+
+#[tokio::test]
+async fn programs_are_answered_in_json() {
+    for (id, ended) in [(LOST, true), ("BENaaaaaaaaaaaaa", false)] {
+        let body = json!({ "place": id }).to_string();
+        let answer = rig().post(END, JSON, &body).await;
+        assert_eq!(answer.json(), json!({"success": true, "ended": ended}));
+    }
+    let answer = rig().post(END, JSON, "{}").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        answer.json()["error"],
+        "place is missing, so nothing was ended"
+    );
+}
+
+fn rig() -> Rig {
+    let mut rig = Rig::new();
+    rig.people = vec![person("ben", [("BENaaaaaaaaaaaaa", None), (LOST, None)])];
+    rig
+}

@@ -1,0 +1,295 @@
+//! Who has which place.
+//!
+//! Lives here: places, the indexes over them, and which of them a new connection continues. Not here: who is told.
+//! Invariants: the indexes agree with the places; a user has at least one place; without places this equals a new one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
+};
+
+use super::{Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username};
+
+/// Every place, by its connection, its user, its case and its deadline.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    all: BTreeMap<ConnectionId, Place>,
+    users: BTreeMap<Username, User>,
+    cases: BTreeMap<CaseRef, BTreeSet<ConnectionId>>,
+    deadlines: BTreeSet<(Moment, ConnectionId)>,
+    next_rank: u64,
+}
+
+/// Where a connection stands, or stood until it was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) identity: Identity,
+    pub(super) browser: Browser,
+    pub(super) case: Option<CaseRef>,
+    pub(super) arrival: Arrival,
+    pub(super) loss: Option<Loss>,
+}
+
+/// How the connection of a place came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) at: Moment,
+    /// The first message that it was there for.
+    pub(super) message: u64,
+    /// The case that it was put on, going by its page.
+    pub(super) case: Option<CaseRef>,
+}
+
+/// That the connection of a place was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) since: Moment,
+    pub(super) until: Moment,
+    /// The first message that may not have reached it.
+    pub(super) unread_from: u64,
+    /// How long nothing may have got through before that was noticed.
+    pub(super) silence: Duration,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct User {
+    /// Position in the order of identify, which is the order in which viewers are listed.
+    pub(super) rank: u64,
+    pub(super) kind: UserType,
+    pub(super) connections: BTreeSet<ConnectionId>,
+}
+
+/// What a new connection continues.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Predecessor {
+    /// A lost place, which it takes over.
+    Lost(ConnectionId),
+    /// A place that still looks connected. The same page cannot be told from a second tab on this case, and either way
+    /// the case is on the screen.
+    Connected(CaseRef),
+}
+
+impl Place {
+    pub(super) fn is_connected(&self) -> bool {
+        self.loss.is_none()
+    }
+
+    fn belongs_to(&self, identity: &Identity, browser: &Browser) -> bool {
+        self.identity == *identity && self.browser == *browser
+    }
+}
+
+impl Places {
+    pub(super) fn get(&self, conn: ConnectionId) -> Option<&Place> {
+        self.all.get(&conn)
+    }
+
+    /// The place of a connection that is there.
+    pub(super) fn connected(&self, conn: ConnectionId) -> Option<&Place> {
+        self.get(conn).filter(|place| place.is_connected())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
+        self.all.iter().map(|(conn, place)| (*conn, place))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn user(&self, name: &Username) -> Option<&User> {
+        self.users.get(name)
+    }
+
+    pub(super) fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Everybody, in order of identify.
+    pub(super) fn users(&self) -> impl Iterator<Item = (&Username, &User)> {
+        let by_rank: BTreeMap<_, _> = self.users.iter().map(|(n, u)| (u.rank, (n, u))).collect();
+        by_rank.into_values()
+    }
+
+    pub(super) fn viewers(&self, case: &CaseRef) -> Option<&BTreeSet<ConnectionId>> {
+        self.cases.get(case)
+    }
+
+    pub(super) fn lost_count(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// The lost place that ends first, and when.
+    pub(super) fn first_deadline(&self) -> Option<(Moment, ConnectionId)> {
+        self.deadlines.first().copied()
+    }
+
+    /// `kind` is what is remembered of the user, if this is the first place.
+    pub(super) fn insert(&mut self, conn: ConnectionId, place: Place, kind: UserType) {
+        let user = self
+            .users
+            .entry(place.identity.username.clone())
+            .or_insert_with(|| User {
+                rank: self.next_rank,
+                kind,
+                connections: BTreeSet::new(),
+            });
+        user.connections.insert(conn);
+        self.next_rank = self.next_rank.max(user.rank + 1);
+        if let Some(case) = &place.case {
+            self.cases.entry(case.clone()).or_default().insert(conn);
+        }
+        if let Some(loss) = &place.loss {
+            self.deadlines.insert((loss.until, conn));
+        }
+        self.all.insert(conn, place);
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnectionId) -> Option<Place> {
+        let place = self.all.remove(&conn)?;
+        if let Some(case) = &place.case {
+            self.leave(conn, case);
+        }
+        if let Some(loss) = &place.loss {
+            self.deadlines.remove(&(loss.until, conn));
+        }
+        let username = &place.identity.username;
+        if let Some(user) = self.users.get_mut(username) {
+            user.connections.remove(&conn);
+            if user.connections.is_empty() {
+                self.users.remove(username);
+            }
+        }
+        if self.users.is_empty() {
+            self.next_rank = 0;
+        }
+        Some(place)
+    }
+
+    /// Puts a connection on another case, or on none.
+    pub(super) fn set_case(&mut self, conn: ConnectionId, case: Option<CaseRef>) {
+        let Some(place) = self.all.get_mut(&conn) else {
+            return;
+        };
+        let left = mem::replace(&mut place.case, case.clone());
+        if let Some(left) = left {
+            self.leave(conn, &left);
+        }
+        if let Some(case) = case {
+            self.cases.entry(case).or_default().insert(conn);
+        }
+    }
+
+    pub(super) fn lose(&mut self, conn: ConnectionId, loss: Loss) {
+        if let Some(place) = self.all.get_mut(&conn) {
+            place.loss = Some(loss);
+            self.deadlines.insert((loss.until, conn));
+        }
+    }
+
+    /// Gives a lost place to a new connection. Its user stays in the same position.
+    pub(super) fn hand_over(
+        &mut self,
+        old: ConnectionId,
+        new: ConnectionId,
+        mut arrival: Arrival,
+    ) -> Option<Place> {
+        let place = self.get(old)?.clone();
+        let kind = place.identity.user_type.clone();
+        arrival.case.clone_from(&place.case);
+        let connected = Place {
+            arrival,
+            loss: None,
+            ..place
+        };
+        // In this order, so that the user is never without a place.
+        self.insert(new, connected, kind);
+        self.remove(old)
+    }
+
+    /// What a connection continues that has just said whose it is.
+    ///
+    /// A page that is known decides. Without one a lost place is taken only if there is no other to be mistaken for it.
+    pub(super) fn predecessor(
+        &self,
+        identity: &Identity,
+        browser: &Browser,
+        page: Option<&Page>,
+    ) -> Option<Predecessor> {
+        let own = || {
+            self.of_user(&identity.username)
+                .filter(|(_, place)| place.belongs_to(identity, browser))
+        };
+        let lost = |on_page: &dyn Fn(&Place) -> bool| {
+            first_to_lapse(own().filter(|(_, place)| on_page(place))).map(Predecessor::Lost)
+        };
+        let Some(page) = page else {
+            let mut lost = own().filter(|(_, place)| !place.is_connected());
+            let (only, _) = lost.next()?;
+            return lost.next().is_none().then_some(Predecessor::Lost(only));
+        };
+        let named = |place: &Place| place.case.as_ref().is_some_and(|case| page.names(case));
+        let beside = || {
+            let (_, place) = own().find(|(_, place)| named(place))?;
+            place.case.clone().map(Predecessor::Connected)
+        };
+        lost(&named)
+            .or_else(beside)
+            .or_else(|| lost(&|place| place.case.is_none()))
+    }
+
+    /// The lost place of the same page, going by what a connection says of its case.
+    pub(super) fn lost_on(&self, conn: ConnectionId, case: &CaseRef) -> Option<ConnectionId> {
+        let own = self.get(conn)?;
+        let on_case = self
+            .of_user(&own.identity.username)
+            .filter(|(_, place)| place.belongs_to(&own.identity, &own.browser))
+            .filter(|(_, place)| place.case.as_ref() == Some(case));
+        first_to_lapse(on_case)
+    }
+
+    /// The connection that the page of a lost one has opened since, because it noticed the loss before we did.
+    pub(super) fn successor(
+        &self,
+        conn: ConnectionId,
+        last_heard: Moment,
+    ) -> Option<(ConnectionId, &Place)> {
+        let own = self.get(conn)?;
+        self.of_user(&own.identity.username)
+            .filter(|(other, place)| *other != conn && place.is_connected())
+            .filter(|(_, place)| place.belongs_to(&own.identity, &own.browser))
+            .find(|(_, place)| place.arrival.at > last_heard && place.arrival.case == own.case)
+    }
+
+    /// Whether the user of a place has another one on the same case.
+    pub(super) fn has_twin(&self, conn: ConnectionId, place: &Place) -> bool {
+        self.of_user(&place.identity.username)
+            .any(|(other, it)| other != conn && it.case == place.case)
+    }
+
+    fn of_user(&self, name: &Username) -> impl Iterator<Item = (ConnectionId, &Place)> {
+        let connections = self.users.get(name).map(|user| &user.connections);
+        connections
+            .into_iter()
+            .flatten()
+            .filter_map(|conn| Some((*conn, self.all.get(conn)?)))
+    }
+
+    fn leave(&mut self, conn: ConnectionId, case: &CaseRef) {
+        if let Some(viewers) = self.cases.get_mut(case) {
+            viewers.remove(&conn);
+            if viewers.is_empty() {
+                self.cases.remove(case);
+            }
+        }
+    }
+}
+
+/// Which of some places, as far as they are lost. What is left then stays longest, should it be somebody else's.
+fn first_to_lapse<'a>(
+    places: impl Iterator<Item = (ConnectionId, &'a Place)>,
+) -> Option<ConnectionId> {
+    let lost = places.filter_map(|(conn, place)| Some((place.loss?.until, conn)));
+    lost.min().map(|(_, conn)| conn)
+}

@@ -1,0 +1,466 @@
+//! A world of tabs in which everything happens in any order, watched by somebody who knows the truth.
+//!
+//! A tab of this world behaves like the page of CHS: it says `identify` on every connect, and `startViewingCase` only when
+//! a case is opened. What it is shown is held against who is really there.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Tabs 0 and 3 belong to one user in one browser.
+const USERS: [&str; 5] = ["adam", "eve", "joe", "adam", "zoe"];
+
+/// What somebody does, or what happens to them.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Opens the tab, or the page of a case in it; with no case, a page that is none's.
+    Show(Option<&'static str>),
+    /// Closes the tab.
+    Close,
+    /// The connection is lost, and the daemon notices at once.
+    Lose,
+    /// The connection is lost, and the daemon notices later.
+    Cut,
+    /// The daemon notices a cut.
+    Notice,
+    /// The tab connects again.
+    Return,
+    /// The daemon restarts.
+    Restart,
+    /// The back-end notifies everybody.
+    Notify,
+}
+
+/// One tab, and the truth about it.
+#[derive(Clone, Debug, Default)]
+struct Tab {
+    open: bool,
+    case: Option<&'static str>,
+    /// The case of its place, if it is away.
+    place: Option<&'static str>,
+    /// The connection as the page sees it.
+    conn: Option<ConnectionId>,
+    /// Until when its place is kept, while it is away.
+    kept_until: Moment,
+    /// What the page has said since.
+    queue: Vec<Said>,
+    /// A connection that is dead, and the daemon does not know.
+    unnoticed: Option<(ConnectionId, Moment)>,
+    screen: Option<Vec<Username>>,
+    heard: Vec<u32>,
+    /// The notifications that it must have heard ...
+    due: Vec<u32>,
+    /// ... unless it came back in a way that leaves in doubt what it has missed.
+    strayed: bool,
+    /// Whether it ever was cut off before the daemon noticed.
+    was_cut: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Start(&'static str),
+    Stop(&'static str),
+}
+
+struct World {
+    stage: Stage,
+    tabs: Vec<Tab>,
+    next_conn: u32,
+    notifications: u32,
+    /// Until when a user who is gone may still be listed on a case.
+    excused: BTreeMap<(&'static str, &'static str), Moment>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn nobody_who_is_there_is_ever_missing_and_nobody_who_is_gone_stays(
+        script in prop::collection::vec((0..USERS.len(), act(), 0u64..8), 0..80)
+    ) {
+        let mut world = World::new();
+        for (tab, act, pause) in script {
+            world.pass(pause);
+            world.act(tab, act);
+        }
+        world.come_to_rest();
+        world.screens_tell_the_truth();
+        world.everybody_leaves();
+        prop_assert_eq!(world.stage.registry, Registry::new(rules(Duration::ZERO)));
+    }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let case = prop::sample::select(vec![Some("X"), Some("X"), Some("Y"), None]);
+    prop_oneof![
+        5 => case.prop_map(Act::Show),
+        1 => Just(Act::Close),
+        3 => Just(Act::Lose),
+        2 => Just(Act::Cut),
+        2 => Just(Act::Notice),
+        5 => Just(Act::Return),
+        1 => Just(Act::Restart),
+        2 => Just(Act::Notify),
+    ]
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            stage: Stage::default(),
+            tabs: vec![Tab::default(); USERS.len()],
+            next_conn: 0,
+            notifications: 0,
+            excused: BTreeMap::new(),
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        let effects = self.stage.play(&format!("+{seconds}"));
+        self.hear(&effects);
+    }
+
+    fn act(&mut self, tab: usize, act: Act) {
+        match act {
+            Act::Show(case) => self.show(tab, case),
+            Act::Close => self.close(tab),
+            Act::Lose => {
+                self.cut(tab);
+                self.notice(tab);
+            }
+            Act::Cut => {
+                self.cut(tab);
+                self.tabs[tab].was_cut = true;
+                self.pass(1);
+            }
+            Act::Notice => self.notice(tab),
+            Act::Return => self.come_back(tab),
+            Act::Restart => self.restart(),
+            Act::Notify => self.notify(),
+        }
+    }
+
+    fn show(&mut self, tab: usize, case: Option<&'static str>) {
+        let now = self.stage.now;
+        if self.tabs[tab].conn.is_none() && self.has_twin_on(tab, case) {
+            return;
+        }
+        let it = &mut self.tabs[tab];
+        if !it.open {
+            *it = Tab {
+                open: true,
+                case,
+                strayed: it.strayed || it.unnoticed.is_some() || it.kept_until > now,
+                was_cut: it.was_cut,
+                unnoticed: it.unnoticed.take(),
+                ..Tab::default()
+            };
+            let said = case.map(Said::Start);
+            return self.connect(tab, said.into_iter().collect());
+        }
+        let left = std::mem::replace(&mut it.case, case);
+        let said = left
+            .map(Said::Stop)
+            .into_iter()
+            .chain(case.map(Said::Start));
+        let said: Vec<_> = said.collect();
+        if it.conn.is_none() {
+            it.queue.extend(said);
+        } else {
+            self.say(tab, &said);
+        }
+        // Once the page has moved on while it is away, nothing tells that its place is not still wanted.
+        if let (Some(case), None) = (left, self.tabs[tab].conn) {
+            self.excuse(tab, case, now + RESTART_GRACE);
+        }
+    }
+
+    /// A page that comes to the case of its twin without having been there may be taken for it: nothing tells them apart.
+    fn has_twin_on(&self, tab: usize, case: Option<&str>) -> bool {
+        let mut others = self.tabs.iter().enumerate();
+        others.any(|(at, it)| {
+            let away_from = it.place.filter(|_| it.conn.is_none());
+            let there = it.case == case || away_from == case;
+            at != tab && USERS[at] == USERS[tab] && it.open && there
+        })
+    }
+
+    fn close(&mut self, tab: usize) {
+        let it = &mut self.tabs[tab];
+        let (conn, case) = (it.conn.take(), it.case);
+        let was_open = std::mem::replace(&mut it.open, false);
+        if let Some(conn) = conn {
+            self.apply(Event::Ended {
+                conn,
+                ending: Ending::Goodbye,
+            });
+        } else if let (true, Some(case)) = (was_open, case) {
+            self.excuse(tab, case, self.stage.now + RESTART_GRACE);
+        }
+    }
+
+    fn cut(&mut self, tab: usize) {
+        self.notice(tab);
+        let now = self.stage.now;
+        let it = &mut self.tabs[tab];
+        if let Some(conn) = it.conn.take() {
+            it.place = it.case;
+            it.unnoticed = Some((conn, now));
+        }
+    }
+
+    fn notice(&mut self, tab: usize) {
+        let now = self.stage.now;
+        if let Some((conn, since)) = self.tabs[tab].unnoticed.take() {
+            self.tabs[tab].kept_until = now + GRACE;
+            let silence = now - since;
+            self.excuse_place(conn, now + GRACE);
+            self.apply(Event::Ended {
+                conn,
+                ending: Ending::Lost { silence },
+            });
+        }
+    }
+
+    fn come_back(&mut self, tab: usize) {
+        let it = self.tabs[tab].clone();
+        if !it.open || it.conn.is_some() {
+            return;
+        }
+        let in_time = it.unnoticed.is_some() || self.stage.now < it.kept_until;
+        if !in_time && self.has_twin_on(tab, it.case) {
+            self.tabs[tab].open = false;
+            return;
+        }
+        let mut said = std::mem::take(&mut self.tabs[tab].queue);
+        if !in_time {
+            // Its place has lapsed, so it is loaded anew.
+            said = it.case.map(Said::Start).into_iter().collect();
+        }
+        let continues = in_time && said.is_empty();
+        self.connect(tab, said);
+        self.tabs[tab].strayed |= !continues;
+    }
+
+    fn connect(&mut self, tab: usize, said: Vec<Said>) {
+        let conn = self.new_conn();
+        let before = self.tabs[tab].clone();
+        self.tabs[tab].conn = Some(conn);
+        let effects = self.stage.registry.apply(
+            Event::Identified {
+                conn,
+                identity: identity(USERS[tab]),
+                browser: browser(USERS[tab]),
+                page: Some(page(before.case.unwrap_or_default())),
+            },
+            self.stage.now,
+        );
+        for effect in &effects {
+            if let Effect::Send { to, .. } = effect {
+                let alone = Recipients::These(BTreeSet::from([conn]));
+                assert_eq!(*to, alone, "a connect is nobody else's business");
+            }
+        }
+        self.hear_before(&effects, &said);
+        self.say(tab, &said);
+    }
+
+    fn say(&mut self, tab: usize, said: &[Said]) {
+        let Some(conn) = self.tabs[tab].conn else {
+            return;
+        };
+        for (at, said_now) in said.iter().enumerate() {
+            let event = match said_now {
+                Said::Start(case) => Event::CaseOpened {
+                    conn,
+                    case: (*case).try_into().unwrap(),
+                },
+                Said::Stop(case) => Event::CaseClosed {
+                    conn,
+                    case: (*case).try_into().unwrap(),
+                },
+            };
+            let effects = self.stage.registry.apply(event, self.stage.now);
+            self.hear_before(&effects, &said[at + 1..]);
+        }
+    }
+
+    fn restart(&mut self) {
+        for tab in 0..self.tabs.len() {
+            self.cut(tab);
+        }
+        let passed = self.stage.now;
+        self.stage.play("$");
+        for tab in &mut self.tabs {
+            // All connections are lost now, also those whose loss had not been noticed.
+            let kept = tab.unnoticed.take().is_some() || tab.kept_until > passed;
+            tab.kept_until = if kept { RESTART_GRACE } else { Moment::ZERO };
+        }
+        for until in self.excused.values_mut() {
+            *until = if *until > passed {
+                RESTART_GRACE
+            } else {
+                Moment::ZERO
+            };
+        }
+        let places: Vec<_> = self.stage.registry.snapshot().places;
+        for place in places {
+            self.excuse_place(place.conn, RESTART_GRACE);
+        }
+    }
+
+    fn notify(&mut self) {
+        self.notifications += 1;
+        let number = self.notifications;
+        for tab in self.tabs.iter_mut().filter(|tab| tab.open) {
+            tab.due.push(number);
+        }
+        self.apply(Event::Posted {
+            to: Audience::UserType("operator".try_into().unwrap()),
+            message: Message::Notification(number.to_string().into()),
+        });
+    }
+
+    fn apply(&mut self, event: Event) {
+        let effects = self.stage.registry.apply(event, self.stage.now);
+        self.hear(&effects);
+    }
+
+    fn hear(&mut self, effects: &[Effect]) {
+        self.hear_before(effects, &[]);
+    }
+
+    /// Shows tabs what they are sent, and fails if a list is wrong. `unsaid` is what a page has yet to say, which the
+    /// daemon cannot know.
+    fn hear_before(&mut self, effects: &[Effect], unsaid: &[Said]) {
+        for effect in effects {
+            let Effect::Send {
+                to: Recipients::These(to),
+                message,
+            } = effect
+            else {
+                continue;
+            };
+            for conn in to {
+                let Some(tab) = self.tabs.iter().position(|tab| tab.conn == Some(*conn)) else {
+                    continue;
+                };
+                match message {
+                    Message::PeopleViewing(names) => {
+                        self.check(*conn, names, unsaid);
+                        self.tabs[tab].screen = Some(names.clone());
+                    }
+                    Message::Notification(number) => {
+                        self.tabs[tab].heard.push(number.parse().unwrap());
+                    }
+                    Message::System(_) => {}
+                }
+            }
+        }
+    }
+
+    fn check(&self, to: ConnectionId, names: &[Username], unsaid: &[Said]) {
+        let people = self.stage.registry.people(self.stage.now);
+        let connections = people.iter().flat_map(|person| &person.connections);
+        let case = connections
+            .filter(|(conn, _)| **conn == to)
+            .find_map(|(_, connection)| connection.case.clone());
+        let Some(case) = case else {
+            return;
+        };
+        let case = case.as_str();
+        for (tab, it) in self.tabs.iter().enumerate() {
+            let user = USERS[tab];
+            let listed = names.iter().any(|name| name.as_str() == user);
+            let kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
+            let there = it.open && it.case == Some(case) && it.queue.is_empty();
+            if there && unsaid.is_empty() && (it.conn.is_some() || kept) {
+                assert!(listed, "{user} is on {case} and missing from {names:?}");
+            }
+        }
+        for name in names {
+            let there = |(tab, it): (usize, &Tab)| {
+                USERS[tab] == name.as_str()
+                    && (it.open && it.case == Some(case) || it.unnoticed.is_some())
+            };
+            let excused = self.excused.iter().any(|((user, on), until)| {
+                *user == name.as_str() && *on == case && *until > self.stage.now
+            });
+            assert!(
+                self.tabs.iter().enumerate().any(there) || excused || !unsaid.is_empty(),
+                "{name} is gone from {case} and still in {names:?}"
+            );
+        }
+    }
+
+    /// Everybody who is away comes back or lapses, and every loss is noticed.
+    fn come_to_rest(&mut self) {
+        for tab in 0..self.tabs.len() {
+            self.come_back(tab);
+            self.notice(tab);
+        }
+        self.pass(RESTART_GRACE.as_secs());
+    }
+
+    fn screens_tell_the_truth(&self) {
+        for tab in self.tabs.iter().filter(|tab| tab.open) {
+            let Some(case) = tab.case else {
+                continue;
+            };
+            let on_case = |(at, other): (usize, &Tab)| {
+                (other.open && other.case == Some(case)).then_some(USERS[at])
+            };
+            let truth: BTreeSet<_> = self.tabs.iter().enumerate().filter_map(on_case).collect();
+            let screen = tab.screen.iter().flatten().map(Username::as_str);
+            assert_eq!(screen.collect::<BTreeSet<_>>(), truth, "on {case}");
+        }
+        let steady = |(_, tab): &(usize, &Tab)| tab.open && !tab.strayed;
+        for (at, tab) in self.tabs.iter().enumerate().filter(steady) {
+            // Of two tabs of one user on one case nothing tells which is which.
+            if USERS[at] != "adam" {
+                let mut heard = tab.heard.clone();
+                if tab.was_cut {
+                    // What was said to a dead line is repeated, when that is noticed or later.
+                    heard.sort_unstable();
+                    heard.dedup();
+                }
+                assert_eq!(heard, tab.due, "notifications of {}", USERS[at]);
+            }
+        }
+    }
+
+    fn everybody_leaves(&mut self) {
+        for tab in 0..self.tabs.len() {
+            self.close(tab);
+        }
+        self.pass(RESTART_GRACE.as_secs());
+    }
+
+    /// Whoever had this place may be listed until then.
+    fn excuse_place(&mut self, conn: ConnectionId, until: Moment) {
+        let people = self.stage.registry.people(self.stage.now);
+        for person in people {
+            let place = person.connections.get(&conn);
+            if let Some(case) = place.and_then(|place| place.case.as_ref()) {
+                let user = USERS.iter().find(|user| **user == person.username.as_str());
+                let case = ["X", "Y"].into_iter().find(|known| *known == case.as_str());
+                let entry = self.excused.entry((user.unwrap(), case.unwrap()));
+                let excused = entry.or_default();
+                *excused = until.max(*excused);
+            }
+        }
+    }
+
+    fn excuse(&mut self, tab: usize, case: &'static str, until: Moment) {
+        let excused = self.excused.entry((USERS[tab], case)).or_default();
+        *excused = until.max(*excused);
+    }
+
+    fn new_conn(&mut self) -> ConnectionId {
+        self.next_conn += 1;
+        let id = format!("{:016}", self.next_conn);
+        id.as_str().try_into().unwrap()
+    }
+}

@@ -1,0 +1,125 @@
+//! Who knocks: which browser it is, and which page it shows.
+//!
+//! Lives here: what the headers of a handshake tell about that. Not here: what follows from it (`presence`).
+//! Invariant: only a trusted proxy is believed about an address; whatever is unusable tells nothing.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, Uri,
+    header::{REFERER, USER_AGENT},
+};
+use ipnet::IpNet;
+
+use crate::presence::{Browser, Page, UserAgent};
+
+/// Where nginx says that a browser connects from.
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What a handshake tells about its browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub(crate) browser: Browser,
+    pub(crate) page: Option<Page>,
+}
+
+impl Visit {
+    /// Reads the headers of a handshake that came from `peer`.
+    pub(crate) fn new(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> Self {
+        let peer = peer.to_canonical();
+        let forwarded = || text(headers, X_REAL_IP)?.parse().ok();
+        let is_proxy = trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
+        let address = is_proxy.then(forwarded).flatten().unwrap_or(peer);
+        Self {
+            browser: Browser {
+                address,
+                agent: text(headers, USER_AGENT).and_then(agent),
+            },
+            page: text(headers, REFERER).and_then(page),
+        }
+    }
+}
+
+/// The rest of a longer one would not tell it from others.
+fn agent(text: &str) -> Option<UserAgent> {
+    let start = text.get(..UserAgent::MAX_BYTES).unwrap_or(text);
+    start.try_into().ok()
+}
+
+/// A referrer that is no address is none; one whose path is too long is a page of no case.
+fn page(referrer: &str) -> Option<Page> {
+    let path = referrer.parse::<Uri>().ok()?.path().to_owned();
+    let known = Page::try_from(path.as_str());
+    known.or_else(|_| Page::try_from("/")).ok()
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_its_address_and_what_it_calls_itself() {
+        for (peer, header, address) in [
+            ("127.0.0.1", Some("192.0.2.7"), "192.0.2.7"),
+            ("127.0.0.1", Some("2001:db8::7"), "2001:db8::7"),
+            ("::ffff:127.0.0.1", Some("192.0.2.7"), "192.0.2.7"),
+            ("127.0.0.1", Some("unknown"), "127.0.0.1"),
+            ("127.0.0.1", None, "127.0.0.1"),
+            ("198.51.100.1", Some("192.0.2.7"), "198.51.100.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert(X_REAL_IP, header.parse().unwrap());
+            }
+            let visit = visit(&headers, peer);
+            assert_eq!(visit.browser.address, address.parse::<IpAddr>().unwrap());
+        }
+        let long = "x".repeat(600);
+        for (header, agent) in [("Firefox", "Firefox"), (long.as_str(), &long[..512])] {
+            let headers = HeaderMap::from_iter([(USER_AGENT, header.parse().unwrap())]);
+            let known = visit(&headers, "::1").browser.agent.unwrap();
+            assert_eq!(known.as_str(), agent);
+        }
+        assert_eq!(visit(&HeaderMap::new(), "::1").browser.agent, None);
+    }
+
+    #[test]
+    fn a_page_is_the_path_of_the_referrer() {
+        let case = "AB-1234-5678".try_into().unwrap();
+        let long = format!("https://chs.example.org/{}/AB-1234-5678/", "x".repeat(512));
+        for (referrer, names_the_case) in [
+            (
+                "https://chs.example.org/call_centre/AB-1234-5678/diagnosis?x=1",
+                Some(true),
+            ),
+            ("http://localhost:8000/provider/AB-1234-5678", Some(true)),
+            (
+                "https://chs.example.org/call_centre/?case=AB-1234-5678",
+                Some(false),
+            ),
+            ("https://AB-1234-5678/", Some(false)),
+            ("https://chs.example.org", Some(false)),
+            (&long, Some(false)),
+            ("not an address", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(REFERER, referrer.parse().unwrap())]);
+            let page = visit(&headers, "::1").page;
+            assert_eq!(
+                page.map(|page| page.names(&case)),
+                names_the_case,
+                "{referrer}"
+            );
+        }
+        assert_eq!(visit(&HeaderMap::new(), "::1").page, None);
+    }
+
+    fn visit(headers: &HeaderMap, peer: &str) -> Visit {
+        let loopback = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap());
+        Visit::new(headers, peer.parse().unwrap(), &loopback)
+    }
+}

@@ -1,0 +1,211 @@
+//! What a restart shall not lose, on disk.
+//!
+//! Lives here: the file, its format, when it is written. Not here: what becomes of a place (`presence`).
+//! Invariants: the file is whole or not there, and nobody else can read it; whatever is wrong with it, or with the disk,
+//! the daemon starts and runs.
+
+mod format;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, BufWriter, Write},
+    mem,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::Notify,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    presence::Snapshot,
+    realtime::{HubGone, HubHandle},
+};
+
+/// The file, in the directory that systemd or the configuration names.
+const FILE: &str = "places.json";
+
+/// What a file is renamed to that cannot be used, for whoever wants to know why.
+const SET_ASIDE: &str = "places.json.unusable";
+
+/// The shortest time between two writes.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the file is touched while nothing changes. Its age tells the next daemon how long this one has been dead.
+const TOUCH: Duration = Duration::from_secs(5);
+
+/// Where places are kept from one daemon to the next.
+#[derive(Debug)]
+pub(crate) struct Store {
+    directory: PathBuf,
+    /// Whether the operator has been told that it cannot be written.
+    troubled: bool,
+}
+
+/// Why a file is of no use.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("read it")]
+    Read(#[from] io::Error),
+    #[error("understand it")]
+    Format(#[from] serde_json::Error),
+    #[error("it is {} s old, and nobody waits that long", .0.as_secs())]
+    Old(Duration),
+}
+
+impl Store {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            troubled: false,
+        }
+    }
+
+    /// What the daemon before this one has left, unless that was longer ago than `max_age`.
+    pub(crate) fn load(&self, max_age: Duration) -> Snapshot {
+        let path = self.path(FILE);
+        match read(&path, max_age) {
+            Ok(snapshot) => {
+                info!(
+                    places = snapshot.places.len(),
+                    "keeping the places of the daemon before"
+                );
+                snapshot
+            }
+            Err(Unusable::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Snapshot::default()
+            }
+            Err(reason) => {
+                self.set_aside(&path, &reason.into());
+                Snapshot::default()
+            }
+        }
+    }
+
+    fn set_aside(&self, path: &Path, reason: &anyhow::Error) {
+        let aside = self.path(SET_ASIDE);
+        let path = path.display();
+        match fs::rename(self.path(FILE), &aside) {
+            Ok(()) => warn!(
+                "starting without the places of the daemon before; {path} is now {}: {reason:#}",
+                aside.display()
+            ),
+            Err(error) => warn!(
+                "starting without the places of the daemon before, and cannot rename {path} ({error}): {reason:#}"
+            ),
+        }
+    }
+
+    /// Writes a file of another name first, so that a crash in between leaves the one before.
+    fn save(&self, snapshot: Snapshot) -> io::Result<()> {
+        let part = self.path("places.json.part");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
+        let mut writer = BufWriter::new(file);
+        serde_json::to_writer(&mut writer, &format::File::from(snapshot))?;
+        writer.flush()?;
+        writer.get_ref().sync_all()?;
+        fs::rename(part, self.path(FILE))
+    }
+
+    fn touch(&self) -> io::Result<()> {
+        match File::options().write(true).open(self.path(FILE)) {
+            Ok(file) => file.set_modified(now()),
+            // Nothing was worth writing yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Tells the operator once when writing begins to fail, and once when it works again.
+    fn report(&mut self, written: io::Result<()>) {
+        let directory = self.directory.display();
+        match written {
+            Ok(()) if mem::take(&mut self.troubled) => {
+                info!("places can be kept in {directory} again");
+            }
+            Ok(()) => {}
+            Err(error) if !mem::replace(&mut self.troubled, true) => warn!(
+                %error,
+                "cannot keep places in {directory}, so a restart would forget everybody: {error}"
+            ),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Writes what a restart shall not lose, soon after each change, until told to stop; then ends the hub and writes once more.
+pub(crate) async fn keep(
+    store: Option<Store>,
+    hub: HubHandle,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let mut store = store;
+    loop {
+        let due = stop.run_until_cancelled(timeout(TOUCH, changed.notified()));
+        let snapshot = match due.await {
+            None => break,
+            Some(Ok(())) if store.is_some() => match hub.snapshot().await {
+                Ok(snapshot) => Some(snapshot),
+                Err(HubGone) => return,
+            },
+            Some(Ok(()) | Err(_)) => None,
+        };
+        store = write(store, snapshot).await;
+        let _ = stop.run_until_cancelled(sleep(PAUSE)).await;
+    }
+    // An error means that the hub is gone already.
+    if let Ok(last) = hub.finish().await {
+        write(store, Some(last)).await;
+    }
+}
+
+/// Writes a snapshot, or without one just shows that the daemon lives; away from the tasks that serve browsers.
+async fn write(store: Option<Store>, snapshot: Option<Snapshot>) -> Option<Store> {
+    let mut store = store?;
+    let written = spawn_blocking(move || {
+        let written = match snapshot {
+            Some(snapshot) => store.save(snapshot),
+            None => store.touch(),
+        };
+        store.report(written);
+        store
+    });
+    written.await.ok()
+}
+
+fn read(path: &Path, max_age: Duration) -> Result<Snapshot, Unusable> {
+    let file = File::open(path)?;
+    let modified = file.metadata()?.modified()?;
+    // A clock that was set back says nothing about the age.
+    let age = now().duration_since(modified).unwrap_or_default();
+    if age > max_age {
+        return Err(Unusable::Old(age));
+    }
+    let file: format::File = serde_json::from_reader(BufReader::new(file))?;
+    Ok(file.into())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the age of a file is told by the clock on the wall"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
