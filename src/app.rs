@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     lifecycle::{self, Listeners, Patience, Phase, Places, Server, Signals, Tasks},
     presence::Snapshot,
-    realtime::{Farewell, HubHandle, Realtime},
+    realtime::{Door, Farewell, HubHandle, Realtime},
     snapshot::{self, Store},
     stats::{self, Counters},
 };
@@ -104,12 +104,18 @@ impl App {
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
-        if config.site_hostnames.is_empty() {
+        self.serve(&daemon, realtime.door, &counters, tasks)?;
+        Ok(daemon)
+    }
+
+    /// Opens the doors.
+    fn serve(self, daemon: &Daemon, door: Door, counters: &Counters, tasks: &Tasks) -> Result<()> {
+        if self.config.site_hostnames.is_empty() {
             info!("site_hostname is not set: only pages of this machine may connect");
         }
         let places = self.places();
         let public = Server {
-            patience: Patience::from(&config.limits),
+            patience: Patience::from(&self.config.limits),
             tracker: daemon.conversations.clone(),
             counters: counters.clone(),
             places: places.public,
@@ -123,8 +129,8 @@ impl App {
             stop: daemon.rest.clone(),
             ..public.clone()
         };
-        let door = realtime.door.service();
-        let admin = admin::router(self.admin(&daemon)?);
+        let door = door.service();
+        let admin = admin::router(self.admin(daemon)?);
         for listener in self.listeners.public {
             lifecycle::log_listening("public", &listener);
             tasks.spawn(
@@ -136,7 +142,7 @@ impl App {
             lifecycle::log_listening("admin", &listener);
             tasks.spawn("admin listener", staff.clone().run(listener, admin.clone()));
         }
-        Ok(daemon)
+        Ok(())
     }
 
     fn places(&self) -> Places {

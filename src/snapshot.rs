@@ -135,16 +135,14 @@ impl Store {
     /// Tells the operator once when writing begins to fail, and once when it works again.
     fn report(&mut self, written: io::Result<()>) {
         let directory = self.directory.display();
-        match written {
-            Ok(()) if mem::take(&mut self.troubled) => {
-                info!("places can be kept in {directory} again");
-            }
-            Ok(()) => {}
-            Err(error) if !mem::replace(&mut self.troubled, true) => warn!(
+        let was_troubled = mem::replace(&mut self.troubled, written.is_err());
+        match (written, was_troubled) {
+            (Ok(()), true) => info!("places can be kept in {directory} again"),
+            (Err(error), false) => warn!(
                 %error,
                 "cannot keep places in {directory}, so a restart would forget everybody: {error}"
             ),
-            Err(_) => {}
+            (Ok(()), false) | (Err(_), true) => {}
         }
     }
 }

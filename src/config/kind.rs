@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::value::Value;
@@ -47,7 +47,10 @@ impl Kind {
         match self {
             Self::Addresses(field) => list(given, 1, field(config), |item| item.parse().ok()),
             Self::Networks(field) => list(given, 0, field(config), network),
-            Self::Directory(field) => one(given, field(config), directory),
+            Self::Directory(field) => one(given, field(config), |v| {
+                let path = v.as_str()?;
+                is_directory(path).then(|| (!path.is_empty()).then(|| path.into()))
+            }),
             Self::HostNames(field) => list(given, 0, field(config), host_name),
             Self::Host(field) => one(given, field(config), host),
             Self::Port(field) => one(given, field(config), |v| number(v, &(1..=u16::MAX))),
@@ -76,7 +79,10 @@ impl Kind {
                 let texts: Vec<_> = field(config).iter().map(IpNet::to_string).collect();
                 format!("{texts:?}")
             }
-            Self::Directory(field) => format!("{:?}", field(config).clone().unwrap_or_default()),
+            Self::Directory(field) => {
+                let path = field(config).as_deref().map(Path::to_string_lossy);
+                format!("{:?}", path.unwrap_or_default())
+            }
             Self::HostNames(field) => format!("{:?}", field(config)),
             Self::Host(field) | Self::Prefix(field) => format!("{:?}", field(config)),
             Self::Port(field) => field(config).to_string(),
@@ -194,13 +200,9 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(address)
 }
 
-/// An absolute path, because the working directory of a daemon is nobody's concern.
-fn directory(given: &Value) -> Option<Option<PathBuf>> {
-    let path = PathBuf::from(given.as_str()?);
-    if path.as_os_str().is_empty() {
-        return Some(None);
-    }
-    path.is_absolute().then_some(Some(path))
+/// An absolute path, because the working directory of a daemon is nobody's concern, or none.
+fn is_directory(path: &str) -> bool {
+    path.is_empty() || Path::new(path).is_absolute()
 }
 
 fn host(given: &Value) -> Option<String> {

@@ -23,25 +23,19 @@ pub(crate) fn ending(
     hang_up: &HangUp,
     heartbeat: Duration,
 ) -> Ending {
-    let line = hang_up.take_line(socket);
     let websocket = socket.transport_type() == TransportType::Websocket;
-    let line = line.filter(|_| websocket);
-    let silence = match reason {
-        DisconnectReason::HeartbeatTimeout => {
-            line.as_ref().map_or(heartbeat, |line| line.silence())
-        }
-        _ => Duration::ZERO,
-    };
-    let lost = Ending::Lost { silence };
-    if socket.extensions.get::<HungUp>().is_some() {
-        return lost;
-    }
+    let line = hang_up.take_line(socket).filter(|_| websocket);
+    let gave_up = line.as_ref().is_some_and(|line| gave_up(line.tail()));
+    let lost_since = |silence| Ending::Lost { silence };
+    let lost = lost_since(Duration::ZERO);
     match reason {
-        DisconnectReason::ClientNSDisconnect => Ending::Goodbye,
-        DisconnectReason::TransportClose if line.is_some_and(|line| gave_up(line.tail())) => lost,
-        DisconnectReason::TransportClose => Ending::Goodbye,
+        _ if socket.extensions.get::<HungUp>().is_some() => lost,
+        DisconnectReason::TransportClose if gave_up => lost,
+        DisconnectReason::TransportClose | DisconnectReason::ClientNSDisconnect => Ending::Goodbye,
+        DisconnectReason::HeartbeatTimeout => {
+            lost_since(line.map_or(heartbeat, |line| line.silence()))
+        }
         DisconnectReason::TransportError
-        | DisconnectReason::HeartbeatTimeout
         | DisconnectReason::MultipleHttpPollingError
         | DisconnectReason::PacketParsingError
         | DisconnectReason::ServerNSDisconnect

@@ -5,6 +5,7 @@
 
 mod door;
 mod ending;
+mod farewell;
 mod handlers;
 mod hang_up;
 mod hub;
@@ -16,24 +17,21 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 use socketioxide::{ParserConfig, SocketIo, adapter::LocalAdapter};
-use tokio::{
-    sync::{Notify, Semaphore, watch},
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use door::Door;
+pub(crate) use farewell::Farewell;
 pub(crate) use inbox::{Delivery, HubGone, HubHandle};
 
 use self::{
     handlers::Greeter,
-    hang_up::HangUp,
+    hang_up::{Engine, HangUp},
     hub::{Hub, Outlet},
     origin::Origins,
 };
 use crate::{
     config::Config,
-    lifecycle::LAST_WORDS,
     presence::{Census, Registry, Rules, Snapshot},
     stats::Counters,
 };
@@ -79,21 +77,7 @@ impl Realtime {
         let limits = &config.limits;
         // A session that has not joined by then has been as silent as one whose heartbeat failed.
         let heartbeat = config.public.ping_interval + config.public.ping_timeout;
-        let (engine, io) = SocketIo::builder()
-            .req_path(PATH.trim_end_matches('/'))
-            .ping_interval(config.public.ping_interval)
-            .ping_timeout(config.public.ping_timeout)
-            .connect_timeout(heartbeat)
-            .max_payload(limits.message_bytes as u64)
-            .ws_max_message_size(limits.message_bytes)
-            .ws_max_frame_size(limits.message_bytes)
-            .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
-            .with_parser(
-                ParserConfig::common()
-                    .max_incoming_binaries(1)
-                    .max_incoming_binary_buf_size(limits.message_bytes),
-            )
-            .build_with_inner_svc(axum::Router::new());
+        let (engine, io) = engine(config, heartbeat);
         let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
         let hang_up = HangUp::new(engine.clone(), tracker.clone());
         let crowd = TaskTracker::new();
@@ -145,34 +129,22 @@ impl Realtime {
     }
 }
 
-/// Ends every session.
-pub(crate) struct Farewell {
-    io: SocketIo,
-    hang_up: HangUp,
-    /// Knows the connections that are in the namespace.
-    crowd: TaskTracker,
-}
-
-/// Time that the closing of one connection adds to a stop, as long as all of them fit into what the stop may take.
-const PER_CONNECTION: Duration = Duration::from_millis(2);
-
-impl Farewell {
-    /// Closes one connection after the other, spread over `spread` or less, and returns when the last one is gone.
-    pub(crate) async fn say(self, spread: Duration) {
-        let sockets = self.io.of(NAMESPACE).map(|namespace| namespace.sockets());
-        let sockets = sockets.unwrap_or_default();
-        let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
-        let pause = PER_CONNECTION.min(spread / count.max(1));
-        let mut due = Instant::now();
-        for socket in sockets {
-            self.hang_up.hang_up(&socket);
-            due += pause;
-            sleep_until(due).await;
-        }
-        self.crowd.close();
-        // One that does not read would keep its session open for as long as the network lets it.
-        let _ = timeout(LAST_WORDS, self.crowd.wait()).await;
-        // Whoever has come since.
-        let _ = timeout(LAST_WORDS, self.io.close()).await;
-    }
+/// The library, set up as `config` says.
+fn engine(config: &Config, heartbeat: Duration) -> (Engine, SocketIo) {
+    let limits = &config.limits;
+    SocketIo::builder()
+        .req_path(PATH.trim_end_matches('/'))
+        .ping_interval(config.public.ping_interval)
+        .ping_timeout(config.public.ping_timeout)
+        .connect_timeout(heartbeat)
+        .max_payload(limits.message_bytes as u64)
+        .ws_max_message_size(limits.message_bytes)
+        .ws_max_frame_size(limits.message_bytes)
+        .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
+        .with_parser(
+            ParserConfig::common()
+                .max_incoming_binaries(1)
+                .max_incoming_binary_buf_size(limits.message_bytes),
+        )
+        .build_with_inner_svc(axum::Router::new())
 }

@@ -340,7 +340,8 @@ async fn on_case(daemon: &Daemon, version: Version, name: &str, headers: Headers
 
 async fn polls(daemon: &Daemon, version: Version, name: &str) -> Poller {
     let session = Poller::joined(daemon.public, version).await;
-    session.post(&[&event_frame("identify", json!(name))]).await;
+    let identity = json!({"username": name, "usertype": "operator", "appVersion": "1.0"});
+    session.post(&[&event_frame("identify", identity)]).await;
     session
         .post(&[&event_frame("startViewingCase", json!("X"))])
         .await;

@@ -34,7 +34,7 @@ ListenStream=127.0.0.1:8006'
 
 the_back_end_sends_a_notification() {
   same "$(from backend curl -sS --max-time 5 --header 'Content-Type: application/json' --data '{"notifications": []}' 10.0.1.5:8005/admin/notifications/)" \
-    '{"success":true,"activeTab":"notifications","reached":0}'
+    '{"success":true,"activeTab":"notifications","reached":0,"kept":0}'
 }
 
 browsers_still_come_over_loopback_only_and_the_two_never_mix() {

@@ -158,7 +158,8 @@ impl World {
                 ..Tab::default()
             };
             let said = case.map(Said::Start);
-            return self.connect(tab, said.into_iter().collect());
+            let said: Vec<_> = said.into_iter().collect();
+            return self.connect(tab, &said);
         }
         let left = std::mem::replace(&mut it.case, case);
         let said = left
@@ -215,7 +216,7 @@ impl World {
         let now = self.stage.now;
         if let Some((conn, since)) = self.tabs[tab].unnoticed.take() {
             self.tabs[tab].kept_until = now + GRACE;
-            let silence = now - since;
+            let silence = now.saturating_sub(since);
             self.excuse_place(conn, now + GRACE);
             self.apply(Event::Ended {
                 conn,
@@ -240,11 +241,11 @@ impl World {
             said = it.case.map(Said::Start).into_iter().collect();
         }
         let continues = in_time && said.is_empty();
-        self.connect(tab, said);
+        self.connect(tab, &said);
         self.tabs[tab].strayed |= !continues;
     }
 
-    fn connect(&mut self, tab: usize, said: Vec<Said>) {
+    fn connect(&mut self, tab: usize, said: &[Said]) {
         let conn = self.new_conn();
         let before = self.tabs[tab].clone();
         self.tabs[tab].conn = Some(conn);
@@ -263,8 +264,8 @@ impl World {
                 assert_eq!(*to, alone, "a connect is nobody else's business");
             }
         }
-        self.hear_before(&effects, &said);
-        self.say(tab, &said);
+        self.hear_before(&effects, said);
+        self.say(tab, said);
     }
 
     fn say(&mut self, tab: usize, said: &[Said]) {
