@@ -67,6 +67,8 @@ pub enum Event {
 pub enum Ending {
     /// The page said goodbye: it was closed, left or reloaded.
     Goodbye,
+    /// A long poll broke off: a goodbye, unless others are cut off in the same moment.
+    BrokenOff,
     /// The connection was lost, and the page may well still be on a screen.
     Lost {
         /// How long nothing may have got through before that was noticed.

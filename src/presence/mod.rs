@@ -4,6 +4,7 @@
 //! Not here: async, clocks, I/O, serialisation, logging. Time is an argument.
 //! Invariant: the same events at the same moments give the same effects, byte for byte.
 
+mod doubt;
 mod event;
 mod id;
 mod messages;

@@ -50,6 +50,16 @@ pub(super) struct Loss {
     pub(super) unread_from: u64,
     /// How long nothing may have got through before that was noticed.
     pub(super) silence: Duration,
+    pub(super) certainty: Certainty,
+}
+
+/// Whether a connection really was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certainty {
+    /// It was.
+    Lost,
+    /// If nothing happens to others at once, it was a goodbye.
+    InDoubt,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -181,9 +191,12 @@ impl Places {
         }
     }
 
+    /// Marks a place as lost, or changes what is known of that.
     pub(super) fn lose(&mut self, conn: ConnectionId, loss: Loss) {
         if let Some(place) = self.all.get_mut(&conn) {
-            place.loss = Some(loss);
+            if let Some(known) = place.loss.replace(loss) {
+                self.deadlines.remove(&(known.until, conn));
+            }
             self.deadlines.insert((loss.until, conn));
         }
     }

@@ -12,9 +12,10 @@ use std::{
 use super::{
     Audience, Browser, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity,
     Lost, Message, Moment, Note, Page, Person, Recipients, SavedPlace, Snapshot, Username,
+    doubt::{DOUBT, Doubts},
     messages::Messages,
     pacer::Pacer,
-    places::{Arrival, Loss, Place, Places, Predecessor},
+    places::{Arrival, Certainty, Loss, Place, Places, Predecessor},
 };
 
 /// Everybody who is there, or was there a moment ago, and what they view.
@@ -23,6 +24,7 @@ pub struct Registry {
     rules: Rules,
     places: Places,
     messages: Messages,
+    doubts: Doubts,
     pacer: Pacer<Topic>,
     draining: bool,
 }
@@ -53,6 +55,7 @@ impl Registry {
             rules,
             places: Places::default(),
             messages: Messages::default(),
+            doubts: Doubts::default(),
             pacer: Pacer::new(rules.merge_interval),
             draining: false,
         }
@@ -78,6 +81,7 @@ impl Registry {
                     until: grace,
                     unread_from: saved.unread_from,
                     silence: Duration::ZERO,
+                    certainty: Certainty::Lost,
                 }),
             };
             registry.places.insert(saved.conn, place, saved.user_type);
@@ -108,7 +112,13 @@ impl Registry {
             Event::CaseClosed { conn, case } => self.close(conn, &case),
             Event::Ended { conn, ending } => match ending {
                 Ending::Goodbye => self.leave(conn),
-                Ending::Lost { silence } => self.lose(conn, silence, now, &mut effects),
+                Ending::Lost { silence } => {
+                    self.lose(conn, silence, Certainty::Lost, now, &mut effects)
+                }
+                Ending::BrokenOff => {
+                    let silence = Duration::ZERO;
+                    self.lose(conn, silence, Certainty::InDoubt, now, &mut effects)
+                }
             },
             Event::Dismissed { conn } if self.is_lost(conn) => self.leave(conn),
             Event::Dismissed { .. } => Vec::new(),
@@ -328,6 +338,7 @@ impl Registry {
         };
         if self.places.is_empty() {
             self.messages.clear();
+            self.doubts.clear();
         }
         let case = place.case.map(Topic::Viewers);
         std::iter::once(Topic::Census).chain(case).collect()
@@ -337,16 +348,17 @@ impl Registry {
         &mut self,
         conn: ConnectionId,
         silence: Duration,
+        certainty: Certainty,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) -> Vec<Topic> {
-        if self.places.connected(conn).is_none() {
+        let Some(place) = self.places.connected(conn) else {
             return Vec::new();
-        }
-        if self.rules.grace == Duration::ZERO && !self.draining {
+        };
+        if self.rules.grace.is_zero() && !self.draining {
             return self.leave(conn);
         }
-        effects.push(Effect::Note(Note::Lost));
+        let browser = place.browser.clone();
         let last_heard = now.saturating_sub(silence);
         let unread_from = if self.is_back(conn, last_heard, effects) {
             self.messages.next()
@@ -355,11 +367,40 @@ impl Registry {
         };
         let loss = Loss {
             since: now,
-            until: now + self.rules.grace,
+            until: now + DOUBT.min(self.rules.grace),
             unread_from,
             silence,
+            certainty: Certainty::InDoubt,
         };
         self.places.lose(conn, loss);
+        self.doubts.add(conn, now);
+        let shared = silence.is_zero() && self.doubts.is_shared(&browser, now);
+        if shared || self.draining {
+            for conn in self.doubts.take(now) {
+                self.make_certain(conn, effects);
+            }
+        } else if certainty == Certainty::Lost {
+            self.make_certain(conn, effects);
+        }
+        self.make_room(now, effects)
+    }
+
+    /// That connection was lost, and its place is kept.
+    fn make_certain(&mut self, conn: ConnectionId, effects: &mut Vec<Effect>) {
+        let loss = self.places.get(conn).and_then(|place| place.loss);
+        if let Some(loss) = loss.filter(|loss| loss.certainty == Certainty::InDoubt) {
+            effects.push(Effect::Note(Note::Lost));
+            let certain = Loss {
+                until: loss.since + self.rules.grace,
+                certainty: Certainty::Lost,
+                ..loss
+            };
+            self.places.lose(conn, certain);
+        }
+    }
+
+    /// Keeps the number of lost places within its bound.
+    fn make_room(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
         match self.places.first_deadline() {
             Some((_, first)) if self.places.lost_count() > self.rules.lost_places => {
                 self.lapse(first, now, effects)
@@ -394,7 +435,7 @@ impl Registry {
             self.leave(conn);
             return vec![Topic::Census];
         }
-        if let Some(loss) = place.loss {
+        if let Some(loss) = place.loss.filter(|loss| loss.certainty == Certainty::Lost) {
             let staleness = now.saturating_sub(loss.since) + loss.silence;
             effects.push(Effect::Note(Note::Lapsed { staleness }));
         }

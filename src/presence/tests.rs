@@ -294,13 +294,17 @@ impl Default for Stage {
 }
 
 impl Stage {
-    /// `+15` lets 15 seconds pass, `$` restarts the daemon; the rest are events.
+    /// `+15` lets 15 seconds pass, `.` a tenth of one, `$` restarts the daemon; the rest are events.
     fn play(&mut self, step: &str) -> Vec<Effect> {
         if step == "$" {
             let snapshot = self.registry.snapshot();
             self.registry = Registry::restored(rules(Duration::ZERO), snapshot, RESTART_GRACE);
             self.now = Duration::ZERO;
             return Vec::new();
+        }
+        if step == "." {
+            self.now += Duration::from_millis(100);
+            return self.registry.wake(self.now);
         }
         if let Some(seconds) = step.strip_prefix('+') {
             self.now += Duration::from_secs(seconds.parse().unwrap());
@@ -312,7 +316,7 @@ impl Stage {
 
 /// `a=adam` identifies connection a. `a=adam@X` does so on the page of case X, `a=adam@` on another page, and
 /// `a=adam/two` in another browser. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!` says goodbye, `a~`
-/// is lost, `a~70` after 70 seconds of silence, and `a#` ends its place by hand. `*1` notifies all operators of 1.
+/// is lost, `a~70` after 70 seconds of silence, `a%` broke off, and `a#` ends its place by hand. `*1` notifies all operators of 1.
 fn parse(event: &str) -> Event {
     if let Some(json) = event.strip_prefix('*') {
         return Event::Posted {
@@ -353,6 +357,10 @@ fn parse(event: &str) -> Event {
             ending: Ending::Lost {
                 silence: Duration::from_secs(seconds.parse().unwrap_or_default()),
             },
+        },
+        ("%", "") => Event::Ended {
+            conn,
+            ending: Ending::BrokenOff,
         },
         ("#", "") => Event::Dismissed { conn },
         _ => panic!("no such event: {event}"),

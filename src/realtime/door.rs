@@ -172,7 +172,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.hang_up.close_polling(&session, self.version);
+            self.hang_up.broke_off(&session, self.version);
         }
     }
 }

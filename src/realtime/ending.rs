@@ -2,6 +2,23 @@
 //!
 //! Lives here: the signs by which the two are told apart. Not here: what follows from either (`presence`).
 //! Invariant: whatever the daemon itself ends is a loss, for the page is still there.
+//!
+//! What the daemon sees, measured with Chromium 148 behind nginx 1.22. Clients 1.7.4 and 4.8 look the same but where both are named.
+//!
+//! | what happens | over a websocket | by polling |
+//! |---|---|---|
+//! | the tab is closed, reloaded, or shows another page | goodbye: close frame 1001 | goodbye: the waiting poll breaks off |
+//! | the page calls `disconnect()` | goodbye: a disconnect packet, then an empty close frame | goodbye: a disconnect packet, then a close packet |
+//! | the browser is killed | loss: the connection ends without a close frame | goodbye: the waiting poll breaks off |
+//! | the client misses the heartbeat, or is told to be offline (4.8) | loss: empty close frame | loss: close packet, or silence |
+//! | the cable is pulled, the laptop suspended | loss: silence until the heartbeat fails | the same |
+//! | cable and laptop are back sooner | nothing, the session goes on | the same |
+//! | nginx reloads and cuts its old connections, or stops | loss: no close frame | loss: polls of several browsers break off at once |
+//! | the daemon hangs up, or stops | loss | loss |
+//! | the daemon is killed | loss: what the snapshot says | the same |
+//!
+//! Not seen by polling: a page that is left in the instant in which its poll has just been answered. It is silent from
+//! then on, and gone when the heartbeat fails.
 
 use std::time::Duration;
 
@@ -9,7 +26,7 @@ use socketioxide::{TransportType, socket::DisconnectReason};
 
 use super::{
     Socket,
-    hang_up::{HangUp, HungUp},
+    hang_up::{Cut, HangUp},
 };
 use crate::presence::Ending;
 
@@ -25,21 +42,24 @@ pub(crate) fn ending(
 ) -> Ending {
     let websocket = socket.transport_type() == TransportType::Websocket;
     let line = hang_up.take_line(socket).filter(|_| websocket);
-    let gave_up = line.as_ref().is_some_and(|line| gave_up(line.tail()));
-    let lost_since = |silence| Ending::Lost { silence };
-    let lost = lost_since(Duration::ZERO);
-    match reason {
-        _ if socket.extensions.get::<HungUp>().is_some() => lost,
-        DisconnectReason::TransportClose if gave_up => lost,
-        DisconnectReason::TransportClose | DisconnectReason::ClientNSDisconnect => Ending::Goodbye,
-        DisconnectReason::HeartbeatTimeout => {
-            lost_since(line.map_or(heartbeat, |line| line.silence()))
-        }
-        DisconnectReason::TransportError
-        | DisconnectReason::MultipleHttpPollingError
-        | DisconnectReason::PacketParsingError
-        | DisconnectReason::ServerNSDisconnect
-        | DisconnectReason::ClosingServer => lost,
+    let said_why = line.as_ref().is_some_and(|line| !gave_up(line.tail()));
+    let silence = line.map_or(heartbeat, |line| line.silence());
+    match (reason, socket.extensions.get()) {
+        (DisconnectReason::ClientNSDisconnect, _) => Ending::Goodbye,
+        (DisconnectReason::TransportClose, None) if said_why => Ending::Goodbye,
+        (DisconnectReason::HeartbeatTimeout, _) => Ending::Lost { silence },
+        (_, Some(Cut::BrokenOff)) => Ending::BrokenOff,
+        (
+            DisconnectReason::TransportClose
+            | DisconnectReason::TransportError
+            | DisconnectReason::MultipleHttpPollingError
+            | DisconnectReason::PacketParsingError
+            | DisconnectReason::ServerNSDisconnect
+            | DisconnectReason::ClosingServer,
+            Some(Cut::HungUp) | None,
+        ) => Ending::Lost {
+            silence: Duration::ZERO,
+        },
     }
 }
 

@@ -10,11 +10,11 @@ use std::{
 
 use axum::body::Body;
 use http::Request;
-use socketioxide::{ProtocolVersion, TransportType, service::SocketIoService};
+use socketioxide::{ProtocolVersion, SocketIo, TransportType, service::SocketIoService};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::{PATH, Socket};
+use super::{NAMESPACE, PATH, Socket};
 use crate::{lifecycle::Line, presence::ConnectionId};
 
 /// The Engine.IO server as an HTTP service; what is not its path is not found.
@@ -29,9 +29,14 @@ pub(crate) enum EngineVersion {
     Four,
 }
 
-/// Marks a socket that was hung up on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HungUp;
+/// Marks a socket whose session was not ended by its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// By us.
+    HungUp,
+    /// By the network, or by the client's going away: its poll broke off.
+    BrokenOff,
+}
 
 /// Closes the transport of a session.
 #[derive(Clone)]
@@ -39,6 +44,7 @@ pub(crate) struct HangUp(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
+    io: SocketIo,
     upgraded: Mutex<Lines>,
     tracker: TaskTracker,
 }
@@ -54,9 +60,10 @@ struct Lines {
 }
 
 impl HangUp {
-    pub(crate) fn new(engine: Engine, tracker: TaskTracker) -> Self {
+    pub(crate) fn new(engine: Engine, io: SocketIo, tracker: TaskTracker) -> Self {
         Self(Arc::new(Inner {
             engine,
+            io,
             upgraded: Mutex::default(),
             tracker,
         }))
@@ -69,7 +76,7 @@ impl HangUp {
 
     /// Ends the session of a socket as if the network had.
     pub(crate) fn hang_up(&self, socket: &Socket) {
-        socket.extensions.insert(HungUp);
+        socket.extensions.insert(Cut::HungUp);
         match (socket.transport_type(), socket.protocol()) {
             (TransportType::Websocket, _) => self.cut(socket),
             (TransportType::Polling, ProtocolVersion::V4) => {
@@ -87,8 +94,18 @@ impl HangUp {
         upgraded.or_else(|| first_line(socket).cloned())
     }
 
+    /// Ends a session whose poll broke off, which would stay until the heartbeat fails.
+    pub(crate) fn broke_off(&self, session: &str, version: EngineVersion) {
+        let namespace = self.0.io.of(NAMESPACE);
+        let socket = namespace.zip(session.parse().ok());
+        if let Some(socket) = socket.and_then(|(namespace, id)| namespace.get_socket(id)) {
+            socket.extensions.insert(Cut::BrokenOff);
+        }
+        self.close_polling(session, version);
+    }
+
     /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet.
-    pub(crate) fn close_polling(&self, session: &str, version: EngineVersion) {
+    fn close_polling(&self, session: &str, version: EngineVersion) {
         let (number, close) = match version {
             EngineVersion::Three => (3, "1:1"),
             EngineVersion::Four => (4, "1"),

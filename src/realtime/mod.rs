@@ -79,7 +79,7 @@ impl Realtime {
         let heartbeat = config.public.ping_interval + config.public.ping_timeout;
         let (engine, io) = engine(config, heartbeat);
         let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
-        let hang_up = HangUp::new(engine.clone(), tracker.clone());
+        let hang_up = HangUp::new(engine.clone(), io.clone(), tracker.clone());
         let crowd = TaskTracker::new();
         Greeter {
             hub: hub.clone(),

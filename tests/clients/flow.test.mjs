@@ -1,6 +1,9 @@
 // What every client version must live through, over every choice of transports.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { clients, Office } from './people.mjs';
@@ -113,6 +116,24 @@ for (const client of clients) {
       await office.daemon.broadcast({ allClients: 'true' });
       await everybodyHearsTheEnd(office, [chosen, other]);
       assert.deepEqual([chosen, other].map((tab) => tab.heard('systemMessage')), [['1', '1'], ['1']]);
+    });
+
+    test('after a restart of the daemon everybody is on their case again, and nobody was missing meanwhile', async (t) => {
+      const stateDir = mkdtempSync(path.join(tmpdir(), 'places-'));
+      t.after(() => rmSync(stateDir, { recursive: true }));
+      const office = await Office.open(t, { env: { CLA_PRESENCE__STATE_DIR: stateDir } });
+      const ann = await office.arrives(client, 'ann', 'X');
+      const bob = await office.arrives(client, 'bob', 'X');
+      await ann.hears('peopleViewing', ['ann', 'bob']);
+      await office.daemon.stop();
+      await Promise.all([ann.hears('disconnect'), bob.hears('disconnect')]);
+      await office.daemon.start();
+      // Neither says anything but who they are.
+      for (const person of [ann, bob]) await person.hears('peopleViewing', ['ann', 'bob']);
+      const cat = await office.arrives(client, 'cat', 'X');
+      for (const person of [ann, bob, cat]) await person.shows(['ann', 'bob', 'cat']);
+      assert.deepEqual(ann.screens, [['ann'], ['ann', 'bob'], ['ann', 'bob', 'cat']]);
+      assert.deepEqual(bob.screens, [['ann', 'bob'], ['ann', 'bob', 'cat']]);
     });
 
     test('a restart of the daemon brings everybody back by themselves', async (t) => {

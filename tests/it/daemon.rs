@@ -41,7 +41,7 @@ pub struct Daemon {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub statsd: UdpSocket,
-    /// The latest value of each metric that a test has read.
+    /// The latest value of each gauge that a test has read, and the total of each counter.
     pub gauges: BTreeMap<String, String>,
     child: Child,
     log: Lines<BufReader<ChildStderr>>,

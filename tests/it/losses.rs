@@ -233,9 +233,39 @@ async fn a_session_that_polls_keeps_its_place_when_it_falls_silent() {
         let daemon = impatient().start().await;
         let eve = polls(&daemon, version, "eve").await;
         until_lost(&daemon, "eve").await;
-        let mut back = arrives(daemon.public, version, "eve", &[]).await;
+        let mut back = arrives(daemon.public, version, "eve", &[("User-Agent", "eve")]).await;
         back.until_viewing(&["eve"]).await;
         drop(eve);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_polls_keeps_its_place_when_its_client_gives_up() {
+    for version in VERSIONS {
+        let daemon = settings().start().await;
+        polls(&daemon, version, "eve").await.post(&["1"]).await;
+        until_lost(&daemon, "eve").await;
+    }
+}
+
+/// One closed tab leaves at once, as `presence.rs` shows.
+#[tokio::test]
+async fn polls_of_several_browsers_that_break_off_at_once_are_lost() {
+    for version in VERSIONS {
+        let daemon = settings().start().await;
+        let mut people = Vec::new();
+        for name in ["adam", "eve"] {
+            people.push(polls(&daemon, version, name).await);
+        }
+        let mut held = Vec::new();
+        for session in &people {
+            held.push(session.held().await);
+        }
+        drop(held);
+        until_lost(&daemon, "adam").await;
+        until_lost(&daemon, "eve").await;
+        let mut back = arrives(daemon.public, version, "adam", &[("User-Agent", "adam")]).await;
+        back.until_viewing(&["adam", "eve"]).await;
     }
 }
 
@@ -339,7 +369,8 @@ async fn on_case(daemon: &Daemon, version: Version, name: &str, headers: Headers
 }
 
 async fn polls(daemon: &Daemon, version: Version, name: &str) -> Poller {
-    let session = Poller::joined(daemon.public, version).await;
+    let session = Poller::open_with(daemon.public, version, &[("User-Agent", name)]).await;
+    session.join().await;
     let identity = json!({"username": name, "usertype": "operator", "appVersion": "1.0"});
     session.post(&[&event_frame("identify", identity)]).await;
     session

@@ -16,7 +16,12 @@ const CONNECTIONS: usize = 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
     for version in VERSIONS {
-        let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+        let daemon = settings()
+            .env("CLA_LOG__LEVEL", "info")
+            // These sessions never send a heartbeat.
+            .env("CLA_PUBLIC__PING_TIMEOUT_MS", 3_600_000)
+            .start()
+            .await;
         let mut sessions = Vec::new();
         for number in 0..CONNECTIONS {
             let session = Poller::joined(daemon.public, version).await;

@@ -147,7 +147,7 @@ async fn names_outside_ascii_arrive_as_they_were_meant() {
             list.contains(r#""Zo\u00eb \u03a9 \ud83d\ude00 \u540d\u524d""#),
             "{list}"
         );
-        zoe.post(&["1"]).await;
+        zoe.post(&["41/socket.io,"]).await;
         adam.until_viewing(&["adam"]).await;
     }
 }

@@ -147,7 +147,7 @@ async fn nobody_notices_that_statsd_is_not_there() {
     }
 }
 
-/// Reads datagrams until the latest value of each gauge is as expected; each is one line.
+/// Reads datagrams until the latest value of each gauge, and the total of each counter, is as expected; each is one line.
 async fn until(daemon: &mut Daemon, lines: &[&str]) {
     let Daemon { statsd, gauges, .. } = daemon;
     let expected = |latest: &BTreeMap<String, String>| {
@@ -163,11 +163,21 @@ async fn until(daemon: &mut Daemon, lines: &[&str]) {
             let length = statsd.recv(&mut buffer).await.unwrap();
             let line = std::str::from_utf8(&buffer[..length]).unwrap();
             let (name, value) = line.split_once(':').unwrap();
-            gauges.insert(name.to_owned(), value.to_owned());
+            let so_far = gauges.get(name).map_or("0|c", String::as_str);
+            gauges.insert(name.to_owned(), total(so_far, value));
         }
     })
     .await;
     assert!(reading.is_ok(), "expected {lines:?}, got {gauges:?}");
+}
+
+/// Counts add up, whatever else was sent before is over.
+fn total(so_far: &str, value: &str) -> String {
+    let count = |value: &str| value.strip_suffix("|c")?.parse::<u64>().ok();
+    match (count(so_far), count(value)) {
+        (Some(so_far), Some(count)) => format!("{}|c", so_far + count),
+        _ => value.to_owned(),
+    }
 }
 
 /// A time that was measured is a little longer than the time that must have passed.

@@ -211,8 +211,13 @@ pub struct Poller {
 
 impl Poller {
     pub async fn open(server: SocketAddr, version: Version) -> Self {
+        Self::open_with(server, version, &[]).await
+    }
+
+    /// Opens a session by a handshake with more headers.
+    pub async fn open_with(server: SocketAddr, version: Version, headers: &[(&str, &str)]) -> Self {
         let path = format!("/socket.io/?EIO={}&transport=polling", version.number());
-        let answer = http::request(server, "GET", &path, &[], "").await;
+        let answer = http::request(server, "GET", &path, headers, "").await;
         let open = &answer.body[answer.body.find('{').unwrap()..];
         let open: Value = serde_json::from_str(open).unwrap();
         Self {
@@ -224,9 +229,13 @@ impl Poller {
 
     pub async fn joined(server: SocketAddr, version: Version) -> Self {
         let poller = Self::open(server, version).await;
-        poller.post(&["40/socket.io,"]).await;
-        poller.until("40/socket.io").await;
+        poller.join().await;
         poller
+    }
+
+    pub async fn join(&self) {
+        self.post(&["40/socket.io,"]).await;
+        self.until("40/socket.io").await;
     }
 
     /// Polls until the server has nothing to say, and returns the connection on which it holds the poll.
