@@ -101,6 +101,39 @@ describe('the broadcast form', () => {
     await told(stage, ['zoe']);
   });
 
+  for (const javaScriptEnabled of [true, false]) {
+    test(`shows a lost connection and ends it by hand, ${javaScriptEnabled ? 'with' : 'without'} script`, async (t) => {
+      const stage = await office(t, { javaScriptEnabled });
+      await assertItems(stage.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
+      const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
+      await lose(stage.tabs.zoe);
+      while ((await stage.daemon.connectionsOf('Zoë Ωραία'))[0][1].lost === undefined);
+      const { page } = await openForm(stage);
+      const row = page.getByRole('row').filter({ hasText: id });
+      await row.getByText(/^Lost \d+ s ago, kept for another \d+ s$/).waitFor();
+      // Axe is a script.
+      if (javaScriptEnabled) await assertAccessible(page);
+      await photograph(page, 'admin-with-lost');
+      await assertItems(stage.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
+      await row.getByRole('button', { name: /^End/ }).click();
+      await page.getByRole('status').filter({ hasText: 'Lost connection ended' }).waitFor();
+      await assertItems(stage.tabs.ann.viewers, ['ann']);
+      assert.equal(await page.getByText(id).count(), 0);
+    });
+  }
+
+  test('does not end a lost connection when Enter is pressed in the form', async (t) => {
+    const stage = await office(t);
+    const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
+    await lose(stage.tabs.zoe);
+    while ((await stage.daemon.connectionsOf('Zoë Ωραία'))[0][1].lost === undefined);
+    const form = await openForm(stage);
+    await form.connection(id).check();
+    await form.connection(id).press('Enter');
+    await form.page.getByRole('status').filter({ hasText: 'Kept for 1 lost connection' }).waitFor();
+    assert.equal((await stage.daemon.connectionsOf('Zoë Ωραία')).length, 1);
+  });
+
   test('is accessible when nobody is there, with people, and after sending', async (t) => {
     const stage = await setUp(t, browser);
     await assertAccessible((await openForm(stage)).page);
@@ -114,6 +147,14 @@ describe('the broadcast form', () => {
     await assertAccessible(form.page);
     await photograph(form.page, 'admin-after-sending');
   });
+
+  /** The client gives up on its connection, and in this test does not come back. */
+  function lose({ page }) {
+    return page.evaluate(() => {
+      socket.io.reconnection(false);
+      socket.io.engine.transport.ws.close();
+    });
+  }
 
   /** Three tabs of two people: ann has two cases open, Zoë one of them. */
   async function office(t, options) {
