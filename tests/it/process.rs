@@ -139,6 +139,7 @@ async fn systemd_is_told_what_happens() {
     let mut daemon = settings()
         .env("NOTIFY_SOCKET", path.display())
         .env("WATCHDOG_USEC", 300_000)
+        .env("CLA_DRAIN__SPREAD_MS", 40_000)
         .start()
         .await;
     until_notified(&socket, "READY=1").await;
@@ -148,7 +149,8 @@ async fn systemd_is_told_what_happens() {
     until_notified(&socket, "STATUS=1 person connected").await;
     until_notified(&socket, "WATCHDOG=1").await;
     daemon.signal(SIGTERM);
-    until_notified(&socket, "STOPPING=1").await;
+    // systemd would wait for 20 seconds.
+    until_notified(&socket, "STOPPING=1\nEXTEND_TIMEOUT_USEC=50000000").await;
     assert!(daemon.exit().await.success());
 }
 
@@ -431,12 +433,17 @@ async fn request_under_way(server: SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
+/// Waits until all of these lines come together.
 async fn until_notified(socket: &UnixDatagram, expected: &str) {
     let mut buffer = [0; 1000];
     let reading = timeout(PATIENCE, async {
         loop {
             let length = socket.recv(&mut buffer).await.unwrap();
-            if text(&buffer[..length]).lines().any(|line| line == expected) {
+            let told = text(&buffer[..length]);
+            if expected
+                .lines()
+                .all(|one| told.lines().any(|line| line == one))
+            {
                 return;
             }
         }
