@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, Admin, Demo},
     config::Config,
-    lifecycle::{self, Listeners, Patience, Phase, Places, Server, Signals, Tasks},
+    lifecycle::{self, Listeners, Patience, Phase, Server, Shares, Signals, Tasks},
     presence::Snapshot,
     realtime::{Door, Farewell, HubHandle, Realtime},
     snapshot::{self, Store},
@@ -113,18 +113,18 @@ impl App {
         if self.config.site_hostnames.is_empty() {
             info!("site_hostname is not set: only pages of this machine may connect");
         }
-        let places = self.places();
+        let shares = self.shares();
         let public = Server {
             patience: Patience::from(&self.config.limits),
             tracker: daemon.conversations.clone(),
             counters: counters.clone(),
-            places: places.public,
+            share: shares.public,
             closed: daemon.closed.clone(),
             stop: daemon.public.clone(),
         };
         let staff = Server {
             tracker: tasks.tracker().clone(),
-            places: places.admin,
+            share: shares.admin,
             closed: daemon.rest.clone(),
             stop: daemon.rest.clone(),
             ..public.clone()
@@ -145,16 +145,16 @@ impl App {
         Ok(())
     }
 
-    fn places(&self) -> Places {
-        let places = Places::among(self.files);
-        let (files, room) = (self.files, places.public.available_permits());
+    fn shares(&self) -> Shares {
+        let shares = Shares::among(self.files);
+        let (files, room) = (self.files, shares.public.available_permits());
         let sessions = self.config.limits.sessions;
         if room < sessions {
             warn!(
                 "limits.sessions is {sessions}, but {files} open files leave room for {room} connections: raise LimitNOFILE= of the unit (ulimit -n), or lower limits.sessions"
             );
         }
-        places
+        shares
     }
 
     fn admin(&self, daemon: &Daemon) -> Result<Admin> {

@@ -12,7 +12,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub(crate) use files::Places;
+pub(crate) use files::Shares;
 pub use files::raise_file_limit;
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners, Passed};

@@ -16,12 +16,12 @@ const RESERVED: usize = 2 * ADMIN;
 
 /// One permit for every connection that may be open.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct Shares {
     pub(crate) public: Arc<Semaphore>,
     pub(crate) admin: Arc<Semaphore>,
 }
 
-impl Places {
+impl Shares {
     /// Shares out so many files.
     pub(crate) fn among(files: usize) -> Self {
         let reserved = RESERVED.min(files / 2);
@@ -66,9 +66,9 @@ mod tests {
             (2, 1, 0),
             (usize::MAX, Semaphore::MAX_PERMITS, 128),
         ] {
-            let places = Places::among(files);
-            let shared = [&places.public, &places.admin].map(|share| share.available_permits());
-            assert_eq!(shared, [public, admin], "{files}");
+            let shares = Shares::among(files);
+            let permits = [&shares.public, &shares.admin].map(|share| share.available_permits());
+            assert_eq!(permits, [public, admin], "{files}");
         }
     }
 }

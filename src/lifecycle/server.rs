@@ -138,7 +138,7 @@ pub(crate) struct Server {
     pub(crate) tracker: TaskTracker,
     pub(crate) counters: Counters,
     /// One permit for every connection that may be open; it comes back with the file of the connection.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) share: Arc<Semaphore>,
     /// Ends accepting.
     pub(crate) closed: CancellationToken,
     /// Ends what was accepted; the requests under way are finished.
@@ -173,7 +173,7 @@ impl Server {
     }
 
     async fn accept(&self, listener: &TcpListener) -> io::Result<Shared> {
-        let place = self.place().await?;
+        let permit = self.permit().await?;
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_user_timeout(Some(self.patience.unacknowledged))?;
@@ -181,17 +181,17 @@ impl Server {
             stream: Arc::new(stream),
             peer: peer.ip(),
             heard: Arc::new(Heard::new()),
-            _place: place,
+            _permit: permit,
         })
     }
 
     /// Taken before accepting: whoever finds none free waits in the backlog, where it costs no file.
-    async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
-        if let Ok(free) = self.places.clone().try_acquire_owned() {
+    async fn permit(&self) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(free) = self.share.clone().try_acquire_owned() {
             return Ok(free);
         }
         self.counters.count(Counter::AcceptDelayed);
-        let freed = self.places.clone().acquire_owned().await;
+        let freed = self.share.clone().acquire_owned().await;
         freed.map_err(io::Error::other)
     }
 
@@ -266,7 +266,7 @@ struct Shared {
     stream: Arc<TcpStream>,
     peer: IpAddr,
     heard: Arc<Heard>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl AsyncRead for Shared {
