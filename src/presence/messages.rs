@@ -32,7 +32,7 @@ impl Messages {
 
     pub(super) fn remember(&mut self, to: Audience, message: Message, now: Moment) {
         let number = self.next;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         let posted = Posted {
             number,
             to,

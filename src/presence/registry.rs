@@ -4,18 +4,21 @@
 //! Invariants: whoever is listed has a connection, or a place that has not lapsed; after everybody has left and
 //! the last interval is over, the registry equals a new one.
 
+mod lists;
+mod losses;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use super::{
-    Audience, Browser, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity,
-    Lost, Message, Moment, Note, Page, Person, Recipients, SavedPlace, Snapshot, Username,
-    doubt::{DOUBT, Doubts},
+    Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
+    Message, Moment, Person, Recipients, SavedPlace, Snapshot,
+    doubt::Doubts,
     messages::Messages,
     pacer::Pacer,
-    places::{Arrival, Certainty, Loss, Place, Places, Predecessor},
+    places::{Arrival, Certainty, Loss, Place, Places},
 };
 
 /// Everybody who is there, or was there a moment ago, and what they view.
@@ -246,65 +249,6 @@ impl Registry {
         changed
     }
 
-    /// A connection said whose it is for the first time.
-    fn arrive(
-        &mut self,
-        conn: ConnectionId,
-        identity: Identity,
-        browser: Browser,
-        page: Option<&Page>,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
-        let mut arrival = Arrival {
-            at: now,
-            message: self.messages.next(),
-            case: None,
-        };
-        let case = match self.places.predecessor(&identity, &browser, page) {
-            Some(Predecessor::Lost(old)) => {
-                self.resume(conn, old, arrival, effects);
-                return vec![Topic::Census];
-            }
-            Some(Predecessor::Connected(case)) => Some(case),
-            None => None,
-        };
-        arrival.case.clone_from(&case);
-        let kind = identity.user_type.clone();
-        let place = Place {
-            identity,
-            browser,
-            case,
-            arrival,
-            loss: None,
-        };
-        self.places.insert(conn, place, kind);
-        effects.extend(self.list_for(conn));
-        vec![Topic::Census]
-    }
-
-    /// A new connection takes over a lost place. Nobody else hears of it, for nothing has changed.
-    fn resume(
-        &mut self,
-        conn: ConnectionId,
-        old: ConnectionId,
-        arrival: Arrival,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(place) = self.places.hand_over(old, conn, arrival) else {
-            return;
-        };
-        effects.push(Effect::Note(Note::Resumed));
-        if self.is_watched(conn) {
-            effects.push(Effect::Note(Note::FlickerSuppressed));
-        }
-        effects.extend(self.list_for(conn));
-        if let Some(loss) = place.loss {
-            let unread = self.unread(old, &place.identity, loss.unread_from, u64::MAX);
-            effects.extend(unread.map(|message| to_one(conn, message)));
-        }
-    }
-
     fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {
         let Some(place) = self.places.connected(conn) else {
             return Vec::new();
@@ -344,104 +288,6 @@ impl Registry {
         std::iter::once(Topic::Census).chain(case).collect()
     }
 
-    fn lose(
-        &mut self,
-        conn: ConnectionId,
-        silence: Duration,
-        certainty: Certainty,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
-        let Some(place) = self.places.connected(conn) else {
-            return Vec::new();
-        };
-        if self.rules.grace.is_zero() && !self.draining {
-            return self.leave(conn);
-        }
-        let browser = place.browser.clone();
-        let last_heard = now.saturating_sub(silence);
-        let unread_from = if self.is_back(conn, last_heard, effects) {
-            self.messages.next()
-        } else {
-            self.messages.first_after(last_heard)
-        };
-        let loss = Loss {
-            since: now,
-            until: now + DOUBT.min(self.rules.grace),
-            unread_from,
-            silence,
-            certainty: Certainty::InDoubt,
-        };
-        self.places.lose(conn, loss);
-        self.doubts.add(conn, now);
-        let shared = silence.is_zero() && self.doubts.is_shared(&browser, now);
-        if shared || self.draining {
-            for conn in self.doubts.take(now) {
-                self.make_certain(conn, effects);
-            }
-        } else if certainty == Certainty::Lost {
-            self.make_certain(conn, effects);
-        }
-        self.make_room(now, effects)
-    }
-
-    /// That connection was lost, and its place is kept.
-    fn make_certain(&mut self, conn: ConnectionId, effects: &mut Vec<Effect>) {
-        let loss = self.places.get(conn).and_then(|place| place.loss);
-        if let Some(loss) = loss.filter(|loss| loss.certainty == Certainty::InDoubt) {
-            effects.push(Effect::Note(Note::Lost));
-            let certain = Loss {
-                until: loss.since + self.rules.grace,
-                certainty: Certainty::Lost,
-                ..loss
-            };
-            self.places.lose(conn, certain);
-        }
-    }
-
-    /// Keeps the number of lost places within its bound.
-    fn make_room(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
-        match self.places.first_deadline() {
-            Some((_, first)) if self.places.lost_count() > self.rules.lost_places => {
-                self.lapse(first, now, effects)
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whether the page of a lost connection has connected again already, and if so, hands on what was said to the dead
-    /// line meanwhile. The place is kept all the same: it may have been another tab.
-    fn is_back(&self, conn: ConnectionId, last_heard: Moment, effects: &mut Vec<Effect>) -> bool {
-        let Some((successor, place)) = self.places.successor(conn, last_heard) else {
-            return false;
-        };
-        effects.push(Effect::Note(Note::Resumed));
-        let missed_from = self.messages.first_after(last_heard);
-        let missed = self.unread(conn, &place.identity, missed_from, place.arrival.message);
-        effects.extend(missed.map(|message| to_one(successor, message)));
-        true
-    }
-
-    fn next_lapse(&self) -> Option<(Moment, ConnectionId)> {
-        self.places.first_deadline().filter(|_| !self.draining)
-    }
-
-    /// Ends a lost place. Where its user is listed for another one, nothing changes on any screen.
-    fn lapse(&mut self, conn: ConnectionId, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
-        let Some(place) = self.places.get(conn) else {
-            return Vec::new();
-        };
-        if self.places.has_twin(conn, place) {
-            self.leave(conn);
-            return vec![Topic::Census];
-        }
-        if let Some(loss) = place.loss.filter(|loss| loss.certainty == Certainty::Lost) {
-            let staleness = now.saturating_sub(loss.since) + loss.silence;
-            effects.push(Effect::Note(Note::Lapsed { staleness }));
-        }
-        self.leave(conn)
-    }
-
     fn post(&mut self, to: Audience, message: Message, now: Moment, effects: &mut Vec<Effect>) {
         let meant: Vec<_> = self
             .places
@@ -471,21 +317,6 @@ impl Registry {
         }
     }
 
-    /// The messages from one number to before another that a connection was meant to get.
-    fn unread(
-        &self,
-        conn: ConnectionId,
-        identity: &Identity,
-        from: u64,
-        to: u64,
-    ) -> impl Iterator<Item = Message> {
-        self.messages
-            .iter()
-            .filter(move |posted| (from..to).contains(&posted.number))
-            .filter(move |posted| is_meant(&posted.to, conn, identity))
-            .map(|posted| posted.message.clone())
-    }
-
     /// Announces each topic once, or leaves that to later.
     fn spread(&mut self, changed: Vec<Topic>, now: Moment, effects: &mut Vec<Effect>) {
         let mut spoken = BTreeSet::new();
@@ -494,53 +325,6 @@ impl Registry {
                 effects.extend(self.announce(topic));
             }
         }
-    }
-
-    /// Puts a topic as it stands now into words; a case that nobody views has nobody to tell.
-    fn announce(&self, topic: Topic) -> Option<Effect> {
-        match topic {
-            Topic::Viewers(case) => {
-                let viewers = self.places.viewers(&case)?;
-                let connected = viewers.iter().copied();
-                let connected = connected.filter(|conn| self.places.connected(*conn).is_some());
-                let to: BTreeSet<_> = connected.collect();
-                (!to.is_empty()).then(|| Effect::Send {
-                    to: Recipients::These(to),
-                    message: Message::PeopleViewing(self.names(viewers)),
-                })
-            }
-            Topic::Census => Some(Effect::Report(self.census())),
-        }
-    }
-
-    /// The list of the case that a connection views, for it alone.
-    fn list_for(&self, conn: ConnectionId) -> Option<Effect> {
-        let case = self.places.get(conn)?.case.as_ref()?;
-        let names = self.names(self.places.viewers(case)?);
-        Some(to_one(conn, Message::PeopleViewing(names)))
-    }
-
-    /// Whether another connection views the same case.
-    fn is_watched(&self, conn: ConnectionId) -> bool {
-        let case = self.places.get(conn).and_then(|place| place.case.as_ref());
-        let viewers = case.and_then(|case| self.places.viewers(case));
-        let mut others = viewers
-            .into_iter()
-            .flatten()
-            .filter(|other| **other != conn);
-        others.any(|other| self.places.connected(*other).is_some())
-    }
-
-    /// The users behind some connections, each once, in order of identify.
-    fn names(&self, connections: &BTreeSet<ConnectionId>) -> Vec<Username> {
-        let by_rank: BTreeMap<_, _> = connections
-            .iter()
-            .filter_map(|conn| {
-                let username = &self.places.get(*conn)?.identity.username;
-                Some((self.places.user(username)?.rank, username))
-            })
-            .collect();
-        by_rank.into_values().cloned().collect()
     }
 }
 
