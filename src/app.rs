@@ -13,7 +13,7 @@ use crate::{
     admin::{self, Admin, Demo},
     config::Config,
     lifecycle::{self, Listeners, Patience, Phase, Server, Shares, Signals, Tasks},
-    presence::Snapshot,
+    presence::{Census, Snapshot},
     realtime::{Door, Farewell, HubHandle, Realtime},
     snapshot::{self, Store},
     stats::{self, Counters},
@@ -47,7 +47,7 @@ impl App {
         let daemon = self.start(&tasks)?;
         daemon.hub.ping().await?;
         daemon.phase.send_replace(Phase::Ready);
-        lifecycle::ready();
+        lifecycle::ready(daemon.census.borrow().people);
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
         tokio::select! {
@@ -82,6 +82,7 @@ impl App {
             hub: realtime.hub,
             farewell: realtime.farewell,
             rest: CancellationToken::new(),
+            census: census.clone(),
         };
         let (statsd, versions) = (config.statsd.clone(), config.limits.versions);
         let socket = self.listeners.statsd.take();
@@ -190,6 +191,7 @@ struct Daemon {
     conversations: TaskTracker,
     rest: CancellationToken,
     hub: HubHandle,
+    census: watch::Receiver<Census>,
 }
 
 impl Daemon {

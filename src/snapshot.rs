@@ -24,10 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{
-    presence::Snapshot,
-    realtime::{HubGone, HubHandle},
-};
+use crate::{presence::Snapshot, realtime::HubHandle};
 
 /// The file, in the directory that systemd or the configuration names.
 const FILE: &str = "places.json";
@@ -38,8 +35,8 @@ const SET_ASIDE: &str = "places.json.unusable";
 /// The shortest time between two writes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the file is touched while nothing changes. Its age tells the next daemon how long this one has been dead.
-const TOUCH: Duration = Duration::from_secs(5);
+/// How often the file is written while nothing changes. Its age tells the next daemon how long this one has been dead.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// Where places are kept from one daemon to the next.
 #[derive(Debug)]
@@ -52,12 +49,15 @@ pub(crate) struct Store {
 /// Why a file is of no use.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("read it")]
-    Read(#[from] io::Error),
-    #[error("understand it")]
-    Format(#[from] serde_json::Error),
+    // Not `source`: it is logged as it is, nobody walks its causes.
+    #[error("it cannot be read: {0}")]
+    Read(io::Error),
+    #[error("it cannot be understood: {0}")]
+    Format(serde_json::Error),
     #[error("it is {} s old, and nobody waits that long", .0.as_secs())]
     Old(Duration),
+    #[error("it is not a file")]
+    NotAFile,
 }
 
 impl Store {
@@ -83,22 +83,22 @@ impl Store {
                 Snapshot::default()
             }
             Err(reason) => {
-                self.set_aside(&path, &reason.into());
+                self.set_aside(&reason);
                 Snapshot::default()
             }
         }
     }
 
-    fn set_aside(&self, path: &Path, reason: &anyhow::Error) {
-        let aside = self.path(SET_ASIDE);
-        let path = path.display();
-        match fs::rename(self.path(FILE), &aside) {
+    fn set_aside(&self, reason: &Unusable) {
+        let (path, aside) = (self.path(FILE), self.path(SET_ASIDE));
+        let moved = fs::rename(&path, &aside);
+        let (path, aside) = (path.display(), aside.display());
+        match moved {
             Ok(()) => warn!(
-                "starting without the places of the daemon before; {path} is now {}: {reason:#}",
-                aside.display()
+                "starting without the places of the daemon before; {path} is now {aside}: {reason}"
             ),
             Err(error) => warn!(
-                "starting without the places of the daemon before, and cannot rename {path} ({error}): {reason:#}"
+                "starting without the places of the daemon before, and cannot rename {path} ({error}): {reason}"
             ),
         }
     }
@@ -117,15 +117,6 @@ impl Store {
         writer.flush()?;
         writer.get_ref().sync_all()?;
         fs::rename(part, self.path(FILE))
-    }
-
-    fn touch(&self) -> io::Result<()> {
-        match File::options().write(true).open(self.path(FILE)) {
-            Ok(file) => file.set_modified(now()),
-            // Nothing was worth writing yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -149,39 +140,34 @@ impl Store {
 
 /// Writes what a restart shall not lose, soon after each change, until told to stop; then ends the hub and writes once more.
 pub(crate) async fn keep(
-    store: Option<Store>,
+    mut store: Option<Store>,
     hub: HubHandle,
     changed: Arc<Notify>,
     stop: CancellationToken,
 ) {
-    let mut store = store;
-    loop {
-        let due = stop.run_until_cancelled(timeout(TOUCH, changed.notified()));
-        let snapshot = match due.await {
-            None => break,
-            Some(Ok(())) if store.is_some() => match hub.snapshot().await {
-                Ok(snapshot) => Some(snapshot),
-                Err(HubGone) => return,
-            },
-            Some(Ok(()) | Err(_)) => None,
+    while store.is_some() {
+        let due = timeout(REFRESH, changed.notified());
+        if stop.run_until_cancelled(due).await.is_none() {
+            break;
+        }
+        let Ok(snapshot) = hub.snapshot().await else {
+            return;
         };
         store = write(store, snapshot).await;
         let _ = stop.run_until_cancelled(sleep(PAUSE)).await;
     }
+    stop.cancelled().await;
     // An error means that the hub is gone already.
     if let Ok(last) = hub.finish().await {
-        write(store, Some(last)).await;
+        write(store, last).await;
     }
 }
 
-/// Writes a snapshot, or without one just shows that the daemon lives; away from the tasks that serve browsers.
-async fn write(store: Option<Store>, snapshot: Option<Snapshot>) -> Option<Store> {
+/// Writes a snapshot, away from the tasks that serve browsers.
+async fn write(store: Option<Store>, snapshot: Snapshot) -> Option<Store> {
     let mut store = store?;
     let written = spawn_blocking(move || {
-        let written = match snapshot {
-            Some(snapshot) => store.save(snapshot),
-            None => store.touch(),
-        };
+        let written = store.save(snapshot);
         store.report(written);
         store
     });
@@ -189,15 +175,20 @@ async fn write(store: Option<Store>, snapshot: Option<Snapshot>) -> Option<Store
 }
 
 fn read(path: &Path, max_age: Duration) -> Result<Snapshot, Unusable> {
-    let file = File::open(path)?;
-    let modified = file.metadata()?.modified()?;
+    let metadata = fs::metadata(path).map_err(Unusable::Read)?;
+    if !metadata.is_file() {
+        return Err(Unusable::NotAFile);
+    }
+    let modified = metadata.modified().map_err(Unusable::Read)?;
     // A clock that was set back says nothing about the age.
     let age = now().duration_since(modified).unwrap_or_default();
     if age > max_age {
         return Err(Unusable::Old(age));
     }
-    let file: format::File = serde_json::from_reader(BufReader::new(file))?;
-    Ok(file.into())
+    let file = File::open(path).map_err(Unusable::Read)?;
+    let file = serde_json::from_reader(BufReader::new(file));
+    file.map(|file: format::File| file.into())
+        .map_err(Unusable::Format)
 }
 
 #[expect(

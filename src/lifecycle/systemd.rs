@@ -16,9 +16,9 @@ use crate::{presence::Census, realtime::HubHandle};
 /// The shortest time between two status texts: systemd logs nothing of them, but parsing them is work.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// Says that the daemon serves.
-pub(crate) fn ready() {
-    notify(&[NotifyState::Ready, NotifyState::Status(&people(0))]);
+/// Says that the daemon serves, and so many people: those of the daemon before are still there.
+pub(crate) fn ready(count: usize) {
+    notify(&[NotifyState::Ready, NotifyState::Status(&people(count))]);
 }
 
 /// Says that the daemon drains, so that `systemctl stop` shows that and not a daemon that hangs, and how long that may take.

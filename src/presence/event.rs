@@ -272,4 +272,7 @@ pub struct SavedPlace {
     pub case: Option<CaseRef>,
     /// The number of the first message that may not have reached it.
     pub unread_from: u64,
+    /// How long it is kept yet, if it has been waiting for its browser since before this daemon began. Otherwise, as
+    /// long as any after a restart.
+    pub left: Option<Duration>,
 }

@@ -24,10 +24,12 @@ impl Messages {
     /// Those of a daemon before this one.
     pub(super) fn restored(messages: Vec<Posted>, next: u64) -> Self {
         let posted = messages.into_iter().map(|posted| (Moment::ZERO, posted));
-        Self {
+        let mut messages = Self {
             posted: posted.collect(),
             next,
-        }
+        };
+        messages.forget();
+        messages
     }
 
     pub(super) fn remember(&mut self, to: Audience, message: Message, now: Moment) {
@@ -39,6 +41,11 @@ impl Messages {
             message,
         };
         self.posted.push_back((now, posted));
+        self.forget();
+    }
+
+    /// Keeps within the bounds.
+    fn forget(&mut self) {
         let mut bytes: usize = self.iter().map(|posted| posted.message.text_bytes()).sum();
         while self.posted.len() > MOST || (self.posted.len() > 1 && bytes > MOST_BYTES) {
             let oldest = self.posted.pop_front();

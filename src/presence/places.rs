@@ -11,6 +11,9 @@ use std::{
 
 use super::{Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username};
 
+/// So many places of one user are looked at when one of them is continued.
+const MOST_TABS: usize = 64;
+
 /// Every place, by its connection, its user, its case and its deadline.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
@@ -28,6 +31,8 @@ pub(super) struct Place {
     pub(super) browser: Browser,
     pub(super) case: Option<CaseRef>,
     pub(super) arrival: Arrival,
+    /// Whether its page has said anything of a case since it came.
+    pub(super) has_spoken: bool,
     pub(super) loss: Option<Loss>,
 }
 
@@ -35,7 +40,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) at: Moment,
-    /// The first message that it was there for.
+    /// The first message that it was sent.
     pub(super) message: u64,
     /// The case that it was put on, going by its page.
     pub(super) case: Option<CaseRef>,
@@ -51,6 +56,8 @@ pub(super) struct Loss {
     /// How long nothing may have got through before that was noticed.
     pub(super) silence: Duration,
     pub(super) certainty: Certainty,
+    /// Whether that was before this daemon began.
+    pub(super) inherited: bool,
 }
 
 /// Whether a connection really was lost.
@@ -177,11 +184,12 @@ impl Places {
         Some(place)
     }
 
-    /// Puts a connection on another case, or on none.
+    /// Puts a connection on another case, or on none, because its page says so.
     pub(super) fn set_case(&mut self, conn: ConnectionId, case: Option<CaseRef>) {
         let Some(place) = self.all.get_mut(&conn) else {
             return;
         };
+        place.has_spoken = true;
         let left = mem::replace(&mut place.case, case.clone());
         if let Some(left) = left {
             self.leave(conn, &left);
@@ -211,8 +219,12 @@ impl Places {
         let place = self.get(old)?.clone();
         let kind = place.identity.user_type.clone();
         arrival.case.clone_from(&place.case);
+        if let Some(loss) = place.loss {
+            arrival.message = loss.unread_from;
+        }
         let connected = Place {
             arrival,
+            has_spoken: false,
             loss: None,
             ..place
         };
@@ -281,11 +293,13 @@ impl Places {
             .any(|(other, it)| other != conn && it.case == place.case)
     }
 
+    /// Of a user with more tabs than anybody has, not all are looked at: it must not cost more than others.
     fn of_user(&self, name: &Username) -> impl Iterator<Item = (ConnectionId, &Place)> {
         let connections = self.users.get(name).map(|user| &user.connections);
         connections
             .into_iter()
             .flatten()
+            .take(MOST_TABS)
             .filter_map(|conn| Some((*conn, self.all.get(conn)?)))
     }
 

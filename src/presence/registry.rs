@@ -68,23 +68,28 @@ impl Registry {
     #[must_use]
     pub fn restored(rules: Rules, snapshot: Snapshot, grace: Duration) -> Self {
         let mut registry = Self::new(rules);
-        let places = snapshot.places.into_iter().take(rules.lost_places);
-        for saved in places.filter(|_| grace > Duration::ZERO) {
+        for saved in snapshot.places.into_iter().filter(|_| !grace.is_zero()) {
+            if registry.places.get(saved.conn).is_some() {
+                // Only a file that somebody has meddled with names one twice.
+                continue;
+            }
             let place = Place {
                 identity: saved.identity,
                 browser: saved.browser,
                 case: saved.case,
                 arrival: Arrival {
                     at: Moment::ZERO,
-                    message: 0,
+                    message: saved.unread_from,
                     case: None,
                 },
+                has_spoken: false,
                 loss: Some(Loss {
                     since: Moment::ZERO,
-                    until: grace,
+                    until: saved.left.unwrap_or(grace).min(grace),
                     unread_from: saved.unread_from,
                     silence: Duration::ZERO,
                     certainty: Certainty::Lost,
+                    inherited: true,
                 }),
             };
             registry.places.insert(saved.conn, place, saved.user_type);
@@ -211,19 +216,25 @@ impl Registry {
 
     /// Everything that the next daemon must know.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, now: Moment) -> Snapshot {
         let next_message = self.messages.next();
         let mut places = Vec::new();
         for (_, user) in self.places.users() {
             let own = user.connections.iter();
             let own = own.filter_map(|conn| Some((*conn, self.places.get(*conn)?.clone())));
-            places.extend(own.map(|(conn, place)| SavedPlace {
-                conn,
-                identity: place.identity,
-                user_type: user.kind.clone(),
-                browser: place.browser,
-                case: place.case,
-                unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
+            places.extend(own.map(|(conn, place)| {
+                SavedPlace {
+                    conn,
+                    identity: place.identity,
+                    user_type: user.kind.clone(),
+                    browser: place.browser,
+                    case: place.case,
+                    unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
+                    left: place
+                        .loss
+                        .filter(|loss| loss.inherited)
+                        .map(|loss| loss.until.saturating_sub(now)),
+                }
             }));
         }
         Snapshot {
@@ -266,10 +277,11 @@ impl Registry {
             return Vec::new();
         };
         let mut changed = vec![Topic::Census];
-        if let Some(left) = place.case.clone() {
-            self.places.set_case(conn, None);
+        let (left, has_spoken) = (place.case.clone(), place.has_spoken);
+        self.places.set_case(conn, None);
+        if let Some(left) = left {
             changed.push(Topic::Viewers(left));
-        } else if let Some(old) = self.places.lost_on(conn, case) {
+        } else if let Some(old) = self.places.lost_on(conn, case).filter(|_| !has_spoken) {
             // The page left while it was away. It did not get its place back, but knows which one that was.
             changed.extend(self.leave(old));
         }

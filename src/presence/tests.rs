@@ -297,7 +297,7 @@ impl Stage {
     /// `+15` lets 15 seconds pass, `.` a tenth of one, `$` restarts the daemon; the rest are events.
     fn play(&mut self, step: &str) -> Vec<Effect> {
         if step == "$" {
-            let snapshot = self.registry.snapshot();
+            let snapshot = self.registry.snapshot(self.now);
             self.registry = Registry::restored(rules(Duration::ZERO), snapshot, RESTART_GRACE);
             self.now = Duration::ZERO;
             return Vec::new();

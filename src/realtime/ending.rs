@@ -17,6 +17,9 @@
 //! | the daemon hangs up, or stops | loss | loss |
 //! | the daemon is killed | loss: what the snapshot says | the same |
 //!
+//! Client 3.1.3, which nothing but its own code tells, closes without a status when its page is left, as if it had given
+//! up: its user is then gone when the grace is over.
+//!
 //! Not seen by polling: a page that is left in the instant in which its poll has just been answered. It is silent from
 //! then on, and gone when the heartbeat fails.
 
@@ -33,6 +36,9 @@ use crate::presence::Ending;
 /// An empty close frame of a client begins with these two bytes; its mask of four follows, and ends what the client sends.
 const EMPTY_CLOSE: [u8; 2] = [0x88, 0x80];
 
+/// One with a status begins with these, two bytes earlier.
+const CLOSE_WITH_STATUS: [u8; 2] = [0x88, 0x82];
+
 /// Tells how a connection ended. `heartbeat` is how long the library waits for a sign of life.
 pub(crate) fn ending(
     socket: &Socket,
@@ -43,30 +49,32 @@ pub(crate) fn ending(
     let websocket = socket.transport_type() == TransportType::Websocket;
     let line = hang_up.take_line(socket).filter(|_| websocket);
     let said_why = line.as_ref().is_some_and(|line| !gave_up(line.tail()));
-    let silence = line.map_or(heartbeat, |line| line.silence());
-    match (reason, socket.extensions.get()) {
-        (DisconnectReason::ClientNSDisconnect, _) => Ending::Goodbye,
-        (DisconnectReason::TransportClose, None) if said_why => Ending::Goodbye,
-        (DisconnectReason::HeartbeatTimeout, _) => Ending::Lost { silence },
-        (_, Some(Cut::BrokenOff)) => Ending::BrokenOff,
+    // How long what was sent may have been in vain. A client that goes by itself has not been reached for long.
+    let silence = match (reason, socket.extensions.get()) {
+        (DisconnectReason::ClientNSDisconnect, _) => return Ending::Goodbye,
+        (DisconnectReason::TransportClose, None) if said_why => return Ending::Goodbye,
+        (_, Some(Cut::BrokenOff)) => return Ending::BrokenOff,
+        (_, Some(Cut::Parted)) => Duration::ZERO,
+        (DisconnectReason::TransportClose, None) | (_, Some(Cut::HungUp)) => heartbeat,
         (
-            DisconnectReason::TransportClose
+            DisconnectReason::HeartbeatTimeout
             | DisconnectReason::TransportError
             | DisconnectReason::MultipleHttpPollingError
             | DisconnectReason::PacketParsingError
             | DisconnectReason::ServerNSDisconnect
             | DisconnectReason::ClosingServer,
-            Some(Cut::HungUp) | None,
-        ) => Ending::Lost {
-            silence: Duration::ZERO,
-        },
-    }
+            None,
+        ) => line.map_or(heartbeat, |line| line.silence()),
+    };
+    Ending::Lost { silence }
 }
 
 /// Whether the client closed the websocket without a reason. A browser that leaves the page gives one (1001); the client
 /// library does not when it misses the heartbeat, and then it connects again.
 fn gave_up(tail: [u8; 8]) -> bool {
-    matches!(tail, [_, _, one, two, ..] if [one, two] == EMPTY_CLOSE)
+    let [before @ .., _, _, _, _, _, _] = tail;
+    let [_, _, one, two, ..] = tail;
+    before != CLOSE_WITH_STATUS && [one, two] == EMPTY_CLOSE
 }
 
 #[cfg(test)]
@@ -79,6 +87,17 @@ mod tests {
         assert!(gave_up([b'x', b'y', 0x88, 0x80, 0, 0, 0, 0]));
         // With the status 1001.
         assert!(!gave_up([0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xe9 ^ 2]));
+        // With a mask that looks like the other.
+        assert!(!gave_up([
+            0x88,
+            0x82,
+            0x88,
+            0x80,
+            3,
+            4,
+            0x03 ^ 0x88,
+            0xe9 ^ 0x80
+        ]));
         assert!(!gave_up([0; 8]));
     }
 }

@@ -33,14 +33,16 @@ impl Farewell {
         let pause = PER_CONNECTION.min(spread / count.max(1));
         let mut due = Instant::now();
         for socket in sockets {
-            self.hang_up.hang_up(&socket);
+            self.hang_up.part(&socket);
             due += pause;
             sleep_until(due).await;
         }
         self.crowd.close();
         // One that does not read would keep its session open for as long as the network lets it.
-        let _ = timeout(LAST_WORDS, self.crowd.wait()).await;
-        // Whoever has come since, and whoever is in no namespace of ours.
-        let _ = timeout(LAST_WORDS, self.io.close()).await;
+        let gone = timeout(LAST_WORDS, self.crowd.wait()).await;
+        if gone.is_ok() {
+            // Whoever is in no namespace of ours.
+            let _ = timeout(LAST_WORDS, self.io.close()).await;
+        }
     }
 }

@@ -32,8 +32,10 @@ pub(crate) enum EngineVersion {
 /// Marks a socket whose session was not ended by its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// By us.
+    /// By us, because of what it did or failed to do.
     HungUp,
+    /// By us, because the daemon stops.
+    Parted,
     /// By the network, or by the client's going away: its poll broke off.
     BrokenOff,
 }
@@ -76,7 +78,16 @@ impl HangUp {
 
     /// Ends the session of a socket as if the network had.
     pub(crate) fn hang_up(&self, socket: &Socket) {
-        socket.extensions.insert(Cut::HungUp);
+        self.cut_off(socket, Cut::HungUp);
+    }
+
+    /// Does the same when nothing is wrong with it.
+    pub(crate) fn part(&self, socket: &Socket) {
+        self.cut_off(socket, Cut::Parted);
+    }
+
+    fn cut_off(&self, socket: &Socket, cut: Cut) {
+        socket.extensions.insert(cut);
         match (socket.transport_type(), socket.protocol()) {
             (TransportType::Websocket, _) => self.cut(socket),
             (TransportType::Polling, ProtocolVersion::V4) => {

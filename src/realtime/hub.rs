@@ -3,11 +3,11 @@
 //! Lives here: the loop, sending what the registry decides. Not here: deciding (`presence`), decoding (`wire`).
 //! Invariant: the registry is never shared, so lists leave in the order in which their events arrived.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, ops::ControlFlow, sync::Arc};
 
 use socketioxide::{SendError, SocketError, SocketIo, extract::SocketRef};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tracing::{debug, error};
@@ -16,10 +16,10 @@ use super::{
     NAMESPACE,
     hang_up::HangUp,
     inbox::{Delivery, Request},
-    wire::{self, Outgoing},
+    wire,
 };
 use crate::{
-    presence::{Census, Effect, Event, Message, Moment, Note, Recipients, Registry, Snapshot},
+    presence::{Census, Effect, Event, Message, Moment, Note, Recipients, Registry},
     stats::{Counter, Counters},
 };
 
@@ -72,17 +72,16 @@ impl Hub {
                     let effects = self.registry.wake(self.now());
                     self.perform(effects);
                 }
-                request = inbox.recv() => match request {
-                    Some(Request::Finish(last)) => return self.finish(last),
-                    Some(request) => self.handle(request),
-                    None => return,
+                request = inbox.recv() => match request.map(|request| self.handle(request)) {
+                    Some(ControlFlow::Continue(())) => {}
+                    Some(ControlFlow::Break(())) | None => return,
                 },
             }
         }
     }
 
     /// Callers may have given up waiting for their answer; that is their business.
-    fn handle(&mut self, request: Request) {
+    fn handle(&mut self, request: Request) -> ControlFlow<()> {
         match request {
             Request::Frame { event, turn } => {
                 self.apply(event);
@@ -107,7 +106,7 @@ impl Hub {
                 let _ = people.send(self.registry.people(self.now()));
             }
             Request::Snapshot(snapshot) => {
-                let _ = snapshot.send(self.registry.snapshot());
+                let _ = snapshot.send(self.registry.snapshot(self.now()));
             }
             Request::Ping(pong) => {
                 let _ = pong.send(());
@@ -117,15 +116,13 @@ impl Hub {
                 let _ = drained.send(());
             }
             Request::Finish(last) => {
-                let _ = last.send(self.registry.snapshot());
+                // Leaves the dashboards at zero: whoever was connected is about to be somewhere else.
+                self.census.send_replace(Census::default());
+                let _ = last.send(self.registry.snapshot(self.now()));
+                return ControlFlow::Break(());
             }
         }
-    }
-
-    /// Leaves the dashboards at zero: whoever was connected is about to be somewhere else.
-    fn finish(self, last: oneshot::Sender<Snapshot>) {
-        self.census.send_replace(Census::default());
-        let _ = last.send(self.registry.snapshot());
+        ControlFlow::Continue(())
     }
 
     /// Returns whom the last message sent reaches, which is the posted one if there was one.
@@ -140,9 +137,9 @@ impl Hub {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    delivery.reached = self.outlet.send(&to, &message);
+                    delivery = self.outlet.send(&to, &message);
                 }
-                Effect::Keep(kept) => delivery.kept = kept,
+                Effect::Keep(kept) => delivery.kept += kept,
                 Effect::Report(census) => {
                     self.census.send_replace(census);
                 }
@@ -170,17 +167,16 @@ impl Outlet {
         });
     }
 
-    /// Returns how many connections took the message.
-    fn send(&self, to: &Recipients, message: &Message) -> usize {
+    fn send(&self, to: &Recipients, message: &Message) -> Delivery {
         let outgoing = match wire::encode(message) {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 error!(%error, "a message could not be encoded: {error}");
-                return 0;
+                return Delivery::default();
             }
         };
         let Some(namespace) = self.io.of(NAMESPACE) else {
-            return 0;
+            return Delivery::default();
         };
         let sockets: Vec<_> = match to {
             Recipients::Everyone => namespace.sockets(),
@@ -189,19 +185,26 @@ impl Outlet {
                 .filter_map(|conn| namespace.get_socket(conn.as_str().parse().ok()?))
                 .collect(),
         };
-        let took = |socket: &&SocketRef| self.send_to(socket, &outgoing);
-        sockets.iter().filter(took).count()
+        let mut delivery = Delivery::default();
+        for socket in &sockets {
+            match socket.emit(outgoing.event, &outgoing.payload) {
+                Ok(()) => delivery.reached += 1,
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                    self.give_up(socket);
+                    delivery.kept += 1;
+                }
+                Err(SendError::Socket(SocketError::Closed) | SendError::Serialize(_)) => {}
+            }
+        }
+        delivery
     }
 
-    /// A socket that has no room for a message would keep a stale list, so it is made to come back.
-    fn send_to(&self, socket: &SocketRef, outgoing: &Outgoing) -> bool {
-        let sent = socket.emit(outgoing.event, &outgoing.payload);
-        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = &sent {
-            debug!(conn.id = %socket.id, "connection closed: it does not read");
-            self.counters.count(Counter::SlowReader);
-            self.hang_up.hang_up(socket);
-        }
-        sent.is_ok()
+    /// A socket that has no room for a message would keep a stale list, so it is made to come back. What it has missed is
+    /// kept for it until then.
+    fn give_up(&self, socket: &SocketRef) {
+        debug!(conn.id = %socket.id, "connection closed: it does not read");
+        self.counters.count(Counter::SlowReader);
+        self.hang_up.hang_up(socket);
     }
 }
 

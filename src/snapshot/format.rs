@@ -2,7 +2,7 @@
 //!
 //! Lives here: names and shapes, and the bounds that hold for what is read back. A change of meaning is a new version.
 
-use std::{borrow::Cow, fmt::Display, net::IpAddr};
+use std::{borrow::Cow, fmt::Display, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -41,6 +41,7 @@ struct PlaceJson {
     address: IpAddr,
     agent: Option<Text<UserAgent>>,
     unread_from: u64,
+    left_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,6 +131,9 @@ impl From<SavedPlace> for PlaceJson {
             address: place.browser.address,
             agent: place.browser.agent.map(Text),
             unread_from: place.unread_from,
+            left_ms: place
+                .left
+                .map(|left| left.as_millis().try_into().unwrap_or(u64::MAX)),
         }
     }
 }
@@ -150,6 +154,7 @@ impl From<PlaceJson> for SavedPlace {
             },
             case: place.case.map(|case| case.0),
             unread_from: place.unread_from,
+            left: place.left_ms.map(Duration::from_millis),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::{
     Browser, ConnectionId, Effect, Identity, Message, Moment, Note, Page,
-    doubt::DOUBT,
+    doubt::{DOUBT, Victim},
     places::{Arrival, Certainty, Loss, Place, Predecessor},
 };
 use super::{Registry, Topic, is_meant, to_one};
@@ -43,6 +43,7 @@ impl Registry {
             browser,
             case,
             arrival,
+            has_spoken: false,
             loss: None,
         };
         self.places.insert(conn, place, kind);
@@ -86,12 +87,16 @@ impl Registry {
         if self.rules.grace.is_zero() && !self.draining {
             return self.leave(conn);
         }
-        let browser = place.browser.clone();
+        let victim = Victim {
+            user: place.identity.username.clone(),
+            browser: place.browser.clone(),
+        };
+        let arrival = place.arrival.clone();
         let last_heard = now.saturating_sub(silence);
         let unread_from = if self.is_back(conn, last_heard, effects) {
             self.messages.next()
         } else {
-            self.messages.first_after(last_heard)
+            self.unread_since(&arrival, last_heard)
         };
         let loss = Loss {
             since: now,
@@ -99,10 +104,11 @@ impl Registry {
             unread_from,
             silence,
             certainty: Certainty::InDoubt,
+            inherited: false,
         };
         self.places.lose(conn, loss);
         self.doubts.add(conn, now);
-        let shared = silence.is_zero() && self.doubts.is_shared(&browser, now);
+        let shared = self.doubts.is_shared(victim, now);
         if shared || self.draining {
             for conn in self.doubts.take(now) {
                 self.make_certain(conn, effects);
@@ -129,7 +135,7 @@ impl Registry {
 
     /// Keeps the number of lost places within its bound.
     fn make_room(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
-        match self.places.first_deadline() {
+        match self.next_lapse() {
             Some((_, first)) if self.places.lost_count() > self.rules.lost_places => {
                 self.lapse(first, now, effects)
             }
@@ -173,6 +179,16 @@ impl Registry {
             effects.push(Effect::Note(Note::Lapsed { staleness }));
         }
         self.leave(conn)
+    }
+
+    /// The first message that may not have reached a connection. What it was sent when it came counts as unread until
+    /// something more was heard of it; what is older than it is not for it.
+    fn unread_since(&self, arrival: &Arrival, last_heard: Moment) -> u64 {
+        if last_heard <= arrival.at {
+            arrival.message
+        } else {
+            arrival.message.max(self.messages.first_after(last_heard))
+        }
     }
 
     /// The messages from one number to before another that a connection was meant to get.

@@ -159,7 +159,7 @@ fn while_the_daemon_stops_nobody_lapses() {
         assert_eq!(spoken(&effects), "");
         assert_eq!(spoken(&registry.wake(GRACE * 10)), "");
         assert_eq!(registry.next_due(), None);
-        assert_eq!(registry.snapshot().places.len(), 2);
+        assert_eq!(registry.snapshot(GRACE).places.len(), 2);
     }
 }
 
@@ -207,7 +207,7 @@ fn a_message_says_how_many_it_waits_for() {
 
 #[test]
 fn a_restart_with_no_grace_forgets_everybody() {
-    let snapshot = played("a=adam a>X *1").registry.snapshot();
+    let snapshot = played("a=adam a>X *1").registry.snapshot(Duration::ZERO);
     let rules = rules(Duration::ZERO);
     let restored = Registry::restored(rules, snapshot, Duration::ZERO);
     assert_eq!(restored, Registry::new(rules));

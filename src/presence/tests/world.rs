@@ -306,7 +306,7 @@ impl World {
                 Moment::ZERO
             };
         }
-        let places: Vec<_> = self.stage.registry.snapshot().places;
+        let places: Vec<_> = self.stage.registry.snapshot(Moment::ZERO).places;
         for place in places {
             self.excuse_place(place.conn, RESTART_GRACE);
         }
