@@ -19,12 +19,17 @@ import { Daemon, LIMIT_MS } from '../clients/daemon.mjs';
 
 const require = createRequire(import.meta.url);
 
+const ARGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--no-first-run'];
+
 /** One Chromium for a file of tests. */
 export function launch() {
-  return chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
-  });
+  return chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS });
+}
+
+/** Chromium through another program, whose process it becomes: the browser, and the server that has that process. */
+export async function launchThrough(executablePath, args) {
+  const server = await chromium.launchServer({ executablePath, args: [...ARGS, ...args] });
+  return { server, browser: await chromium.connect(server.wsEndpoint()) };
 }
 
 /**

@@ -20,9 +20,9 @@ export class Daemon {
   #ended;
   #log = '';
 
-  /** Starts a daemon on two free ports and returns once it says that it is ready. */
-  static async start({ args = [], env = {} } = {}) {
-    const daemon = new Daemon(await freePorts(2), args, env);
+  /** Starts a daemon, on two free ports unless they are given, and returns once it says that it is ready. */
+  static async start({ args = [], env = {}, ports } = {}) {
+    const daemon = new Daemon(ports ?? (await freePorts(2)), args, env);
     await daemon.start();
     return daemon;
   }
@@ -57,6 +57,16 @@ export class Daemon {
     const [code, signal] = await this.#orKill(this.#ended, 'the daemon to end after SIGTERM');
     assert.equal(code, 0, `the daemon ended with ${code ?? signal}${this.#tail()}`);
     assert.ok(!this.#log.includes('panicked'), `the daemon panicked${this.#tail()}`);
+  }
+
+  /** The id of its process. */
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** What it has logged so far. */
+  get log() {
+    return this.#log;
   }
 
   /** Everybody who is connected, by user name. */
