@@ -66,8 +66,11 @@ async fn whoever_does_not_come_back_after_a_restart_is_gone_when_its_grace_is_ov
 async fn what_is_posted_around_a_restart_reaches_whoever_was_away() {
     let dir = TempDir::new().unwrap();
     let mut daemon = keeping_in(dir.path()).start().await;
-    let eve = on_case(&daemon, Version::Four, "eve", "X").await;
+    let mut eve = on_case(&daemon, Version::Four, "eve", "X").await;
     notify(&daemon, json!("received")).await;
+    // Whoever is heard of after a message has received it.
+    eve.say("startViewingCase", json!("X")).await;
+    while eve.hears().await.0 != "peopleViewing" {}
     drop(eve);
     while lost(&daemon.people().await) == 0 {}
     notify(&daemon, json!("before")).await;

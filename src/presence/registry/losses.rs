@@ -12,6 +12,9 @@ use super::super::{
 };
 use super::{Registry, Topic, is_meant, to_one};
 
+/// What a connection says this soon after it came may have been on its way before it was told anything.
+const ARRIVING: Duration = Duration::from_secs(1);
+
 impl Registry {
     /// A connection said whose it is for the first time.
     pub(super) fn arrive(
@@ -96,7 +99,7 @@ impl Registry {
         let unread_from = if self.is_back(conn, last_heard, effects) {
             self.messages.next()
         } else {
-            self.unread_since(&arrival, last_heard)
+            self.unread_since(&arrival, silence, last_heard)
         };
         let loss = Loss {
             since: now,
@@ -181,10 +184,10 @@ impl Registry {
         self.leave(conn)
     }
 
-    /// The first message that may not have reached a connection. What it was sent when it came counts as unread until
-    /// something more was heard of it; what is older than it is not for it.
-    fn unread_since(&self, arrival: &Arrival, last_heard: Moment) -> u64 {
-        if last_heard <= arrival.at {
+    /// The first message that may not have reached a connection: the first since something was heard of it. If that was
+    /// only while it came, what it was told on arrival is in doubt as well. What is older than it is not for it.
+    fn unread_since(&self, arrival: &Arrival, silence: Duration, last_heard: Moment) -> u64 {
+        if silence > ARRIVING && last_heard <= arrival.at + ARRIVING {
             arrival.message
         } else {
             arrival.message.max(self.messages.first_after(last_heard))

@@ -44,6 +44,8 @@ struct Tab {
     conn: Option<ConnectionId>,
     /// Until when its place is kept, while it is away.
     kept_until: Moment,
+    /// Whether it has been away since before the daemon began.
+    inherited: bool,
     /// What the page has said since.
     queue: Vec<Said>,
     /// A connection that is dead, and the daemon does not know.
@@ -52,10 +54,20 @@ struct Tab {
     heard: Vec<u32>,
     /// The notifications that it must have heard ...
     due: Vec<u32>,
-    /// ... unless it came back in a way that leaves in doubt what it has missed.
-    strayed: bool,
-    /// Whether it ever was cut off before the daemon noticed.
-    was_cut: bool,
+    /// ... as exactly as this allows.
+    hearing: Hearing,
+}
+
+/// How well it is known which notifications a tab must have heard, from worst to best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Hearing {
+    /// It came back in a way that leaves in doubt what it has missed.
+    InDoubt,
+    /// All that are due, and some again: what was said to a dead line is repeated, when that is noticed or later.
+    AtLeastOnce,
+    /// Those that are due, each once and in order.
+    #[default]
+    Once,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +118,12 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+impl Tab {
+    fn hears_at_worst(&mut self, hearing: Hearing) {
+        self.hearing = self.hearing.min(hearing);
+    }
+}
+
 impl World {
     fn new() -> Self {
         Self {
@@ -132,7 +150,7 @@ impl World {
             }
             Act::Cut => {
                 self.cut(tab);
-                self.tabs[tab].was_cut = true;
+                self.tabs[tab].hears_at_worst(Hearing::AtLeastOnce);
                 self.pass(1);
             }
             Act::Notice => self.notice(tab),
@@ -144,16 +162,19 @@ impl World {
 
     fn show(&mut self, tab: usize, case: Option<&'static str>) {
         let now = self.stage.now;
-        if self.tabs[tab].conn.is_none() && self.has_twin_on(tab, case) {
+        if self.has_twin_on(tab, case) {
             return;
         }
         let it = &mut self.tabs[tab];
         if !it.open {
+            // What lingers of its former life may be taken for it.
+            if it.unnoticed.is_some() || it.kept_until > Moment::ZERO {
+                it.hears_at_worst(Hearing::InDoubt);
+            }
             *it = Tab {
                 open: true,
                 case,
-                strayed: it.strayed || it.unnoticed.is_some() || it.kept_until > now,
-                was_cut: it.was_cut,
+                hearing: it.hearing,
                 unnoticed: it.unnoticed.take(),
                 ..Tab::default()
             };
@@ -178,13 +199,16 @@ impl World {
         }
     }
 
-    /// A page that comes to the case of its twin without having been there may be taken for it: nothing tells them apart.
+    /// A page that comes to the case of its twin while one of them is away, without having been there, may be taken for
+    /// it: nothing tells them apart.
     fn has_twin_on(&self, tab: usize, case: Option<&str>) -> bool {
+        let away = self.tabs[tab].conn.is_none();
         let mut others = self.tabs.iter().enumerate();
         others.any(|(at, it)| {
+            let is_twin = at != tab && USERS[at] == USERS[tab] && it.open;
             let away_from = it.place.filter(|_| it.conn.is_none());
-            let there = it.case == case || away_from == case;
-            at != tab && USERS[at] == USERS[tab] && it.open && there
+            let has_moved = it.conn.is_none() && it.place != it.case;
+            is_twin && (it.case == case || away_from == case) && (away || has_moved)
         })
     }
 
@@ -242,13 +266,16 @@ impl World {
         }
         let continues = in_time && said.is_empty();
         self.connect(tab, &said);
-        self.tabs[tab].strayed |= !continues;
+        if !continues {
+            self.tabs[tab].hears_at_worst(Hearing::InDoubt);
+        }
     }
 
     fn connect(&mut self, tab: usize, said: &[Said]) {
         let conn = self.new_conn();
         let before = self.tabs[tab].clone();
         self.tabs[tab].conn = Some(conn);
+        self.pass_on_what_was_inherited(tab);
         let effects = self.stage.registry.apply(
             Event::Identified {
                 conn,
@@ -266,6 +293,14 @@ impl World {
         }
         self.hear_before(&effects, said);
         self.say(tab, said);
+    }
+
+    /// Nothing tells the places of one user on one case apart, so this tab may have taken the place of its twin.
+    fn pass_on_what_was_inherited(&mut self, tab: usize) {
+        let inherited = std::mem::take(&mut self.tabs[tab].inherited);
+        for (at, it) in self.tabs.iter_mut().enumerate() {
+            it.inherited |= inherited && at != tab && USERS[at] == USERS[tab];
+        }
     }
 
     fn say(&mut self, tab: usize, said: &[Said]) {
@@ -296,8 +331,11 @@ impl World {
         self.stage.play("$");
         for tab in &mut self.tabs {
             // All connections are lost now, also those whose loss had not been noticed.
-            let kept = tab.unnoticed.take().is_some() || tab.kept_until > passed;
-            tab.kept_until = if kept { RESTART_GRACE } else { Moment::ZERO };
+            let fresh = tab.unnoticed.take().is_some() || !tab.inherited && tab.kept_until > passed;
+            // Who was waited for already is waited for no longer than before.
+            let left = tab.kept_until.saturating_sub(passed);
+            tab.kept_until = if fresh { RESTART_GRACE } else { left };
+            tab.inherited = true;
         }
         for until in self.excused.values_mut() {
             *until = if *until > passed {
@@ -417,13 +455,12 @@ impl World {
             let screen = tab.screen.iter().flatten().map(Username::as_str);
             assert_eq!(screen.collect::<BTreeSet<_>>(), truth, "on {case}");
         }
-        let steady = |(_, tab): &(usize, &Tab)| tab.open && !tab.strayed;
+        let steady = |(_, tab): &(usize, &Tab)| tab.open && tab.hearing > Hearing::InDoubt;
         for (at, tab) in self.tabs.iter().enumerate().filter(steady) {
             // Of two tabs of one user on one case nothing tells which is which.
             if USERS[at] != "adam" {
                 let mut heard = tab.heard.clone();
-                if tab.was_cut {
-                    // What was said to a dead line is repeated, when that is noticed or later.
+                if tab.hearing == Hearing::AtLeastOnce {
                     heard.sort_unstable();
                     heard.dedup();
                 }
