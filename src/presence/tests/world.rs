@@ -275,7 +275,7 @@ impl World {
         let conn = self.new_conn();
         let before = self.tabs[tab].clone();
         self.tabs[tab].conn = Some(conn);
-        self.pass_on_what_was_inherited(tab);
+        self.may_swap_places(tab);
         let effects = self.stage.registry.apply(
             Event::Identified {
                 conn,
@@ -295,11 +295,16 @@ impl World {
         self.say(tab, said);
     }
 
-    /// Nothing tells the places of one user on one case apart, so this tab may have taken the place of its twin.
-    fn pass_on_what_was_inherited(&mut self, tab: usize) {
+    /// Nothing tells the places of one user on one case apart, so this tab may have taken the place of its twin, and
+    /// left it one that is kept for a shorter time.
+    fn may_swap_places(&mut self, tab: usize) {
+        let shortest = self.stage.now + GRACE;
         let inherited = std::mem::take(&mut self.tabs[tab].inherited);
         for (at, it) in self.tabs.iter_mut().enumerate() {
-            it.inherited |= inherited && at != tab && USERS[at] == USERS[tab];
+            if at != tab && USERS[at] == USERS[tab] {
+                it.inherited |= inherited;
+                it.kept_until = it.kept_until.min(shortest);
+            }
         }
     }
 
