@@ -294,7 +294,7 @@ impl Default for Stage {
 }
 
 impl Stage {
-    /// `+15` lets 15 seconds pass, `.` a tenth of one, `$` restarts the daemon; the rest are events.
+    /// `+15` lets 15 seconds pass, `.` a tenth of one, `,` half of that, `$` restarts the daemon; the rest are events.
     fn play(&mut self, step: &str) -> Vec<Effect> {
         if step == "$" {
             let snapshot = self.registry.snapshot(self.now);
@@ -302,8 +302,9 @@ impl Stage {
             self.now = Duration::ZERO;
             return Vec::new();
         }
-        if step == "." {
-            self.now += Duration::from_millis(100);
+        if let "," | "." = step {
+            let milliseconds = if step == "." { 100 } else { 50 };
+            self.now += Duration::from_millis(milliseconds);
             return self.registry.wake(self.now);
         }
         if let Some(seconds) = step.strip_prefix('+') {
@@ -314,15 +315,18 @@ impl Stage {
     }
 }
 
-/// `a=adam` identifies connection a. `a=adam@X` does so on the page of case X, `a=adam@` on another page, and
-/// `a=adam/two` in another browser. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!` says goodbye, `a~`
-/// is lost, `a~70` after 70 seconds of silence, `a%` broke off, and `a#` ends its place by hand. `*1` notifies all operators of 1.
+/// `a=adam` identifies connection a. `a=adam@X` does so on the page of case X, `a=adam@` on another page, `a=adam/two` in
+/// another browser, and `a=adam:2` with another version. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!`
+/// says goodbye, `a~` is lost, `a~70` after 70 seconds of silence, `a%` broke off, and `a#` ends its place by hand. `*1`
+/// notifies all operators of 1, and `^1` all providers.
 fn parse(event: &str) -> Event {
-    if let Some(json) = event.strip_prefix('*') {
-        return Event::Posted {
-            to: Audience::UserType("operator".try_into().unwrap()),
-            message: Message::Notification(json.into()),
-        };
+    for (sign, audience) in [('*', "operator"), ('^', "provider")] {
+        if let Some(json) = event.strip_prefix(sign) {
+            return Event::Posted {
+                to: Audience::UserType(audience.try_into().unwrap()),
+                message: Message::Notification(json.into()),
+            };
+        }
     }
     let (id, rest) = event.split_at(1);
     let conn = conn(id);
@@ -419,10 +423,11 @@ fn provider(id: &str, user: &str) -> Event {
 }
 
 fn identity(user: &str) -> Identity {
+    let (user, version) = user.split_once(':').unwrap_or((user, "1"));
     Identity {
         username: user.try_into().unwrap(),
         user_type: "operator".try_into().unwrap(),
-        app_version: AppVersion::default(),
+        app_version: version.try_into().unwrap(),
     }
 }
 

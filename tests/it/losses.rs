@@ -79,7 +79,7 @@ async fn a_line_that_goes_dead_is_noticed_within_the_bound() {
 #[tokio::test]
 async fn a_page_takes_the_place_that_its_address_names() {
     let daemon = settings().start().await;
-    let mut adam = arrives(daemon.public, Version::Four, "adam", &[]).await;
+    let mut adam = on_case(&daemon, Version::Four, "adam", &[]).await;
     let mut tabs = Vec::new();
     for case in ["AB-1234-5678", "CD-1234-5678"] {
         let mut eve = arrives(daemon.public, Version::Three, "eve", &[]).await;

@@ -64,6 +64,9 @@ async fn versions_beyond_the_bound_are_one_gauge() {
         let mut browser = daemon.browser(Version::Four).await;
         let identity = json!({"username": "adam", "appVersion": version.to_string()});
         browser.say("identify", identity).await;
+        // Whose version comes first is known by the answer to what was said after it.
+        browser.say("startViewingCase", json!("X")).await;
+        browser.until_viewing(&["adam"]).await;
         browsers.push(browser);
     }
     until(

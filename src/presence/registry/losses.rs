@@ -103,7 +103,7 @@ impl Registry {
         };
         let loss = Loss {
             since: now,
-            until: now + DOUBT.min(self.rules.grace),
+            until: now + DOUBT,
             unread_from,
             silence,
             certainty: Certainty::InDoubt,
@@ -112,7 +112,7 @@ impl Registry {
         self.places.lose(conn, loss);
         self.doubts.add(conn, now);
         let shared = self.doubts.is_shared(victim, now);
-        if shared || self.draining {
+        if shared {
             for conn in self.doubts.take(now) {
                 self.make_certain(conn, effects);
             }

@@ -17,6 +17,7 @@ const TOLD: &[(&str, &str, &str)] = &[
     ("a place that was taken over does not lapse", "a=adam b=eve a>X b>X b~ c=eve +15", ""),
     ("a return after the grace is an arrival", "a=adam b=eve a>X b>X b~ +15 c=eve", ""),
     ("another user takes no place", "a=adam b=eve a>X b>X b~ c=joe", ""),
+    ("another version takes no place", "a=adam b=eve a>X b>X b~ c=eve:2", ""),
     ("another browser takes no place", "a=adam b=eve a>X b>X b~ c=eve/two", ""),
     ("a goodbye leaves at once", "a=adam b=eve a>X b>X b!", "a: adam"),
     ("a goodbye leaves no place", "a=adam b=eve a>X b>X b! c=eve", ""),
@@ -46,6 +47,7 @@ const TOLD: &[(&str, &str, &str)] = &[
     ("also when that was a websocket, before it", "a=adam b=eve c=joe/two a>X b>X c>X c~ b% . +14", ""),
     ("or after it", "a=adam b=eve c=joe/two a>X b>X c>X b% c~ . +14", ""),
     ("and so are all that follow", "a=adam b=eve c=joe/two d=eve a>X b>X c>X d>X b% c% d% . +14", ""),
+    ("and so are all that follow soon", "a=adam b=eve c=joe d=joe a>Y b>X c>X d>Y b% c% , d% .", ""),
     ("also on two desks of one office, with one browser everywhere", "a=adam b=eve c=joe a>X b>X c>X b% c% . +14", ""),
     ("a browser that is closed with all its tabs is gone", "a=adam b=eve/two c=eve/two a>X b>X c>X b% c% .", "a: adam"),
     ("what happens to others later is another matter", "a=adam b=eve c=joe/two a>X b>X c>X b% . c% .", "a: adam"),
@@ -59,6 +61,8 @@ const TOLD: &[(&str, &str, &str)] = &[
     ("what was kept is kept on if the line that took the place was dead", "b=eve b~ +2 *1 +8 c=eve +70 c~70 d=eve", "d: *1"),
     ("but not once something was heard over it", "b=eve b~ +2 *1 +8 c=eve +70 c~60 d=eve", ""),
     ("what was said before somebody came is not for them", "a=adam *1 +1 b=eve +5 b~70 c=eve", ""),
+    ("not even to one that was lost at once", "a=adam *1 b=eve b~1 c=eve", ""),
+    ("nor what is said to others while they are away", "b=eve b~ ^1 c=eve", ""),
     ("a tab without a case gets its messages too", "b=eve b~ *1 c=eve@", "c: *1"),
     ("a restart tells nobody that anybody left", "a=adam b=eve a>X b>X $ +59", ""),
     ("after a restart everybody is back on the case", "a=adam b=eve a>X b>X $ c=adam d=eve", "d: adam eve"),
@@ -90,6 +94,10 @@ const NOTED: &[(&str, &[Note])] = &[
     ("a=adam a>X b=eve b>X b~ c=eve", &[Note::Resumed, Note::FlickerSuppressed]),
     ("a=adam a>X b=eve b>X a~ b~ c=eve", &[Note::Resumed]),
     ("b=eve b>X +10 c=eve@X +10 b~15", &[Note::Resumed, Note::Lost]),
+    ("b=eve b>X d=eve d>X d~ +10 c=eve@X +10 b~15", &[Note::Resumed, Note::Lost]),
+    ("b=eve b>X +10 c=eve@Y +10 b~15", &[Note::Lost]),
+    ("b=eve b>X +10 c=eve@X +5 c~ +5 b~15", &[Note::Lost]),
+    ("b=eve b>X c=eve@X +20 b~5", &[Note::Lost]),
     ("b=eve b>X b~ c=eve/two c>X +15", &[]),
     ("b=eve b~70 +15", &[Note::Lapsed { staleness: Duration::from_secs(85) }]),
     ("b=eve b~ b#", &[]),
@@ -187,6 +195,28 @@ fn lost_places_are_bounded_and_the_oldest_makes_room() {
 }
 
 #[test]
+fn a_user_with_more_tabs_than_anybody_has_costs_no_more_than_others() {
+    let mut stage = Stage::default();
+    for number in 0..=64 {
+        let conn: ConnectionId = format!("{number:016}").as_str().try_into().unwrap();
+        let case = number.to_string().as_str().try_into().unwrap();
+        for event in [
+            Event::Identified {
+                conn,
+                identity: identity("eve"),
+                browser: browser("one"),
+                page: Some(page("")),
+            },
+            Event::CaseOpened { conn, case },
+        ] {
+            let _ = stage.registry.apply(event, stage.now);
+        }
+    }
+    assert_eq!(spoken(&stage.play("a=eve@63")), "a: eve");
+    assert_eq!(spoken(&stage.play("b=eve@64")), "", "one too many");
+}
+
+#[test]
 fn messages_are_bounded_and_the_latest_are_kept() {
     let mut stage = played("b=eve b~");
     for number in 0..100 {
@@ -201,6 +231,9 @@ fn messages_are_bounded_and_the_latest_are_kept() {
     stage.play(&format!("*1{long}"));
     stage.play(&format!("*2{long}"));
     assert!(spoken(&stage.play("c=eve")).starts_with("c: *2xxx"));
+    stage.play("c~");
+    stage.play(&format!("*3{long}{long}"));
+    assert!(spoken(&stage.play("d=eve")).starts_with("d: *3xxx"));
 }
 
 #[test]
