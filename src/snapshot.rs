@@ -198,3 +198,34 @@ fn read(path: &Path, max_age: Duration) -> Result<Snapshot, Unusable> {
 fn now() -> SystemTime {
     SystemTime::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::realtime::inbox::{self, Request};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_file_stays_young_while_nothing_changes() {
+        let directory = TempDir::new().unwrap();
+        let (hub, mut requests) = inbox::channel(8, 0);
+        let store = Store::new(directory.path().to_owned());
+        let keeping = keep(Some(store), hub, Arc::default(), CancellationToken::new());
+        let started = Instant::now();
+        let asked = async {
+            for _ in 0..3 {
+                let Some(Request::Snapshot(answer)) = requests.recv().await else {
+                    panic!("the hub was asked for something else");
+                };
+                let _ = answer.send(Snapshot::default());
+            }
+        };
+        tokio::select! {
+            () = keeping => panic!("nobody told it to stop"),
+            asked = timeout(REFRESH * 4, asked) => asked.unwrap(),
+        }
+        assert!(started.elapsed() > REFRESH * 2, "it is not written for nothing");
+    }
+}

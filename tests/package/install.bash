@@ -86,10 +86,11 @@ nothing_runs() {
 }
 
 # Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.
+# Without /run/private itself, where systemd puts the directories of all services that have a user of their own.
 snapshot() {
   box find /etc /usr /var /run /root /home /opt /srv -xdev \( \
     -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /run/systemd -o -path /run/log \
-    \) -prune -o -print | sort
+    \) -prune -o -path /run/private -o -print | sort
   box getent passwd
 }
 
