@@ -226,6 +226,9 @@ mod tests {
             () = keeping => panic!("nobody told it to stop"),
             asked = timeout(REFRESH * 4, asked) => asked.unwrap(),
         }
-        assert!(started.elapsed() > REFRESH * 2, "it is not written for nothing");
+        assert!(
+            started.elapsed() > REFRESH * 2,
+            "it is not written for nothing"
+        );
     }
 }
