@@ -126,6 +126,12 @@ impl Daemon {
         self.get("/admin/peopleMap/").await.json()
     }
 
+    /// Waits until that can be said of the people who are connected.
+    pub async fn until_people(&self, so: impl Fn(&Value) -> bool) {
+        let reached = timeout(PATIENCE, async { while !so(&self.people().await) {} });
+        assert!(reached.await.is_ok(), "{}", self.people().await);
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
     }

@@ -329,7 +329,9 @@ impl Way {
 impl Browser {
     /// Whatever was sent before would be heard first.
     async fn hears_first(&mut self, word: &str, daemon: &Daemon) {
-        until(daemon, |people| people.to_string().contains(&self.id)).await;
+        daemon
+            .until_people(|people| people.to_string().contains(&self.id))
+            .await;
         notify(daemon, json!(word)).await;
         let heard = self.hears().await;
         assert_eq!(heard, ("notification".to_owned(), json!(word)));
@@ -380,18 +382,15 @@ async fn polls(daemon: &Daemon, version: Version, name: &str) -> Poller {
 }
 
 async fn until_lost(daemon: &Daemon, name: &str) {
-    until(daemon, |people| is_lost(people, name)).await;
-}
-
-async fn until(daemon: &Daemon, so: impl Fn(&Value) -> bool) {
-    let reached = timeout(PATIENCE, async { while !so(&daemon.people().await) {} });
-    assert!(reached.await.is_ok(), "{}", daemon.people().await);
+    daemon.until_people(|people| is_lost(people, name)).await;
 }
 
 fn is_lost(people: &Value, name: &str) -> bool {
     let connections = people[name]["connections"].as_object();
-    let mut connections = connections.into_iter().flat_map(|all| all.values());
-    connections.all(|connection| connection["lost"].is_object())
+    connections.is_some_and(|all| {
+        all.values()
+            .all(|connection| connection["lost"].is_object())
+    })
 }
 
 async fn notify(daemon: &Daemon, word: Value) -> Value {

@@ -2,10 +2,9 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::{
-    daemon::{Daemon, PATIENCE, Settings, settings},
+    daemon::{Daemon, Settings, settings},
     wire::{Browser, Poller, VERSIONS, event_frame},
 };
 
@@ -73,11 +72,9 @@ async fn two_frames_in_one_write_leave_the_state_of_the_last() {
         let expected: Vec<_> = (0..CONNECTIONS)
             .map(|n| format!("{n} in {round}"))
             .collect();
-        let settled = timeout(PATIENCE, async {
-            while viewed(&daemon.people().await) != expected {}
-        });
-        let settled = settled.await.is_ok();
-        assert!(settled, "round {round}: {}", daemon.people().await);
+        daemon
+            .until_people(|people| viewed(people) == expected)
+            .await;
     }
 }
 
@@ -156,8 +153,5 @@ fn without_grace() -> Settings {
 }
 
 async fn nobody_is_left(daemon: &Daemon) {
-    let empty = timeout(PATIENCE, async {
-        while daemon.people().await != json!({}) {}
-    });
-    assert!(empty.await.is_ok(), "ghosts: {}", daemon.people().await);
+    daemon.until_people(|people| *people == json!({})).await;
 }

@@ -72,7 +72,7 @@ async fn what_is_posted_around_a_restart_reaches_whoever_was_away() {
     eve.say("startViewingCase", json!("X")).await;
     while eve.hears().await.0 != "peopleViewing" {}
     drop(eve);
-    while lost(&daemon.people().await) == 0 {}
+    daemon.until_people(|people| lost(people) == 1).await;
     notify(&daemon, json!("before")).await;
     end(&mut daemon, SIGTERM).await;
     let daemon = keeping_in(dir.path()).start().await;

@@ -110,7 +110,9 @@ async fn what_becomes_of_lost_connections_is_counted() {
         eve.say("startViewingCase", json!("X")).await;
         eve.until_viewing(&["adam", "eve"]).await;
         drop(eve);
-        while !daemon.people().await["eve"].to_string().contains("lost") {}
+        daemon
+            .until_people(|people| people["eve"].to_string().contains("lost"))
+            .await;
     }
     adam.until_viewing(&["adam"]).await;
     until(
