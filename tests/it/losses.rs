@@ -282,7 +282,14 @@ async fn a_slow_reader_keeps_its_place() {
     let lost = timeout(PATIENCE, async {
         while !is_lost(&daemon.people().await, "eve") {
             adam.say("startViewingCase", json!("X")).await;
-            assert_eq!(adam.hears().await.1, json!(["adam", "eve"]));
+            let (mut event, mut told) = adam.hears().await;
+            while event != "peopleViewing" {
+                (event, told) = adam.hears().await;
+            }
+            assert_eq!(told, json!(["adam", "eve"]));
+            let receipt = notify(&daemon, json!("1")).await;
+            let told = receipt["reached"].as_u64().zip(receipt["kept"].as_u64());
+            assert_eq!(told.map(|(reached, kept)| reached + kept), Some(2));
         }
     });
     assert!(lost.await.is_ok());

@@ -1,6 +1,6 @@
 //! A daemon that takes over from the one before: nobody is missed, and nothing that is wrong with the file stops it.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{fs, io::Read, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
@@ -175,11 +175,18 @@ async fn nobody_vanishes_from_a_screen_during_the_drain() {
 #[tokio::test]
 async fn the_file_is_private_and_whole() {
     let dir = TempDir::new().unwrap();
-    let daemon = keeping_in(dir.path()).start().await;
+    let mut daemon = keeping_in(dir.path()).start().await;
     let _eve = on_case(&daemon, Version::Four, "eve", "X").await;
     until_written(dir.path(), 1).await;
-    let mode = fs::metadata(file(dir.path())).unwrap().permissions().mode();
+    let mut first = fs::File::open(file(dir.path())).unwrap();
+    let mode = first.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    let _adam = on_case(&daemon, Version::Four, "adam", "X").await;
+    until_written(dir.path(), 2).await;
+    let mut text = String::new();
+    first.read_to_string(&mut text).unwrap();
+    assert!(!text.contains("adam"), "replaced, never written over");
+    end(&mut daemon, SIGTERM).await;
     let names: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
