@@ -96,7 +96,8 @@ beyond_the_limit_of_an_address_others_of_it_wait() {
   box sh -c "sed 's/ 1000;/ 3;/' $shipped/limits.conf >/etc/nginx/limits.conf"
   site_with "s#$shipped/limits.conf#/etc/nginx/limits.conf#"
   handshake_is 200
-  box systemd-run --quiet --unit=office sh -c 'for seat in 1 2 3; do curl -sN "$@" >/dev/null & done; wait' sh \
+  # They come back, as browsers do, when the worker that nginx has just replaced cuts them off.
+  box systemd-run --quiet --unit=office sh -c 'for seat in 1 2 3; do while :; do curl -sN "$@"; done >/dev/null & done; wait' sh \
     "${websocket[@]}" "$site/socket.io/?EIO=4&transport=websocket"
   eventually 5 handshake_is 429
   same "$(ask / -o /dev/null -w '%{http_code}')" 404
