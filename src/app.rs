@@ -13,10 +13,10 @@ use crate::{
     admin::{self, Admin, Demo},
     config::Config,
     lifecycle::{self, Listeners, Patience, Phase, Server, Shares, Signals, Tasks},
-    presence::{Census, Snapshot},
+    presence::Snapshot,
     realtime::{Door, Farewell, HubHandle, Realtime},
     snapshot::{self, Store},
-    stats::{self, Counters},
+    stats::{self, Counters, Page, Sources},
 };
 
 /// What a daemon is started with.
@@ -47,7 +47,7 @@ impl App {
         let daemon = self.start(&tasks)?;
         daemon.hub.ping().await?;
         daemon.phase.send_replace(Phase::Ready);
-        lifecycle::ready(daemon.census.borrow().people);
+        lifecycle::ready(daemon.sources.census.borrow().people);
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
         tokio::select! {
@@ -73,7 +73,11 @@ impl App {
             store.load(config.presence.restart_grace)
         });
         let realtime = Realtime::new(config, left, &counters, tasks.tracker());
-        let census = realtime.census;
+        let sources = Sources {
+            census: realtime.census,
+            counters,
+            pulse: realtime.pulse,
+        };
         let daemon = Daemon {
             phase: watch::Sender::new(Phase::Starting),
             closed: CancellationToken::new(),
@@ -82,17 +86,14 @@ impl App {
             hub: realtime.hub,
             farewell: realtime.farewell,
             rest: CancellationToken::new(),
-            census: census.clone(),
+            sources: sources.clone(),
         };
         let (statsd, versions) = (config.statsd.clone(), config.limits.versions);
         let socket = self.listeners.statsd.take();
-        let status = lifecycle::announce(census.clone());
+        let status = lifecycle::announce(sources.census.clone());
         let watchdog = lifecycle::watch(daemon.hub.clone());
         tasks.spawn("hub", realtime.hub_task);
-        tasks.spawn(
-            "stats",
-            stats::report(statsd, socket, versions, census, counters.clone()),
-        );
+        tasks.spawn("stats", stats::report(statsd, socket, versions, sources));
         tasks.spawn(
             "snapshot",
             snapshot::keep(
@@ -105,12 +106,12 @@ impl App {
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
-        self.serve(&daemon, realtime.door, &counters, tasks)?;
+        self.serve(&daemon, realtime.door, tasks)?;
         Ok(daemon)
     }
 
     /// Opens the doors.
-    fn serve(self, daemon: &Daemon, door: Door, counters: &Counters, tasks: &Tasks) -> Result<()> {
+    fn serve(self, daemon: &Daemon, door: Door, tasks: &Tasks) -> Result<()> {
         if self.config.site_hostnames.is_empty() {
             info!("site_hostname is not set: only pages of this machine may connect");
         }
@@ -118,12 +119,17 @@ impl App {
         let public = Server {
             patience: Patience::from(&self.config.limits),
             tracker: daemon.conversations.clone(),
-            counters: counters.clone(),
+            counters: daemon.sources.counters.clone(),
             share: shares.public,
             closed: daemon.closed.clone(),
             stop: daemon.public.clone(),
         };
         let staff = Server {
+            // Who may knock there posts bodies that are large and come at once.
+            patience: Patience {
+                pace: None,
+                ..public.patience
+            },
             tracker: tasks.tracker().clone(),
             share: shares.admin,
             closed: daemon.rest.clone(),
@@ -147,7 +153,7 @@ impl App {
     }
 
     fn shares(&self) -> Shares {
-        let shares = Shares::among(self.files);
+        let shares = Shares::among(self.files, self.config.limits.admin_connections);
         let (files, room) = (self.files, shares.public.available_permits());
         let sessions = self.config.limits.sessions;
         if room < sessions {
@@ -161,11 +167,16 @@ impl App {
     fn admin(&self, daemon: &Daemon) -> Result<Admin> {
         let public = self.listeners.public.first();
         let public = public.context("no public listener")?.local_addr()?;
+        let limits = &self.config.limits;
         Ok(Admin {
             hub: daemon.hub.clone(),
+            allow_from: self.config.admin.allow_from.as_slice().into(),
             hostnames: self.config.admin.hostnames.clone(),
             machine: self.machine.clone(),
-            body_limit: self.config.limits.admin_body_bytes,
+            body_limit: limits.admin_body_bytes,
+            request_timeout: limits.request_timeout,
+            metrics: Page::new(daemon.sources.clone(), limits.versions),
+            counters: daemon.sources.counters.clone(),
             phase: daemon.phase.subscribe(),
             demo: self.demo.then_some(Demo::new(public)),
         })
@@ -191,7 +202,7 @@ struct Daemon {
     conversations: TaskTracker,
     rest: CancellationToken,
     hub: HubHandle,
-    census: watch::Receiver<Census>,
+    sources: Sources,
 }
 
 impl Daemon {

@@ -25,14 +25,14 @@ mod sockets;
 mod tests;
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use self::keys::{Key, keys};
-pub use self::listeners::is_private;
 pub use self::problem::ConfigErrors;
 pub use self::sockets::Sockets;
 
@@ -102,6 +102,8 @@ pub struct Admin {
     pub listen: Vec<SocketAddr>,
     /// Host names in lower case that the admin app answers to, besides IP literals, loopback names and the machine's own.
     pub hostnames: Vec<String>,
+    /// Peers that are answered, at least one.
+    pub allow_from: Vec<IpNet>,
 }
 
 /// Where metrics go.
@@ -153,6 +155,26 @@ pub enum LogLevel {
 pub struct Limits {
     /// Open Engine.IO sessions.
     pub sessions: usize,
+    /// Those of one client address.
+    pub sessions_per_address: usize,
+    /// New sessions a second in the long run; `sessions` may come at once.
+    pub handshakes_per_second: NonZeroU32,
+    /// Those of one client address; `sessions_per_address` may come at once.
+    pub handshakes_per_second_per_address: NonZeroU32,
+    /// Time that a new session has to join the namespace and to identify.
+    pub identify_timeout: Duration,
+    /// Connections that one user may have identified.
+    pub connections_per_user: usize,
+    /// Cases that are viewed at the same time.
+    pub cases: usize,
+    /// Events a second that one connection may send in the long run.
+    pub events_per_second: NonZeroU32,
+    /// Events that it may send at once.
+    pub events_burst: NonZeroU32,
+    /// Bytes a second that one TCP connection of the public listener may send in the long run.
+    pub bytes_per_second: NonZeroU32,
+    /// Bytes that wait for one connection before a list for it is one too many.
+    pub queued_bytes: usize,
     /// Events that can wait for the hub, at least.
     pub inbox: usize,
     /// Frames of one connection that wait for the hub.
@@ -165,6 +187,10 @@ pub struct Limits {
     pub versions: usize,
     /// Time a client has for sending its request headers.
     pub header_timeout: Duration,
+    /// Time for the rest of a request, and its answer; long polls excepted.
+    pub request_timeout: Duration,
+    /// Connections to the admin app at once.
+    pub admin_connections: usize,
     /// Age of unacknowledged data at which a connection ends.
     pub tcp_user_timeout: Duration,
     /// Time for an orderly stop; what is left then is cut off.
@@ -241,10 +267,7 @@ impl Default for Config {
                 // Browsers wake hidden tabs once a minute, and only then do those with Engine.IO 3 send their heartbeat.
                 ping_timeout: Duration::from_secs(45),
                 merge_interval: Duration::from_millis(50),
-                trusted_proxies: vec![
-                    IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
-                    IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
-                ],
+                trusted_proxies: networks(LOOPBACK),
             },
             presence: Presence {
                 grace: Duration::from_secs(15),
@@ -257,6 +280,7 @@ impl Default for Config {
             admin: Admin {
                 listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8006))],
                 hostnames: Vec::new(),
+                allow_from: not_public(),
             },
             site_hostnames: Vec::new(),
             statsd: Statsd {
@@ -270,16 +294,61 @@ impl Default for Config {
             },
             limits: Limits {
                 sessions: 10_000,
+                sessions_per_address: 2500,
+                handshakes_per_second: rate(1000),
+                handshakes_per_second_per_address: rate(250),
+                identify_timeout: Duration::from_mins(1),
+                connections_per_user: 100,
+                cases: 10_000,
+                events_per_second: rate(20),
+                events_burst: rate(200),
+                bytes_per_second: rate(64 * 1024),
+                queued_bytes: 256 * 1024,
                 inbox: 4096,
                 frames_in_flight: 256,
                 message_bytes: 64 * 1024,
                 admin_body_bytes: 256 * 1024,
                 versions: 100,
                 header_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(20),
+                admin_connections: 128,
                 tcp_user_timeout: Duration::from_secs(30),
                 shutdown_grace: Duration::from_secs(10),
             },
         }
+    }
+}
+
+/// This machine.
+const LOOPBACK: [(IpAddr, u8); 2] = [
+    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+    (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+];
+
+/// Networks that the internet cannot route to (RFC 1918, RFC 4193).
+const PRIVATE: [(IpAddr, u8); 4] = [
+    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
+    (IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
+    (IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
+];
+
+/// Where staff and the back-end can be.
+fn not_public() -> Vec<IpNet> {
+    networks(LOOPBACK.into_iter().chain(PRIVATE))
+}
+
+fn networks(networks: impl IntoIterator<Item = (IpAddr, u8)>) -> Vec<IpNet> {
+    let networks = networks.into_iter();
+    networks
+        .map(|(address, prefix)| IpNet::new_assert(address, prefix))
+        .collect()
+}
+
+const fn rate(per_second: u32) -> NonZeroU32 {
+    match NonZeroU32::new(per_second) {
+        Some(rate) => rate,
+        None => NonZeroU32::MIN,
     }
 }
 

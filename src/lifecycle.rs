@@ -2,6 +2,7 @@
 //!
 //! Lives here: listeners, open files, the HTTP server, systemd, signals, tasks that must not die. Not here: presence.
 
+mod backlog;
 mod files;
 mod listeners;
 mod server;
@@ -12,11 +13,12 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub(crate) use backlog::Backlog;
 pub(crate) use files::Shares;
 pub use files::raise_file_limit;
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners, Passed};
-pub(crate) use server::{HttpService, LAST_WORDS, Line, Patience, Server};
+pub(crate) use server::{HttpService, LAST_WORDS, Line, Patience, Peer, Server};
 pub(crate) use systemd::{announce, ready, stopping, watch};
 pub use tasks::Died;
 pub(crate) use tasks::Tasks;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use axum::{Router, extract::State, response::Response, routing::get};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use tracing::info;
 
 use super::{
     at,
+    audit::Administrator,
     body::Posted,
     error::HttpError,
     pages::{BroadcastPage, Outcome},
@@ -112,13 +112,20 @@ async fn show(State(hub): State<HubHandle>) -> Result<Response, HttpError> {
 
 async fn send(
     State(hub): State<HubHandle>,
+    administrator: Administrator,
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, HttpError> {
     let format = posted.answered_in(&headers);
     let fields: Fields = posted.decode()?;
     match (fields.order(), format) {
-        (Ok((message, to)), _) => deliver(&hub, message, to, format).await,
+        (Ok((message, to)), _) => {
+            let everyone = to == Audience::Everyone;
+            let message = Message::System(message);
+            let delivery = hub.post(to.clone(), message.clone()).await?;
+            administrator.sent(&message, &to, delivery);
+            confirm(&hub, delivery, everyone, format).await
+        }
         (Err(unclear), Format::Html) => {
             page(&hub, fields.ticked(), Outcome::Unclear(unclear)).await
         }
@@ -126,16 +133,13 @@ async fn send(
     }
 }
 
-async fn deliver(
+async fn confirm(
     hub: &HubHandle,
-    message: SystemMessage,
-    to: Audience,
+    delivery: Delivery,
+    everyone: bool,
     format: Format,
 ) -> Result<Response, HttpError> {
-    let everyone = to == Audience::Everyone;
-    let delivery = hub.post(to, Message::System(message)).await?;
     let Delivery { reached, kept } = delivery;
-    info!(reached, kept, "system message sent");
     match format {
         Format::Json => {
             let receipt = Receipt {

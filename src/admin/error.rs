@@ -3,11 +3,11 @@
 //! Lives here: the refusals, their status, and wording them for a browser or a program.
 //! Invariant: an answer holds what the caller sent and what to do, never a path or a trace of ours.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{Request, rejection::BytesRejection},
+    extract::{Request, State, rejection::BytesRejection},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -21,7 +21,11 @@ use super::{
     pages::ErrorPage,
     reply::{self, Format},
 };
-use crate::{presence::InvalidText, realtime::HubGone};
+use crate::{
+    presence::InvalidText,
+    realtime::HubGone,
+    stats::{Counter, Counters},
+};
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,10 @@ pub(super) enum HttpError {
     NotFound,
     #[error("this address does not take that method")]
     MethodNotAllowed,
+    #[error(
+        "this address may not use this app; if it should, add it to admin.allow_from (CLA_ADMIN__ALLOW_FROM)"
+    )]
+    UnknownPeer,
     #[error("the request names no host, or names it in a way that cannot be read")]
     BadHost,
     #[error(
@@ -72,6 +80,8 @@ pub(super) enum HttpError {
     HubGone(#[from] HubGone),
     #[error("the page could not be made")]
     Page(#[from] askama::Error),
+    #[error("the metrics could not be written")]
+    Metrics(#[from] fmt::Error),
 }
 
 impl HttpError {
@@ -80,7 +90,7 @@ impl HttpError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::UnknownPeer | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -96,7 +106,34 @@ impl HttpError {
             | Self::UserType(_) => StatusCode::BAD_REQUEST,
             Self::Unclear(unclear) => unclear.status(),
             Self::HubGone(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Page(_) | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What operators may want to know the number of.
+    fn counter(&self) -> Option<Counter> {
+        match self {
+            Self::UnknownPeer => Some(Counter::AdminAddress),
+            Self::BadHost | Self::UnknownHost(_) => Some(Counter::AdminHost),
+            Self::CrossOrigin => Some(Counter::AdminOrigin),
+            Self::TooLarge => Some(Counter::AdminBody),
+            Self::TimedOut => Some(Counter::AdminTimeout),
+            Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::UnknownMediaType
+            | Self::Incomplete
+            | Self::NotUtf8
+            | Self::NotAnObject
+            | Self::Json(_)
+            | Self::Form(_)
+            | Self::NoNotifications
+            | Self::NoPlace
+            | Self::TooDeep
+            | Self::UserType(_)
+            | Self::Unclear(_)
+            | Self::HubGone(_)
+            | Self::Page(_)
+            | Self::Metrics(_) => None,
         }
     }
 
@@ -157,13 +194,18 @@ impl<'a> Failure<'a> {
 }
 
 /// Words every refusal in the way that its caller reads, wherever it arose.
-pub(super) async fn render(request: Request, next: Next) -> Response {
+pub(super) async fn render(
+    State(counters): State<Counters>,
+    request: Request,
+    next: Next,
+) -> Response {
     let format = format_for(&request);
     let response = next.run(request).await;
     let Some(error) = refusal(&response) else {
         return response;
     };
     log(&error);
+    error.counter().inspect(|counter| counters.count(*counter));
     let (bare, _) = response.into_parts();
     let mut answer = error.answer(format);
     if let Some(methods) = bare.headers.get(header::ALLOW) {

@@ -1,6 +1,6 @@
 //! What stands before every route.
 //!
-//! Lives here: security headers, the check of `Host`, the check of the origin. Not here: deciding what a route does.
+//! Lives here: security headers, the checks of the peer, of `Host` and of the origin. Not here: deciding what a route does.
 //! Why: whoever can reach this listener may use it, and a browser of such a person can be made to knock by any web
 //! page that it shows. A name of the attacker's that resolves to this machine fails the first check, a form on
 //! another site fails the second.
@@ -17,9 +17,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Version, header, uri::Authority};
+use ipnet::IpNet;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::error::HttpError;
+use crate::lifecycle::Peer;
 
 /// What our pages may load: their own stylesheet and script, nothing else.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
@@ -78,6 +80,22 @@ pub(super) async fn security_headers(mut response: Response) -> Response {
         response.headers_mut().entry(name).or_insert(value);
     }
     response
+}
+
+/// Lets a request pass only if it comes from where it may.
+pub(super) async fn known_peer(
+    State(allow_from): State<Arc<[IpNet]>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    let peer = request.extensions().get::<Peer>();
+    let peer = peer.map(|Peer(address)| address.to_canonical());
+    match peer {
+        Some(peer) if allow_from.iter().any(|network| network.contains(&peer)) => {
+            Ok(next.run(request).await)
+        }
+        Some(_) | None => Err(HttpError::UnknownPeer),
+    }
 }
 
 /// Lets a request pass only if it was meant for this machine.

@@ -1,14 +1,16 @@
 //! The admin app: what operations staff, the back-end and health checks talk to.
 //!
 //! Lives here: the routes and the order of their guards. Not here: sockets, which only the hub touches.
-//! Invariant: no request reaches a route before its `Host` and its origin have been checked.
+//! Invariant: no request reaches a route before its peer, its `Host` and its origin have been checked.
 
+mod audit;
 mod body;
 mod broadcast;
 mod demo;
 mod error;
 mod guard;
 mod health;
+mod metrics;
 mod notifications;
 mod pages;
 mod people;
@@ -17,7 +19,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -26,28 +28,39 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use http::StatusCode;
+use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::timeout::TimeoutLayer;
 
 use self::{error::HttpError, guard::HostNames};
-use crate::{lifecycle::Phase, realtime::HubHandle};
+use crate::{
+    lifecycle::Phase,
+    realtime::HubHandle,
+    stats::{Counters, Page},
+};
 
 pub(crate) use self::demo::Demo;
-
-/// Longest that one request may take, its body included. A client that dribbles a body shall not hold a connection for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the admin app needs.
 #[derive(Debug)]
 pub(crate) struct Admin {
     /// The way to the hub.
     pub(crate) hub: HubHandle,
+    /// Peers that are answered.
+    pub(crate) allow_from: Arc<[IpNet]>,
     /// Names under which staff reach this app, besides addresses, loopback and the machine's own name.
     pub(crate) hostnames: Vec<String>,
     /// The machine's own name.
     pub(crate) machine: String,
     /// Largest body accepted, in bytes.
     pub(crate) body_limit: usize,
+    /// Longest that one request may take, its body included. A client that dribbles a body shall not hold a connection
+    /// for ever.
+    pub(crate) request_timeout: Duration,
+    /// The page of metrics.
+    pub(crate) metrics: Page,
+    /// Where refusals are counted.
+    pub(crate) counters: Counters,
     /// How far the daemon has come.
     pub(crate) phase: watch::Receiver<Phase>,
     /// Whether to serve the demonstration page.
@@ -68,28 +81,29 @@ pub(crate) fn router(admin: Admin) -> Router {
         .merge(places::routes(admin.hub.clone()))
         .merge(notifications::routes(admin.hub.clone()))
         .merge(health::routes(admin.hub, admin.phase))
+        .merge(metrics::routes(admin.metrics))
         .merge(pages::assets())
         .merge(admin.demo.map(demo::routes).unwrap_or_default())
         .fallback(async || HttpError::NotFound)
         .method_not_allowed_fallback(async || HttpError::MethodNotAllowed);
-    guarded(
-        routes,
-        HostNames::new(&admin.machine, &admin.hostnames),
-        admin.body_limit,
-    )
-}
-
-/// Puts the guards around the routes, the innermost first. The host comes before the origin, which is compared with it.
-fn guarded(routes: Router, names: HostNames, body_limit: usize) -> Router {
+    let names = HostNames::new(&admin.machine, &admin.hostnames);
+    // The innermost first. The host comes before the origin, which is compared with it.
     routes
-        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(DefaultBodyLimit::max(admin.body_limit))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            PATIENCE,
+            admin.request_timeout,
         ))
         .layer(guard::same_origin())
         .layer(middleware::from_fn_with_state(names, guard::known_host))
-        .layer(middleware::from_fn(error::render))
+        .layer(middleware::from_fn_with_state(
+            admin.allow_from,
+            guard::known_peer,
+        ))
+        .layer(middleware::from_fn_with_state(
+            admin.counters,
+            error::render,
+        ))
         .layer(middleware::map_response(guard::security_headers))
 }
 

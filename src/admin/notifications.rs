@@ -7,10 +7,10 @@ use axum::{Router, extract::State, response::Response, routing::post};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tracing::info;
 
 use super::{
     at,
+    audit::Administrator,
     body::{Posted, from_form, from_json},
     error::HttpError,
     reply,
@@ -59,11 +59,17 @@ struct Receipt {
     kept: usize,
 }
 
-async fn send(State(hub): State<HubHandle>, posted: Posted) -> Result<Response, HttpError> {
+async fn send(
+    State(hub): State<HubHandle>,
+    administrator: Administrator,
+    posted: Posted,
+) -> Result<Response, HttpError> {
     let (json, user_type) = read(&posted)?;
     let to = Audience::UserType(user_type);
-    let Delivery { reached, kept } = hub.post(to, Message::Notification(json.into())).await?;
-    info!(reached, kept, "notification sent");
+    let message = Message::Notification(json.into());
+    let delivery = hub.post(to.clone(), message.clone()).await?;
+    administrator.sent(&message, &to, delivery);
+    let Delivery { reached, kept } = delivery;
     let receipt = Receipt {
         success: true,
         active_tab: "notifications",

@@ -5,10 +5,10 @@
 use axum::{Router, extract::State, response::Response, routing::post};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use tracing::info;
 
 use super::{
     at,
+    audit::Administrator,
     body::Posted,
     broadcast::{self, Ticked},
     error::HttpError,
@@ -37,6 +37,7 @@ struct Receipt {
 
 async fn end(
     State(hub): State<HubHandle>,
+    administrator: Administrator,
     headers: HeaderMap,
     posted: Posted,
 ) -> Result<Response, HttpError> {
@@ -45,12 +46,12 @@ async fn end(
     let place = place.ok_or(HttpError::NoPlace)?;
     // What cannot be anybody's id is nobody's.
     let ended = match ConnectionId::try_from(place.as_str()) {
-        Ok(conn) => hub.dismiss(conn).await?,
-        Err(_) => false,
+        Ok(conn) if hub.dismiss(conn).await? => {
+            administrator.ended(conn);
+            true
+        }
+        Ok(_) | Err(_) => false,
     };
-    if ended {
-        info!(conn.id = %place, "place ended by hand");
-    }
     match format {
         Format::Json => Ok(reply::json(
             StatusCode::OK,

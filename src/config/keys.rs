@@ -5,7 +5,7 @@
 
 use super::kind::Kind::{
     self, Addresses, Count, Directory, Format, Host, HostNames, Level, Millis, Networks, Port,
-    Prefix,
+    Prefix, Rate,
 };
 use super::{Config, Flags};
 
@@ -71,7 +71,7 @@ static KEYS: &[Key] = &[
     ),
     Key::new(
         "public.trusted_proxies",
-        Networks(|c| &mut c.public.trusted_proxies),
+        Networks(0, |c| &mut c.public.trusted_proxies),
         "addresses of nginx: who connects from there is taken at the word of X-Real-IP for where a browser is",
     ),
     Key::new(
@@ -107,6 +107,11 @@ static KEYS: &[Key] = &[
         "host names the admin app answers to, besides IP addresses, loopback names and the machine's own name",
     ),
     Key::new(
+        "admin.allow_from",
+        Networks(1, |c| &mut c.admin.allow_from),
+        "who may use the admin app, by address",
+    ),
+    Key::new(
         "statsd.host",
         Host(|c| &mut c.statsd.host),
         "where StatsD listens; an unknown or silent host harms nobody",
@@ -139,6 +144,56 @@ static KEYS: &[Key] = &[
         "open Engine.IO sessions",
     ),
     Key::new(
+        "limits.sessions_per_address",
+        Count(1..=1_000_000, |c| &mut c.limits.sessions_per_address),
+        "those of one client address (IPv6: of one /64); a whole office comes from one",
+    ),
+    Key::new(
+        "limits.handshakes_per_second",
+        Rate(1..=1_000_000, |c| &mut c.limits.handshakes_per_second),
+        "new sessions a second in the long run; limits.sessions may come at once",
+    ),
+    Key::new(
+        "limits.handshakes_per_second_per_address",
+        Rate(1..=1_000_000, |c| &mut c.limits.handshakes_per_second_per_address),
+        "those of one client address; limits.sessions_per_address may come at once",
+    ),
+    Key::new(
+        "limits.identify_timeout_ms",
+        Millis(1..=DAY, |c| &mut c.limits.identify_timeout),
+        "time that a new session has to join the namespace and to say who it is",
+    ),
+    Key::new(
+        "limits.connections_per_user",
+        Count(1..=1_000_000, |c| &mut c.limits.connections_per_user),
+        "connections that may say the same user name; further ones are not listed",
+    ),
+    Key::new(
+        "limits.cases",
+        Count(1..=1_000_000, |c| &mut c.limits.cases),
+        "cases that are viewed at the same time; whoever opens a further one is on no case",
+    ),
+    Key::new(
+        "limits.events_per_second",
+        Rate(1..=1_000_000, |c| &mut c.limits.events_per_second),
+        "events a second that one connection may send in the long run; beyond that it is closed",
+    ),
+    Key::new(
+        "limits.events_burst",
+        Rate(1..=1_000_000, |c| &mut c.limits.events_burst),
+        "events that one connection may send at once",
+    ),
+    Key::new(
+        "limits.bytes_per_second",
+        Rate(1024..=100 * 1024 * 1024, |c| &mut c.limits.bytes_per_second),
+        "bytes a second that one TCP connection may send in the long run, and ten times as many at once; beyond that it is closed",
+    ),
+    Key::new(
+        "limits.queued_bytes",
+        Count(1024..=1024 * MEBIBYTE, |c| &mut c.limits.queued_bytes),
+        "bytes that may wait for one connection when it is sent a list; with more, or with 128 messages, it is closed",
+    ),
+    Key::new(
         "limits.inbox",
         Count(1..=1_000_000, |c| &mut c.limits.inbox),
         "events for which there is always room to wait for the hub",
@@ -167,6 +222,16 @@ static KEYS: &[Key] = &[
         "limits.header_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.header_timeout),
         "time a client has for sending its request headers",
+    ),
+    Key::new(
+        "limits.request_timeout_ms",
+        Millis(1..=DAY, |c| &mut c.limits.request_timeout),
+        "time for the body of a request and the answer to it, but for long polls",
+    ),
+    Key::new(
+        "limits.admin_connections",
+        Count(1..=10_000, |c| &mut c.limits.admin_connections),
+        "connections to the admin app at once; further ones wait",
     ),
     Key::new(
         "limits.tcp_user_timeout_ms",

@@ -3,6 +3,7 @@
 //! Invariant: [`Kind::store`] puts nothing into a [`Config`] that [`Kind::accepts`] does not describe.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,13 +30,15 @@ type Field<T> = fn(&mut Config) -> &mut T;
 #[derive(Debug)]
 pub(super) enum Kind {
     Addresses(Field<Vec<SocketAddr>>),
-    Networks(Field<Vec<IpNet>>),
+    /// At least so many.
+    Networks(usize, Field<Vec<IpNet>>),
     Directory(Field<Option<PathBuf>>),
     HostNames(Field<Vec<String>>),
     Host(Field<String>),
     Port(Field<u16>),
     Prefix(Field<String>),
     Count(RangeInclusive<usize>, Field<usize>),
+    Rate(RangeInclusive<u32>, Field<NonZeroU32>),
     Millis(RangeInclusive<u64>, Field<Duration>),
     Format(Field<LogFormat>),
     Level(Field<LogLevel>),
@@ -46,7 +49,7 @@ impl Kind {
     pub(super) fn store(&self, given: &Value, config: &mut Config) -> Vec<String> {
         match self {
             Self::Addresses(field) => list(given, 1, field(config), |item| item.parse().ok()),
-            Self::Networks(field) => list(given, 0, field(config), network),
+            Self::Networks(at_least, field) => list(given, *at_least, field(config), network),
             Self::Directory(field) => one(given, field(config), |v| {
                 let path = v.as_str()?;
                 is_directory(path).then(|| (!path.is_empty()).then(|| path.into()))
@@ -56,6 +59,9 @@ impl Kind {
             Self::Port(field) => one(given, field(config), |v| number(v, &(1..=u16::MAX))),
             Self::Prefix(field) => one(given, field(config), prefix),
             Self::Count(range, field) => one(given, field(config), |v| number(v, range)),
+            Self::Rate(range, field) => one(given, field(config), |v| {
+                number(v, range).and_then(NonZeroU32::new)
+            }),
             Self::Millis(range, field) => one(given, field(config), |v| {
                 number(v, range).map(Duration::from_millis)
             }),
@@ -75,7 +81,7 @@ impl Kind {
                 let texts: Vec<_> = field(config).iter().map(SocketAddr::to_string).collect();
                 format!("{texts:?}")
             }
-            Self::Networks(field) => {
+            Self::Networks(_, field) => {
                 let texts: Vec<_> = field(config).iter().map(IpNet::to_string).collect();
                 format!("{texts:?}")
             }
@@ -87,6 +93,7 @@ impl Kind {
             Self::Host(field) | Self::Prefix(field) => format!("{:?}", field(config)),
             Self::Port(field) => field(config).to_string(),
             Self::Count(_, field) => field(config).to_string(),
+            Self::Rate(_, field) => field(config).to_string(),
             Self::Millis(_, field) => field(config).as_millis().to_string(),
             Self::Format(field) => format!("{:?}", field(config).name()),
             Self::Level(field) => format!("{:?}", field(config).name()),
@@ -97,8 +104,11 @@ impl Kind {
     pub(super) fn accepts(&self) -> String {
         match self {
             Self::Addresses(_) => "one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT".to_owned(),
-            Self::Networks(_) => {
+            Self::Networks(0, _) => {
                 "a list of IP addresses and networks, such as 10.0.1.0/24".to_owned()
+            }
+            Self::Networks(..) => {
+                "one or more IP addresses and networks, such as 10.0.1.0/24".to_owned()
             }
             Self::Directory(_) => "an absolute path, or empty".to_owned(),
             Self::HostNames(_) => {
@@ -110,6 +120,9 @@ impl Kind {
                 format!("at most {MAX_PREFIX_BYTES} letters, digits, dots, underscores and hyphens")
             }
             Self::Count(range, _) => {
+                format!("a whole number from {} to {}", range.start(), range.end())
+            }
+            Self::Rate(range, _) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
             Self::Millis(range, _) => format!(
@@ -126,11 +139,11 @@ impl Kind {
     pub(super) fn value_of(&self, text: &str) -> Value {
         let text = text.trim();
         match self {
-            Self::Port(_) | Self::Count(..) | Self::Millis(..) => text
+            Self::Port(_) | Self::Count(..) | Self::Rate(..) | Self::Millis(..) => text
                 .parse::<i128>()
                 .map_or_else(|_| Value::from(text), Value::from),
             Self::Addresses(_)
-            | Self::Networks(_)
+            | Self::Networks(..)
             | Self::Directory(_)
             | Self::HostNames(_)
             | Self::Host(_)

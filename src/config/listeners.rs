@@ -5,8 +5,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Config;
 use super::problem::Problem;
+use super::{Config, not_public};
 
 /// An address, the key that asks for it, and where that key was set.
 #[derive(Debug, Clone)]
@@ -69,12 +69,9 @@ fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
 }
 
 /// Addresses that the internet cannot route to. Canonical first: `::ffff:1.2.3.4` is 1.2.3.4 on the wire.
-#[must_use]
-pub fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
-    }
+fn is_private(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    not_public().iter().any(|network| network.contains(&ip))
 }
 
 impl fmt::Display for Claim {

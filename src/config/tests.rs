@@ -37,18 +37,31 @@ presence.state_dir = "/run/cla-socketserver"  # variable RUNTIME_DIRECTORY
 drain.spread_ms = 2000  # default
 admin.listen = ["127.0.0.1:8006"]  # default
 admin.hostnames = []  # default
+admin.allow_from = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]  # default
 statsd.host = "10.0.0.9"  # variable STATSD_HOST
 statsd.port = 8125  # default
 statsd.prefix = ""  # default
 log.format = "json"  # file FILE
 log.level = "info"  # default
 limits.sessions = 5  # variable CLA_LIMITS__SESSIONS
+limits.sessions_per_address = 2500  # default
+limits.handshakes_per_second = 1000  # default
+limits.handshakes_per_second_per_address = 250  # default
+limits.identify_timeout_ms = 60000  # default
+limits.connections_per_user = 100  # default
+limits.cases = 10000  # default
+limits.events_per_second = 20  # default
+limits.events_burst = 200  # default
+limits.bytes_per_second = 65536  # default
+limits.queued_bytes = 262144  # default
 limits.inbox = 4096  # default
 limits.frames_in_flight = 256  # default
 limits.message_bytes = 65536  # default
 limits.admin_body_bytes = 262144  # default
 limits.versions = 100  # default
 limits.header_timeout_ms = 10000  # default
+limits.request_timeout_ms = 20000  # default
+limits.admin_connections = 128  # default
 limits.tcp_user_timeout_ms = 30000  # default
 limits.shutdown_grace_ms = 10000  # default
 "#
@@ -99,18 +112,31 @@ fn every_field_can_be_set_by_its_variable() {
         ("CLA_DRAIN__SPREAD_MS", "15"),
         ("CLA_ADMIN__LISTEN", "10.0.0.1:4"),
         ("CLA_ADMIN__HOSTNAMES", "Socketserver"),
+        ("CLA_ADMIN__ALLOW_FROM", "10.0.2.0/24"),
         ("CLA_STATSD__HOST", "metrics.internal."),
         ("CLA_STATSD__PORT", "5"),
         ("CLA_STATSD__PREFIX", "cla.live-1_"),
         ("CLA_LOG__FORMAT", "json"),
         ("CLA_LOG__LEVEL", "trace"),
         ("CLA_LIMITS__SESSIONS", "6"),
+        ("CLA_LIMITS__SESSIONS_PER_ADDRESS", "16"),
+        ("CLA_LIMITS__HANDSHAKES_PER_SECOND", "17"),
+        ("CLA_LIMITS__HANDSHAKES_PER_SECOND_PER_ADDRESS", "18"),
+        ("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", "19"),
+        ("CLA_LIMITS__CONNECTIONS_PER_USER", "20"),
+        ("CLA_LIMITS__CASES", "21"),
+        ("CLA_LIMITS__EVENTS_PER_SECOND", "22"),
+        ("CLA_LIMITS__EVENTS_BURST", "23"),
+        ("CLA_LIMITS__BYTES_PER_SECOND", "1028"),
+        ("CLA_LIMITS__QUEUED_BYTES", "1027"),
         ("CLA_LIMITS__INBOX", "7"),
         ("CLA_LIMITS__FRAMES_IN_FLIGHT", "8"),
         ("CLA_LIMITS__MESSAGE_BYTES", "1025"),
         ("CLA_LIMITS__ADMIN_BODY_BYTES", "1026"),
         ("CLA_LIMITS__VERSIONS", "9"),
         ("CLA_LIMITS__HEADER_TIMEOUT_MS", "10"),
+        ("CLA_LIMITS__REQUEST_TIMEOUT_MS", "25"),
+        ("CLA_LIMITS__ADMIN_CONNECTIONS", "26"),
         ("CLA_LIMITS__TCP_USER_TIMEOUT_MS", "11"),
         ("CLA_LIMITS__SHUTDOWN_GRACE_MS", "12"),
     ];
@@ -248,6 +274,7 @@ fn nothing_left_at_its_default() -> Config {
         admin: Admin {
             listen: vec!["10.0.0.1:4".parse().unwrap()],
             hostnames: vec!["socketserver".into()],
+            allow_from: vec!["10.0.2.0/24".parse().unwrap()],
         },
         statsd: Statsd {
             host: "metrics.internal.".into(),
@@ -260,12 +287,24 @@ fn nothing_left_at_its_default() -> Config {
         },
         limits: Limits {
             sessions: 6,
+            sessions_per_address: 16,
+            handshakes_per_second: rate(17),
+            handshakes_per_second_per_address: rate(18),
+            identify_timeout: Duration::from_millis(19),
+            connections_per_user: 20,
+            cases: 21,
+            events_per_second: rate(22),
+            events_burst: rate(23),
+            bytes_per_second: rate(1028),
+            queued_bytes: 1027,
             inbox: 7,
             frames_in_flight: 8,
             message_bytes: 1025,
             admin_body_bytes: 1026,
             versions: 9,
             header_timeout: Duration::from_millis(10),
+            request_timeout: Duration::from_millis(25),
+            admin_connections: 26,
             tcp_user_timeout: Duration::from_millis(11),
             shutdown_grace: Duration::from_millis(12),
         },

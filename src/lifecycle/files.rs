@@ -8,11 +8,8 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
-/// Connections to the admin app at once.
-const ADMIN: usize = 128;
-
-/// Files that are not for browsers: the admin app, and with room to spare the log, the resolver, StatsD, the runtime.
-const RESERVED: usize = 2 * ADMIN;
+/// Files that are for no connection: the log, the resolver, StatsD, the runtime, with room to spare.
+const OWN: usize = 128;
 
 /// One permit for every connection that may be open.
 #[derive(Clone, Debug)]
@@ -22,13 +19,13 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Shares out so many files.
-    pub(crate) fn among(files: usize) -> Self {
-        let reserved = RESERVED.min(files / 2);
-        let public = (files - reserved).min(Semaphore::MAX_PERMITS);
+    /// Shares out so many files, at most `admin` of them to the admin app.
+    pub(crate) fn among(files: usize, admin: usize) -> Self {
+        let admin = admin.min(files / 4);
+        let public = files - admin - OWN.min(files / 4);
         Self {
-            public: Arc::new(Semaphore::new(public)),
-            admin: Arc::new(Semaphore::new(reserved / 2)),
+            public: Arc::new(Semaphore::new(public.min(Semaphore::MAX_PERMITS))),
+            admin: Arc::new(Semaphore::new(admin)),
         }
     }
 }
@@ -59,14 +56,15 @@ mod tests {
 
     #[test]
     fn browsers_leave_files_for_staff() {
-        for (files, public, admin) in [
-            (65_536, 65_280, 128),
-            (1024, 768, 128),
-            (300, 150, 75),
-            (2, 1, 0),
-            (usize::MAX, Semaphore::MAX_PERMITS, 128),
+        for (files, wanted, public, admin) in [
+            (65_536, 128, 65_280, 128),
+            (65_536, 1, 65_407, 1),
+            (1024, 128, 768, 128),
+            (300, 128, 150, 75),
+            (4, 128, 2, 1),
+            (usize::MAX, 128, Semaphore::MAX_PERMITS, 128),
         ] {
-            let shares = Shares::among(files);
+            let shares = Shares::among(files, wanted);
             let permits = [&shares.public, &shares.admin].map(|share| share.available_permits());
             assert_eq!(permits, [public, admin], "{files}");
         }

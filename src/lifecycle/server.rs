@@ -6,16 +6,18 @@ use std::{
     convert::Infallible,
     io::{self, IoSlice},
     net::{IpAddr, Shutdown},
+    num::NonZeroU32,
     pin::{Pin, pin},
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::body::Body;
+use governor::{DefaultDirectRateLimiter, Quota};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,6 +32,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 use tracing::debug;
 
+use super::Backlog;
 use crate::{
     config::Limits,
     stats::{Counter, Counters},
@@ -53,16 +56,29 @@ pub(crate) struct Patience {
     pub(crate) header: Duration,
     /// How long sent data may stay unacknowledged. Without it a browser that stops reading stays for ever.
     pub(crate) unacknowledged: Duration,
+    /// How fast one connection may send, in bytes, if that matters.
+    pub(crate) pace: Option<Quota>,
 }
+
+/// For so many seconds a connection may save up what it may send in one.
+const BURST_SECONDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 impl From<&Limits> for Patience {
     fn from(limits: &Limits) -> Self {
         Self {
             header: limits.header_timeout,
             unacknowledged: limits.tcp_user_timeout,
+            pace: Some(
+                Quota::per_second(limits.bytes_per_second)
+                    .allow_burst(limits.bytes_per_second.saturating_mul(BURST_SECONDS)),
+            ),
         }
     }
 }
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// A handle on the TCP connection that a request came over.
 #[derive(Clone, Debug)]
@@ -70,17 +86,21 @@ pub(crate) struct Line {
     /// Where it comes from.
     pub(crate) peer: IpAddr,
     stream: Weak<TcpStream>,
-    heard: Arc<Heard>,
+    traffic: Arc<Traffic>,
 }
 
-/// What is known of the bytes that a connection has received.
+/// What is known of the bytes that a connection has received, and has sent.
 #[derive(Debug)]
-struct Heard {
+struct Traffic {
     since: Instant,
     /// When the last ones came, in milliseconds from then.
     last_at: AtomicU64,
     /// The last eight of them, as a number of the network.
     tail: AtomicU64,
+    /// Whether there will be no more.
+    is_over: AtomicBool,
+    /// What is sent over it, once it is a websocket.
+    backlog: OnceLock<Backlog>,
 }
 
 impl Line {
@@ -99,22 +119,34 @@ impl Line {
 
     /// How long nothing has been heard over it.
     pub(crate) fn silence(&self) -> Duration {
-        let last_at = Duration::from_millis(self.heard.last_at.load(Relaxed));
-        self.heard.since.elapsed().saturating_sub(last_at)
+        let last_at = Duration::from_millis(self.traffic.last_at.load(Relaxed));
+        self.traffic.since.elapsed().saturating_sub(last_at)
+    }
+
+    /// Whether its peer, or the network, or we have ended it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.traffic.is_over.load(Relaxed)
+    }
+
+    /// From now on what is sent over it is taken off a backlog, that of the first who says so.
+    pub(crate) fn carries(&self, backlog: &Backlog) {
+        self.traffic.backlog.get_or_init(|| backlog.clone());
     }
 
     /// The last bytes that were heard over it, zeroes in front if they were fewer.
     pub(crate) fn tail(&self) -> [u8; 8] {
-        self.heard.tail.load(Relaxed).to_be_bytes()
+        self.traffic.tail.load(Relaxed).to_be_bytes()
     }
 }
 
-impl Heard {
+impl Traffic {
     fn new() -> Self {
         Self {
             since: Instant::now(),
             last_at: AtomicU64::new(0),
             tail: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            backlog: OnceLock::new(),
         }
     }
 
@@ -180,7 +212,9 @@ impl Server {
         Ok(Shared {
             stream: Arc::new(stream),
             peer: peer.ip(),
-            heard: Arc::new(Heard::new()),
+            traffic: Arc::new(Traffic::new()),
+            pace: self.patience.pace.map(DefaultDirectRateLimiter::direct),
+            counters: self.counters.clone(),
             _permit: permit,
         })
     }
@@ -204,7 +238,9 @@ impl Server {
         let asks = asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             asks.cancel();
-            request.extensions_mut().insert(line.clone());
+            let extensions = request.extensions_mut();
+            extensions.insert(Peer(line.peer));
+            extensions.insert(line.clone());
             service.clone().oneshot(request)
         });
         let mut connection = pin!(
@@ -223,6 +259,11 @@ impl Server {
         };
         if let Err(error) = served {
             debug!(%error, "connection ended: {error}");
+            if error.is_timeout() {
+                self.counters.count(Counter::HeaderTimeout);
+            } else if error.is_parse() {
+                self.counters.count(Counter::BadHead);
+            }
         }
     }
 
@@ -265,7 +306,9 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 struct Shared {
     stream: Arc<TcpStream>,
     peer: IpAddr,
-    heard: Arc<Heard>,
+    traffic: Arc<Traffic>,
+    pace: Option<DefaultDirectRateLimiter>,
+    counters: Counters,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -281,10 +324,8 @@ impl AsyncRead for Shared {
             match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => {
-                    if let Some(heard @ [_, ..]) = buffer.filled().get(before..) {
-                        self.heard.hear(heard);
-                    }
-                    return Poll::Ready(read.map(drop));
+                    let heard = buffer.filled().get(before..).unwrap_or_default();
+                    return Poll::Ready(read.and_then(|_| self.hear(heard)));
                 }
             }
         }
@@ -296,8 +337,28 @@ impl Shared {
         Line {
             peer: self.peer,
             stream: Arc::downgrade(&self.stream),
-            heard: self.heard.clone(),
+            traffic: self.traffic.clone(),
         }
+    }
+
+    /// Takes note of what came, or that nothing will come any more.
+    fn hear(&self, bytes: &[u8]) -> io::Result<()> {
+        let Some(count) = u32::try_from(bytes.len()).ok().and_then(NonZeroU32::new) else {
+            self.traffic.is_over.store(true, Relaxed);
+            return Ok(());
+        };
+        self.traffic.hear(bytes);
+        let in_time = |pace: &DefaultDirectRateLimiter| matches!(pace.check_n(count), Ok(Ok(())));
+        if self.pace.as_ref().is_none_or(in_time) {
+            return Ok(());
+        }
+        self.counters.count(Counter::ByteFlood);
+        self.traffic.is_over.store(true, Relaxed);
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "sends too fast",
+        ))
     }
 
     fn poll_try(
@@ -309,7 +370,12 @@ impl Shared {
             ready!(self.stream.poll_write_ready(cx))?;
             match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+                written => {
+                    if let (Ok(bytes), Some(backlog)) = (&written, self.traffic.backlog.get()) {
+                        backlog.shrink(*bytes);
+                    }
+                    return Poll::Ready(written);
+                }
             }
         }
     }

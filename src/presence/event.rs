@@ -166,11 +166,11 @@ pub enum Effect {
     Keep(usize),
     /// Publish how many there are.
     Report(Census),
-    /// Count what became of a place.
+    /// Count what has happened.
     Note(Note),
 }
 
-/// What became of a place.
+/// What became of a place, or of the wish for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// Its connection was lost.
@@ -184,6 +184,10 @@ pub enum Note {
         /// How long others may have been shown somebody who was gone.
         staleness: Duration,
     },
+    /// A connection is not listed, because its user has as many places as one may have.
+    UserRefused,
+    /// A connection is on no case, because there are as many cases as there may be.
+    CaseRefused,
 }
 
 /// An [`Audience`] worked out.

@@ -11,7 +11,7 @@ use super::{Audience, Message, Moment, Posted};
 const MOST: usize = 32;
 
 /// Memory that a back-end which repeats itself may take, in bytes.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The latest messages.
 #[derive(Debug, Default, PartialEq, Eq)]

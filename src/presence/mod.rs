@@ -21,4 +21,5 @@ pub use event::{
 pub use id::{
     AppVersion, Browser, CaseRef, ConnectionId, InvalidText, Page, UserAgent, UserType, Username,
 };
+pub(crate) use messages::MOST_BYTES as MOST_KEPT_BYTES;
 pub use registry::{Registry, Rules};

@@ -133,6 +133,10 @@ impl Places {
         self.cases.get(case)
     }
 
+    pub(super) fn case_count(&self) -> usize {
+        self.cases.len()
+    }
+
     pub(super) fn lost_count(&self) -> usize {
         self.deadlines.len()
     }

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
-    Message, Moment, Person, Recipients, SavedPlace, Snapshot,
+    Message, Moment, Note, Person, Recipients, SavedPlace, Snapshot, Username,
     doubt::Doubts,
     messages::Messages,
     pacer::Pacer,
@@ -32,7 +32,7 @@ pub struct Registry {
     draining: bool,
 }
 
-/// How patient a registry is.
+/// How patient a registry is, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// The shortest time between two lists of one case, and between two censuses.
@@ -41,6 +41,10 @@ pub struct Rules {
     pub grace: Duration,
     /// How many such places there may be; beyond it the one that would lapse first does so at once.
     pub lost_places: usize,
+    /// How many places one user may have.
+    pub places_per_user: usize,
+    /// How many cases there may be.
+    pub cases: usize,
 }
 
 /// What observers are told about. Bursts of changes to one topic are merged.
@@ -113,10 +117,10 @@ impl Registry {
                 browser,
                 page,
             } => match self.places.get(conn) {
-                Some(_) => self.rename(conn, identity),
+                Some(_) => self.rename(conn, identity, &mut effects),
                 None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut effects),
             },
-            Event::CaseOpened { conn, case } => self.open(conn, case),
+            Event::CaseOpened { conn, case } => self.open(conn, case, &mut effects),
             Event::CaseClosed { conn, case } => self.close(conn, &case),
             Event::Ended { conn, ending } => match ending {
                 Ending::Goodbye => self.leave(conn),
@@ -172,6 +176,12 @@ impl Registry {
     pub fn is_lost(&self, conn: ConnectionId) -> bool {
         let place = self.places.get(conn);
         place.is_some_and(|place| !place.is_connected())
+    }
+
+    /// Whether that connection has said whose it is.
+    #[must_use]
+    pub fn knows(&self, conn: ConnectionId) -> bool {
+        self.places.get(conn).is_some()
     }
 
     /// Everybody, in order of identify.
@@ -245,12 +255,18 @@ impl Registry {
     }
 
     /// A connection that has a place said a name again, perhaps another one.
-    fn rename(&mut self, conn: ConnectionId, identity: Identity) -> Vec<Topic> {
+    fn rename(
+        &mut self,
+        conn: ConnectionId,
+        identity: Identity,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Topic> {
         let Some(known) = self.places.connected(conn) else {
             return Vec::new();
         };
         let mut changed = vec![Topic::Census];
         if known.identity.username != identity.username
+            && self.has_room_for(&identity.username, effects)
             && let Some(place) = self.places.remove(conn)
         {
             changed.extend(place.case.clone().map(Topic::Viewers));
@@ -260,15 +276,32 @@ impl Registry {
         changed
     }
 
-    fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {
+    /// Of too many places of one user the new one is not listed, rather than that it takes another's.
+    fn has_room_for(&self, user: &Username, effects: &mut Vec<Effect>) -> bool {
+        let user = self.places.user(user);
+        let places = user.map_or(0, |user| user.connections.len());
+        let has_room = places < self.rules.places_per_user;
+        if !has_room {
+            effects.push(Effect::Note(Note::UserRefused));
+        }
+        has_room
+    }
+
+    fn open(&mut self, conn: ConnectionId, case: CaseRef, effects: &mut Vec<Effect>) -> Vec<Topic> {
         let Some(place) = self.places.connected(conn) else {
             return Vec::new();
         };
         let mut changed = vec![Topic::Census];
         let left = place.case.clone().filter(|left| *left != case);
         changed.extend(left.map(Topic::Viewers));
-        self.places.set_case(conn, Some(case.clone()));
-        changed.push(Topic::Viewers(case));
+        // Left in any case: what is on the screen now is not what was.
+        self.places.set_case(conn, None);
+        if self.places.viewers(&case).is_some() || self.places.case_count() < self.rules.cases {
+            self.places.set_case(conn, Some(case.clone()));
+            changed.push(Topic::Viewers(case));
+        } else {
+            effects.push(Effect::Note(Note::CaseRefused));
+        }
         changed
     }
 

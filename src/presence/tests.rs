@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
 
+mod bounds;
 mod losses;
 mod world;
 
@@ -407,6 +408,8 @@ fn rules(merge_interval: Duration) -> Rules {
         merge_interval,
         grace: GRACE,
         lost_places: 100,
+        places_per_user: 100,
+        cases: 100,
     }
 }
 

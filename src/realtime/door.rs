@@ -10,13 +10,14 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY, UPGRADE},
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::{
+    guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
     visit::Visit,
@@ -27,9 +28,6 @@ use crate::{
     stats::{Counter, Counters},
 };
 
-/// How long the body of a POST may take. It is at most `limits.message_bytes` long.
-const POST_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// Lets requests in, or not.
 #[derive(Clone)]
 pub(crate) struct Door {
@@ -38,8 +36,9 @@ pub(crate) struct Door {
     pub(crate) origins: Arc<Origins>,
     /// Who is believed about where browsers connect from.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
-    /// One permit for every session that may be open.
-    pub(crate) sessions: Arc<Semaphore>,
+    pub(crate) guests: Guests,
+    /// How long the body of a POST may take. It is at most `limits.message_bytes` long.
+    pub(crate) request_timeout: Duration,
     pub(crate) counters: Counters,
 }
 
@@ -73,10 +72,7 @@ impl Door {
         let mut request = request.map(Body::new);
         *request.uri_mut() = with_engine_version(request.uri());
         if request.method() != Method::GET {
-            let answer = timeout(POST_TIMEOUT, self.answer(request)).await;
-            return answer.unwrap_or_else(|_| {
-                Ok(refusal(StatusCode::REQUEST_TIMEOUT, 3, "Request timeout"))
-            });
+            return self.take(request).await;
         }
         let websocket = query(request.uri(), "transport") == Some("websocket");
         if websocket && !asks_for_websocket(request.headers()) {
@@ -91,21 +87,40 @@ impl Door {
         }
     }
 
-    /// Counts a new session: the library keeps the request of a handshake as long as the session, so a permit that
-    /// travels with it comes back exactly when the session is gone.
+    /// Takes what a client posts.
+    async fn take(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        let (patience, counters) = (self.request_timeout, self.counters.clone());
+        let Ok(answer) = timeout(patience, self.answer(request)).await else {
+            counters.count(Counter::BodyTimeout);
+            return Ok(refusal(StatusCode::REQUEST_TIMEOUT, 3, "Request timeout"));
+        };
+        let answer = answer?;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            counters.count(Counter::BodyTooLarge);
+        }
+        Ok(answer)
+    }
+
+    /// Lets a new session in, which the library keeps as long as the request of its handshake.
     async fn shake_hands(
         self,
         headers: &HeaderMap,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
-        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
-            return Ok(self.full());
-        };
         let extensions = request.extensions_mut();
-        if let Some(peer) = extensions.get::<Line>().map(|line| line.peer) {
-            extensions.insert(Visit::new(headers, peer, &self.trusted_proxies));
+        let Some(line) = extensions.get::<Line>().cloned() else {
+            return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
+        };
+        let visit = Visit::new(headers, line.peer, &self.trusted_proxies);
+        let guest = match self.guests.admit(visit.browser.address) {
+            Ok(guest) => Arc::new(guest),
+            Err(too_many) => return Ok(self.turn_away(too_many)),
+        };
+        if headers.contains_key(SEC_WEBSOCKET_KEY) {
+            line.carries(&guest.backlog);
         }
-        extensions.insert(Arc::new(permit));
+        extensions.insert(visit);
+        extensions.insert(guest);
         self.answer(request).await
     }
 
@@ -121,7 +136,7 @@ impl Door {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS
             && let (Ok(session), Some(line)) = (ConnectionId::try_from(session), line)
         {
-            hang_up.upgraded(session, line);
+            hang_up.upgraded(session, &line);
         }
         Ok(answer)
     }
@@ -132,14 +147,19 @@ impl Door {
         session: String,
         request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
+        let hang_up = self.hang_up.clone();
         let waiting = Waiting {
-            hang_up: self.hang_up.clone(),
+            hang_up: hang_up.clone(),
             version: engine_version(request.uri()),
             session: Some(session),
         };
-        let answer = self.answer(request).await;
-        waiting.answered();
-        answer
+        let answer = self.answer(request).await?;
+        if let Some(session) = waiting.answered()
+            && let Some(taken) = answer.body().size_hint().exact()
+        {
+            hang_up.carried(&session, usize::try_from(taken).unwrap_or(usize::MAX));
+        }
+        Ok(answer)
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -147,12 +167,12 @@ impl Door {
         Ok(response.map(Body::new))
     }
 
-    fn full(&self) -> Response<Body> {
-        self.counters.count(Counter::SessionRefused);
-        let mut full = refusal(StatusCode::SERVICE_UNAVAILABLE, 4, "Too many sessions");
-        let headers = full.headers_mut();
+    fn turn_away(&self, too_many: TooMany) -> Response<Body> {
+        self.counters.count(too_many.counter());
+        let mut refusal = refusal(too_many.status(), 4, "Too many sessions");
+        let headers = refusal.headers_mut();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        full
+        refusal
     }
 }
 
@@ -164,8 +184,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn answered(mut self) {
-        self.session = None;
+    fn answered(mut self) -> Option<String> {
+        self.session.take()
     }
 }
 

@@ -27,11 +27,8 @@ use std::time::Duration;
 
 use socketioxide::{TransportType, socket::DisconnectReason};
 
-use super::{
-    Socket,
-    hang_up::{Cut, HangUp},
-};
-use crate::presence::Ending;
+use super::{Socket, hang_up::Cut};
+use crate::{lifecycle::Line, presence::Ending, stats::Counter};
 
 /// An empty close frame of a client begins with these two bytes; its mask of four follows, and ends what the client sends.
 const EMPTY_CLOSE: [u8; 2] = [0x88, 0x80];
@@ -43,12 +40,11 @@ const CLOSE_WITH_STATUS: [u8; 2] = [0x88, 0x82];
 pub(crate) fn ending(
     socket: &Socket,
     reason: DisconnectReason,
-    hang_up: &HangUp,
+    line: Option<&Line>,
     heartbeat: Duration,
 ) -> Ending {
-    let websocket = socket.transport_type() == TransportType::Websocket;
-    let line = hang_up.take_line(socket).filter(|_| websocket);
-    let said_why = line.as_ref().is_some_and(|line| !gave_up(line.tail()));
+    let line = line.filter(|_| is_websocket(socket));
+    let said_why = line.is_some_and(|line| !gave_up(line.tail()));
     // How long what was sent may have been in vain. A client that goes by itself has not been reached for long.
     let silence = match (reason, socket.extensions.get()) {
         (DisconnectReason::ClientNSDisconnect, _) => return Ending::Goodbye,
@@ -64,9 +60,28 @@ pub(crate) fn ending(
             | DisconnectReason::ServerNSDisconnect
             | DisconnectReason::ClosingServer,
             None,
-        ) => line.map_or(heartbeat, |line| line.silence()),
+        ) => line.map_or(heartbeat, Line::silence),
     };
     Ending::Lost { silence }
+}
+
+/// What a client did wrong so that the library has ended its session, if it did.
+pub(crate) fn fault(
+    socket: &Socket,
+    reason: DisconnectReason,
+    line: Option<&Line>,
+) -> Option<Counter> {
+    let is_open = line.is_some_and(|line| is_websocket(socket) && !line.is_over());
+    match (reason, socket.extensions.get::<Cut>()) {
+        (DisconnectReason::PacketParsingError, None) => Some(Counter::BadPacket),
+        // Had the network ended it, there would be no more to read.
+        (DisconnectReason::TransportError, None) if is_open => Some(Counter::Unreadable),
+        _ => None,
+    }
+}
+
+fn is_websocket(socket: &Socket) -> bool {
+    socket.transport_type() == TransportType::Websocket
 }
 
 /// Whether the client closed the websocket without a reason. A browser that leaves the page gives one (1001); the client

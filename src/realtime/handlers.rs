@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use governor::{DefaultDirectRateLimiter, Quota};
 use socketioxide::{
     ProtocolVersion, SocketIo, TransportType,
     adapter::LocalAdapter,
@@ -27,8 +28,8 @@ use tracing::debug;
 
 use super::{
     NAMESPACE, Socket,
-    ending::ending,
-    hang_up::HangUp,
+    ending::{ending, fault},
+    hang_up::{HangUp, guest},
     inbox::{HubHandle, InboxFull, LastWord},
     visit::Visit,
     wire::{self, DecodeError},
@@ -48,8 +49,12 @@ pub(crate) struct Greeter {
     pub(crate) hang_up: HangUp,
     pub(crate) counters: Counters,
     pub(crate) frames_in_flight: usize,
-    /// How long a session may be silent, and stay outside the namespace.
+    /// How fast one connection may send events.
+    pub(crate) pace: Quota,
+    /// How long a session may be silent.
     pub(crate) heartbeat: Duration,
+    /// How long a session may stay outside the namespace, and a connection stay a stranger.
+    pub(crate) identify_timeout: Duration,
     /// Knows the connections that are in the namespace.
     pub(crate) crowd: TaskTracker,
 }
@@ -78,8 +83,12 @@ impl Greeter {
             let let_in = greeter.greet(&socket);
             async move { let_in }
         };
-        let attend = async |socket: SocketRef, Extension(speaker): Extension<Speaker>| {
-            speaker.attend(&socket);
+        let greeter = self.clone();
+        let attend = move |socket: SocketRef, Extension(speaker): Extension<Speaker>| {
+            // Nothing of the connection is kept while waiting, so that one that ends early is freed early.
+            let (conn, left) = (speaker.0.conn, speaker.attend(&socket));
+            let greeter = greeter.clone();
+            async move { greeter.await_name(conn, left).await }
         };
         io.ns(NAMESPACE, attend.with(greet));
 
@@ -99,10 +108,12 @@ impl Greeter {
             conn: ConnectionId::try_from(socket.id.as_str())?,
             visit: visit.ok_or(Refused::Unannounced)?.clone(),
             greeter: self.clone(),
+            pace: DefaultDirectRateLimiter::direct(self.pace),
             turns: Arc::new(Semaphore::new(self.frames_in_flight)),
             stage: Mutex::new(Stage::Early(Vec::new(), self.hub.last_word()?)),
             _in_the_crowd: self.crowd.token(),
         }));
+        guest(socket).inspect(|guest| guest.joined());
         socket.on_disconnect(speaker.clone());
         socket.on_fallback(speaker.clone());
         socket.extensions.insert(speaker);
@@ -119,12 +130,18 @@ impl Greeter {
         // Only the id is kept while waiting, so that a session that ends early is freed early.
         let id = socket.id;
         drop(socket);
-        if timeout(self.heartbeat, left).await.is_err() {
+        if timeout(self.identify_timeout, left).await.is_err() {
             let find = |name| namespaces.of(name)?.get_socket(id);
             if let (Some(idle), None) = (find("/"), find(NAMESPACE)) {
-                self.counters.count(Counter::SessionIdle);
                 self.hang_up.hang_up(&idle);
             }
+        }
+    }
+
+    /// Ends a connection that does not say whose it is.
+    async fn await_name(self, conn: ConnectionId, left: oneshot::Receiver<Infallible>) {
+        if timeout(self.identify_timeout, left).await.is_err() {
+            self.hub.overdue(conn).await;
         }
     }
 }
@@ -137,6 +154,8 @@ struct Speech {
     conn: ConnectionId,
     visit: Visit,
     greeter: Greeter,
+    /// How fast this connection may speak.
+    pace: DefaultDirectRateLimiter,
     /// How many frames of this connection may wait for the hub, so that one that floods crowds out only itself.
     turns: Arc<Semaphore>,
     /// Held while anything is handed to the hub, so that nothing follows the end: a frame that did would put somebody
@@ -150,7 +169,11 @@ enum Stage {
     /// to it, and the list that a frame asks for would be lost, so what is said waits here.
     Early(Vec<(Event, OwnedSemaphorePermit)>, LastWord),
     /// What is said goes to the hub.
-    Live(LastWord),
+    Live {
+        last_word: LastWord,
+        /// Dropped at the end, for whoever waits for that.
+        _leaving: oneshot::Sender<Infallible>,
+    },
     /// What is still being read was said in vain.
     Ended,
 }
@@ -159,6 +182,9 @@ impl MessageHandler<LocalAdapter, InOrder> for Speaker {
     /// Nobody is told the outcome: acknowledgements are not part of the contract.
     fn call(&self, socket: Arc<Socket>, value: Value, _ack: Option<i64>) {
         let Self(speech) = self;
+        if speech.pace.check().is_err() {
+            return speech.give_up(&socket, Counter::EventFlood);
+        }
         match speech.decode(&socket, &value) {
             Ok(event) => speech.hear(&socket, event),
             Err(error) => {
@@ -179,28 +205,39 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Speaker {
         let Self(speech) = self;
         debug!(conn.id = %speech.conn, %reason, "connection ended: {reason}");
         let Greeter {
-            hang_up, heartbeat, ..
+            hang_up,
+            heartbeat,
+            counters,
+            ..
         } = &speech.greeter;
-        speech.end(ending(&socket, reason, hang_up, *heartbeat));
-        end_with_namespace(&speech.greeter.hang_up, &socket, reason);
+        let line = hang_up.take_line(&socket);
+        fault(&socket, reason, line.as_ref()).inspect(|fault| counters.count(*fault));
+        speech.end(ending(&socket, reason, line.as_ref(), *heartbeat));
+        end_with_namespace(hang_up, &socket, reason);
         defer(socket);
     }
 }
 
 impl Speaker {
-    /// The socket is connected: what it said so far, and from now on, goes to the hub.
-    fn attend(&self, socket: &Socket) {
+    /// The socket is connected: what it said so far, and from now on, goes to the hub. Returns what ends with it.
+    fn attend(&self, socket: &Socket) -> oneshot::Receiver<Infallible> {
         let Self(speech) = self;
+        speech.greeter.hang_up.joined(socket);
+        let (leaving, left) = oneshot::channel();
         let mut stage = lock(&speech.stage);
         match mem::replace(&mut *stage, Stage::Ended) {
             Stage::Early(waiting, last_word) => {
-                *stage = Stage::Live(last_word);
+                *stage = Stage::Live {
+                    last_word,
+                    _leaving: leaving,
+                };
                 for (event, turn) in waiting {
                     speech.hand_over(socket, event, turn);
                 }
             }
-            other @ (Stage::Live(_) | Stage::Ended) => *stage = other,
+            other @ (Stage::Live { .. } | Stage::Ended) => *stage = other,
         }
+        left
     }
 }
 
@@ -219,18 +256,18 @@ impl Speech {
 
     fn hear(&self, socket: &Socket, event: Event) {
         let Ok(turn) = self.turns.clone().try_acquire_owned() else {
-            return self.give_up(socket, InboxFull);
+            return self.give_up(socket, Counter::FrameFlood);
         };
         match &mut *lock(&self.stage) {
             Stage::Early(waiting, _) => waiting.push((event, turn)),
-            Stage::Live(_) => self.hand_over(socket, event, turn),
+            Stage::Live { .. } => self.hand_over(socket, event, turn),
             Stage::Ended => {}
         }
     }
 
     fn end(&self, ending: Ending) {
         match mem::replace(&mut *lock(&self.stage), Stage::Ended) {
-            Stage::Early(_, last_word) | Stage::Live(last_word) => {
+            Stage::Early(_, last_word) | Stage::Live { last_word, .. } => {
                 last_word.say(self.conn, ending);
             }
             Stage::Ended => {}
@@ -238,15 +275,17 @@ impl Speech {
     }
 
     fn hand_over(&self, socket: &Socket, event: Event, turn: OwnedSemaphorePermit) {
-        if let Err(error) = self.greeter.hub.frame(event, turn) {
-            self.give_up(socket, error);
+        if let Err(InboxFull) = self.greeter.hub.frame(event, turn) {
+            self.give_up(socket, Counter::FrameFlood);
         }
     }
 
-    fn give_up(&self, socket: &Socket, error: InboxFull) {
-        debug!(conn.id = %self.conn, %error, "connection closed: {error}");
-        self.greeter.counters.count(Counter::FrameFlood);
-        self.greeter.hang_up.hang_up(socket);
+    /// Closes the connection. What it has sent meanwhile may still be read.
+    fn give_up(&self, socket: &Socket, reason: Counter) {
+        if self.greeter.hang_up.hang_up(socket) {
+            debug!(conn.id = %self.conn, ?reason, "connection closed: it sends too much");
+            self.greeter.counters.count(reason);
+        }
     }
 }
 

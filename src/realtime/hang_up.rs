@@ -10,11 +10,13 @@ use std::{
 
 use axum::body::Body;
 use http::Request;
-use socketioxide::{ProtocolVersion, SocketIo, TransportType, service::SocketIoService};
+use socketioxide::{
+    ProtocolVersion, SocketIo, TransportType, extract::SocketRef, service::SocketIoService,
+};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::{NAMESPACE, PATH, Socket};
+use super::{NAMESPACE, PATH, Socket, guests::Guest};
 use crate::{lifecycle::Line, presence::ConnectionId};
 
 /// The Engine.IO server as an HTTP service; what is not its path is not found.
@@ -72,13 +74,32 @@ impl HangUp {
     }
 
     /// Remembers that a session continues as a websocket on `line`.
-    pub(crate) fn upgraded(&self, session: ConnectionId, line: Line) {
-        self.lines().insert(session, line);
+    pub(crate) fn upgraded(&self, session: ConnectionId, line: &Line) {
+        self.lines().insert(session, line.clone());
+        // Before it has joined a namespace it is not to be found; then `joined` comes later.
+        if let Some(socket) = self.socket(session.as_str()) {
+            carry(&socket, line);
+        }
     }
 
-    /// Ends the session of a socket as if the network had.
-    pub(crate) fn hang_up(&self, socket: &Socket) {
-        self.cut_off(socket, Cut::HungUp);
+    /// A socket can be found from now on.
+    pub(crate) fn joined(&self, socket: &Socket) {
+        for line in self.lines_of(socket) {
+            carry(socket, &line);
+        }
+    }
+
+    /// So many bytes were taken by polling.
+    pub(crate) fn carried(&self, session: &str, bytes: usize) {
+        let socket = self.socket(session);
+        if let Some(guest) = socket.as_deref().and_then(guest) {
+            guest.backlog.shrink(bytes);
+        }
+    }
+
+    /// Ends the session of a socket as if the network had. Returns whether that was not under way already.
+    pub(crate) fn hang_up(&self, socket: &Socket) -> bool {
+        self.cut_off(socket, Cut::HungUp)
     }
 
     /// Does the same when nothing is wrong with it.
@@ -86,8 +107,8 @@ impl HangUp {
         self.cut_off(socket, Cut::Parted);
     }
 
-    fn cut_off(&self, socket: &Socket, cut: Cut) {
-        socket.extensions.insert(cut);
+    fn cut_off(&self, socket: &Socket, cut: Cut) -> bool {
+        let is_first = socket.extensions.insert(cut).is_none();
         match (socket.transport_type(), socket.protocol()) {
             (TransportType::Websocket, _) => self.cut(socket),
             (TransportType::Polling, ProtocolVersion::V4) => {
@@ -97,6 +118,7 @@ impl HangUp {
                 self.close_polling(socket.id.as_str(), EngineVersion::Four);
             }
         }
+        is_first
     }
 
     /// The TCP connection under a websocket that has ended.
@@ -107,12 +129,15 @@ impl HangUp {
 
     /// Ends a session whose poll broke off, which would stay until the heartbeat fails.
     pub(crate) fn broke_off(&self, session: &str, version: EngineVersion) {
-        let namespace = self.0.io.of(NAMESPACE);
-        let socket = namespace.zip(session.parse().ok());
-        if let Some(socket) = socket.and_then(|(namespace, id)| namespace.get_socket(id)) {
+        if let Some(socket) = self.socket(session) {
             socket.extensions.insert(Cut::BrokenOff);
         }
         self.close_polling(session, version);
+    }
+
+    fn socket(&self, session: &str) -> Option<SocketRef> {
+        let namespace = self.0.io.of(NAMESPACE)?;
+        namespace.get_socket(session.parse().ok()?)
     }
 
     /// A polling session outlives its TCP connections, so it is closed as its client would: by a close packet.
@@ -153,6 +178,17 @@ impl HangUp {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         let lines = self.0.upgraded.lock();
         lines.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The session of a socket.
+pub(crate) fn guest(socket: &Socket) -> Option<&Arc<Guest>> {
+    socket.req_parts().extensions.get()
+}
+
+fn carry(socket: &Socket, line: &Line) {
+    if let Some(guest) = guest(socket) {
+        line.carries(&guest.backlog);
     }
 }
 

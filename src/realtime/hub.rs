@@ -7,19 +7,22 @@ use std::{future::pending, ops::ControlFlow, sync::Arc};
 
 use socketioxide::{SendError, SocketError, SocketIo, extract::SocketRef};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 use tracing::{debug, error};
 
 use super::{
     NAMESPACE,
-    hang_up::HangUp,
-    inbox::{Delivery, Request},
-    wire,
+    hang_up::{HangUp, guest},
+    inbox::{Delivery, Inbox, Request},
+    wire::{self, Outgoing},
 };
 use crate::{
-    presence::{Census, Effect, Event, Message, Moment, Note, Recipients, Registry},
+    presence::{
+        Census, ConnectionId, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Recipients,
+        Registry,
+    },
     stats::{Counter, Counters},
 };
 
@@ -38,7 +41,13 @@ pub(crate) struct Outlet {
     pub(crate) io: SocketIo,
     pub(crate) hang_up: HangUp,
     pub(crate) counters: Counters,
+    /// How many bytes may wait for one connection before a list for it is one too many.
+    pub(crate) queued_bytes: usize,
 }
+
+/// The same for what was posted. All that was kept for somebody who comes back must find room, or they would be closed
+/// for it again and again; on the way it can be three times as long.
+const POSTED_BYTES: usize = 3 * MOST_KEPT_BYTES;
 
 impl Hub {
     pub(crate) fn new(
@@ -57,7 +66,7 @@ impl Hub {
     }
 
     /// Handles requests until it is told to finish.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
         // Those of the daemon before are still counted.
         let census = self.registry.census();
         self.census.send_if_modified(|latest| {
@@ -83,12 +92,21 @@ impl Hub {
     /// Callers may have given up waiting for their answer; that is their business.
     fn handle(&mut self, request: Request) -> ControlFlow<()> {
         match request {
-            Request::Frame { event, turn } => {
+            Request::Frame { event, since, turn } => {
+                if let Some(counter) = counter(&event) {
+                    self.outlet.counters.count(counter);
+                }
                 self.apply(event);
+                self.outlet.counters.handled_in(since.elapsed());
                 drop(turn);
             }
             Request::Ended { conn, ending } => {
                 self.apply(Event::Ended { conn, ending });
+            }
+            Request::Overdue(conn) => {
+                if !self.registry.knows(conn) {
+                    self.outlet.turn_out(conn);
+                }
             }
             Request::Post {
                 to,
@@ -164,6 +182,8 @@ impl Outlet {
                 self.counters.stale_for(staleness);
                 Counter::PlaceLapsed
             }
+            Note::UserRefused => Counter::UserRefused,
+            Note::CaseRefused => Counter::CaseRefused,
         });
     }
 
@@ -185,15 +205,24 @@ impl Outlet {
                 .filter_map(|conn| namespace.get_socket(conn.as_str().parse().ok()?))
                 .collect(),
         };
+        self.counters.count(match message {
+            Message::PeopleViewing(_) => Counter::PeopleViewing,
+            Message::System(_) => Counter::SystemMessage,
+            Message::Notification(_) => Counter::Notification,
+        });
+        let most = match message {
+            Message::PeopleViewing(_) => self.queued_bytes,
+            Message::System(_) | Message::Notification(_) => self.queued_bytes.max(POSTED_BYTES),
+        };
         let mut delivery = Delivery::default();
         for socket in &sockets {
-            match socket.emit(outgoing.event, &outgoing.payload) {
+            match emit(socket, &outgoing, most) {
                 Ok(()) => delivery.reached += 1,
-                Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                    self.give_up(socket);
+                Err(Missed::TooSlow(counter)) => {
+                    self.give_up(socket, counter);
                     delivery.kept += 1;
                 }
-                Err(SendError::Socket(SocketError::Closed) | SendError::Serialize(_)) => {}
+                Err(Missed::Gone) => {}
             }
         }
         delivery
@@ -201,10 +230,52 @@ impl Outlet {
 
     /// A socket that has no room for a message would keep a stale list, so it is made to come back. What it has missed is
     /// kept for it until then.
-    fn give_up(&self, socket: &SocketRef) {
-        debug!(conn.id = %socket.id, "connection closed: it does not read");
-        self.counters.count(Counter::SlowReader);
-        self.hang_up.hang_up(socket);
+    fn give_up(&self, socket: &SocketRef, counter: Counter) {
+        if self.hang_up.hang_up(socket) {
+            debug!(conn.id = %socket.id, "connection closed: it does not read");
+            self.counters.count(counter);
+        }
+    }
+
+    /// Closes the connection of a stranger.
+    fn turn_out(&self, conn: ConnectionId) {
+        let socket = self.io.of(NAMESPACE).zip(conn.as_str().parse().ok());
+        let socket = socket.and_then(|(namespace, id)| namespace.get_socket(id));
+        if let Some(socket) = socket
+            && self.hang_up.hang_up(&socket)
+        {
+            debug!(conn.id = %conn, "connection closed: it does not say whose it is");
+            self.counters.count(Counter::NeverIdentified);
+        }
+    }
+}
+
+fn emit(socket: &SocketRef, outgoing: &Outgoing, most: usize) -> Result<(), Missed> {
+    let backlog = guest(socket).map(|guest| &guest.backlog);
+    if !backlog.is_none_or(|backlog| backlog.grow(outgoing.bytes(), most)) {
+        return Err(Missed::TooSlow(Counter::QueueFull));
+    }
+    let emitted = socket.emit(outgoing.event, &outgoing.payload);
+    emitted.map_err(|error| match error {
+        SendError::Socket(SocketError::InternalChannelFull) => Missed::TooSlow(Counter::SlowReader),
+        SendError::Socket(SocketError::Closed) | SendError::Serialize(_) => Missed::Gone,
+    })
+}
+
+/// Why a socket was not sent a message.
+enum Missed {
+    /// It does not read, as that counter says.
+    TooSlow(Counter),
+    /// It has ended.
+    Gone,
+}
+
+fn counter(event: &Event) -> Option<Counter> {
+    match event {
+        Event::Identified { .. } => Some(Counter::Identify),
+        Event::CaseOpened { .. } => Some(Counter::StartViewing),
+        Event::CaseClosed { .. } => Some(Counter::StopViewing),
+        Event::Ended { .. } | Event::Dismissed { .. } | Event::Posted { .. } => None,
     }
 }
 

@@ -4,7 +4,15 @@
 //! Invariants: what one connection says arrives in the order in which it said it; the end of a connection
 //! always arrives, because its place in the queue is reserved when the connection begins.
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::presence::{Audience, ConnectionId, Ending, Event, Message, Person, Snapshot};
 
@@ -14,11 +22,15 @@ pub(crate) enum Request {
     /// A browser said something.
     Frame {
         event: Event,
+        /// When it came.
+        since: Instant,
         /// One of the few frames that its connection may have waiting; given back once this one is handled.
         turn: OwnedSemaphorePermit,
     },
     /// A connection ended.
     Ended { conn: ConnectionId, ending: Ending },
+    /// A connection has had the time to say whose it is. If it has not, it is closed.
+    Overdue(ConnectionId),
     /// Send a message and say whom it reaches.
     Post {
         to: Audience,
@@ -66,16 +78,55 @@ pub(crate) struct InboxFull;
 pub(crate) struct HubHandle {
     /// Has room for `limits.inbox` frames at least, besides the reserved end of every session.
     inbox: mpsc::Sender<Request>,
+    depth: Depth,
 }
+
+/// What comes out at the hub.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    requests: mpsc::Receiver<Request>,
+    depth: Depth,
+}
+
+/// How many requests wait. The queue itself would count places that are only reserved.
+#[derive(Clone, Debug, Default)]
+struct Depth(Arc<AtomicUsize>);
 
 /// A reserved place for the news that a connection has ended.
 #[derive(Debug)]
-pub(crate) struct LastWord(mpsc::OwnedPermit<Request>);
+pub(crate) struct LastWord {
+    place: mpsc::OwnedPermit<Request>,
+    depth: Depth,
+}
 
 /// Opens a queue for `frames` frames and the ends of `sessions` sessions.
-pub(crate) fn channel(frames: usize, sessions: usize) -> (HubHandle, mpsc::Receiver<Request>) {
+pub(crate) fn channel(frames: usize, sessions: usize) -> (HubHandle, Inbox) {
     let (inbox, requests) = mpsc::channel(frames + sessions);
-    (HubHandle { inbox }, requests)
+    let depth = Depth::default();
+    let handle = HubHandle {
+        inbox,
+        depth: depth.clone(),
+    };
+    (handle, Inbox { requests, depth })
+}
+
+impl Inbox {
+    /// The next request; none when nobody is left who could ask.
+    pub(crate) async fn recv(&mut self) -> Option<Request> {
+        let request = self.requests.recv().await?;
+        self.depth.shrink();
+        Some(request)
+    }
+}
+
+impl Depth {
+    fn grow(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn shrink(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl HubHandle {
@@ -122,14 +173,34 @@ impl HubHandle {
 
     /// Hands over a frame. Never waits: the caller is the reader of a connection.
     pub(crate) fn frame(&self, event: Event, turn: OwnedSemaphorePermit) -> Result<(), InboxFull> {
-        let sent = self.inbox.try_send(Request::Frame { event, turn });
-        sent.map_err(|_| InboxFull)
+        let place = self.inbox.try_reserve().map_err(|_| InboxFull)?;
+        self.depth.grow();
+        place.send(Request::Frame {
+            event,
+            since: Instant::now(),
+            turn,
+        });
+        Ok(())
+    }
+
+    /// Closes a connection if it has not said whose it is.
+    pub(crate) async fn overdue(&self, conn: ConnectionId) {
+        // An error means that the daemon is about to stop.
+        let _ = self.send(Request::Overdue(conn)).await;
+    }
+
+    /// How much waits for the hub.
+    pub(crate) fn queue_depth(&self) -> usize {
+        self.depth.0.load(Relaxed)
     }
 
     /// Reserves the place for the end of a connection.
     pub(crate) fn last_word(&self) -> Result<LastWord, InboxFull> {
-        let permit = self.inbox.clone().try_reserve_owned();
-        permit.map(LastWord).map_err(|_| InboxFull)
+        let place = self.inbox.clone().try_reserve_owned();
+        Ok(LastWord {
+            place: place.map_err(|_| InboxFull)?,
+            depth: self.depth.clone(),
+        })
     }
 
     async fn ask<T>(
@@ -137,15 +208,22 @@ impl HubHandle {
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, HubGone> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.inbox.send(request(answer)).await;
-        sent.map_err(|_| HubGone)?;
+        self.send(request(answer)).await?;
         answered.await.map_err(|_| HubGone)
+    }
+
+    async fn send(&self, request: Request) -> Result<(), HubGone> {
+        let place = self.inbox.reserve().await.map_err(|_| HubGone)?;
+        self.depth.grow();
+        place.send(request);
+        Ok(())
     }
 }
 
 impl LastWord {
     /// Tells the hub that the connection has ended.
     pub(crate) fn say(self, conn: ConnectionId, ending: Ending) {
-        self.0.send(Request::Ended { conn, ending });
+        self.depth.grow();
+        self.place.send(Request::Ended { conn, ending });
     }
 }

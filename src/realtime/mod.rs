@@ -6,6 +6,7 @@
 mod door;
 mod ending;
 mod farewell;
+mod guests;
 mod handlers;
 mod hang_up;
 mod hub;
@@ -14,10 +15,14 @@ mod origin;
 mod visit;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use socketioxide::{ParserConfig, SocketIo, adapter::LocalAdapter};
-use tokio::sync::{Notify, Semaphore, watch};
+use governor::Quota;
+use socketioxide::{
+    ParserConfig, ProtocolVersion, SocketIo, TransportType, adapter::LocalAdapter,
+    extract::SocketRef, operators::BroadcastOperators,
+};
+use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use door::Door;
@@ -25,6 +30,7 @@ pub(crate) use farewell::Farewell;
 pub(crate) use inbox::{Delivery, HubGone, HubHandle};
 
 use self::{
+    guests::Guests,
     handlers::Greeter,
     hang_up::{Engine, HangUp},
     hub::{Hub, Outlet},
@@ -33,7 +39,7 @@ use self::{
 use crate::{
     config::Config,
     presence::{Census, Registry, Rules, Snapshot},
-    stats::Counters,
+    stats::{Counters, Pulse, Vitals},
 };
 
 /// Where browsers connect; nothing is offered on `/`.
@@ -62,6 +68,8 @@ pub(crate) struct Realtime {
     pub(crate) changed: Arc<Notify>,
     /// The latest census; the channel closes when the hub is done.
     pub(crate) census: watch::Receiver<Census>,
+    /// How the edge is.
+    pub(crate) pulse: Pulse,
     /// To be spawned.
     pub(crate) hub_task: BoxFuture,
 }
@@ -75,9 +83,7 @@ impl Realtime {
         tracker: &TaskTracker,
     ) -> Self {
         let limits = &config.limits;
-        // A session that has not joined by then has been as silent as one whose heartbeat failed.
-        let heartbeat = config.public.ping_interval + config.public.ping_timeout;
-        let (engine, io) = engine(config, heartbeat);
+        let (engine, io) = engine(config);
         let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
         let hang_up = HangUp::new(engine.clone(), io.clone(), tracker.clone());
         let crowd = TaskTracker::new();
@@ -86,16 +92,21 @@ impl Realtime {
             hang_up: hang_up.clone(),
             counters: counters.clone(),
             frames_in_flight: limits.frames_in_flight,
-            heartbeat,
+            pace: Quota::per_second(limits.events_per_second).allow_burst(limits.events_burst),
+            heartbeat: config.public.ping_interval + config.public.ping_timeout,
+            identify_timeout: limits.identify_timeout,
             crowd: crowd.clone(),
         }
         .register(&io);
+        let guests = Guests::new(limits, counters);
+        let pulse = pulse(guests.clone(), hub.clone(), io.clone());
         let door = Door {
             engine,
             hang_up: hang_up.clone(),
             origins: Arc::new(Origins::new(&config.site_hostnames)),
             trusted_proxies: config.public.trusted_proxies.as_slice().into(),
-            sessions: Arc::new(Semaphore::new(limits.sessions)),
+            guests,
+            request_timeout: limits.request_timeout,
             counters: counters.clone(),
         };
         let farewell = Farewell {
@@ -107,11 +118,14 @@ impl Realtime {
             io,
             hang_up,
             counters: counters.clone(),
+            queued_bytes: limits.queued_bytes,
         };
         let rules = Rules {
             merge_interval: config.public.merge_interval,
             grace: config.presence.grace,
             lost_places: limits.sessions,
+            places_per_user: limits.connections_per_user,
+            cases: limits.cases,
         };
         let registry = Registry::restored(rules, left, config.presence.restart_grace);
         let (census_sender, census) = watch::channel(Census::default());
@@ -124,19 +138,48 @@ impl Realtime {
             farewell,
             changed,
             census,
+            pulse,
             hub_task,
         }
     }
 }
 
+/// Reads off how the edge is. The hub is not asked: it may be what is unwell.
+fn pulse(guests: Guests, hub: HubHandle, io: SocketIo) -> Pulse {
+    Pulse(Arc::new(move || {
+        let namespace = io.of(NAMESPACE);
+        let sockets = namespace.map(BroadcastOperators::sockets);
+        let sockets = sockets.unwrap_or_default();
+        let count = |transport, version| {
+            let is_such = |socket: &&SocketRef| {
+                socket.transport_type() == transport && socket.protocol() == version
+            };
+            sockets.iter().filter(is_such).count()
+        };
+        let (polling, websocket) = (TransportType::Polling, TransportType::Websocket);
+        // The library counts versions of Socket.IO, which are one ahead of those of Engine.IO.
+        let (three, four) = (ProtocolVersion::V4, ProtocolVersion::V5);
+        Vitals {
+            sessions: guests.count(),
+            queue_depth: hub.queue_depth(),
+            connections: vec![
+                ("polling", "3", count(polling, three)),
+                ("polling", "4", count(polling, four)),
+                ("websocket", "3", count(websocket, three)),
+                ("websocket", "4", count(websocket, four)),
+            ],
+        }
+    }))
+}
+
 /// The library, set up as `config` says.
-fn engine(config: &Config, heartbeat: Duration) -> (Engine, SocketIo) {
+fn engine(config: &Config) -> (Engine, SocketIo) {
     let limits = &config.limits;
     SocketIo::builder()
         .req_path(PATH.trim_end_matches('/'))
         .ping_interval(config.public.ping_interval)
         .ping_timeout(config.public.ping_timeout)
-        .connect_timeout(heartbeat)
+        .connect_timeout(limits.identify_timeout)
         .max_payload(limits.message_bytes as u64)
         .ws_max_message_size(limits.message_bytes)
         .ws_max_frame_size(limits.message_bytes)

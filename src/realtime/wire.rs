@@ -33,6 +33,16 @@ pub(crate) struct Outgoing {
     pub(crate) payload: Box<RawValue>,
 }
 
+/// What the envelope adds: `42/socket.io,["",]`.
+const ENVELOPE_BYTES: usize = 18;
+
+impl Outgoing {
+    /// How many bytes it takes on the way, at least: each transport adds something.
+    pub(crate) fn bytes(&self) -> usize {
+        ENVELOPE_BYTES + self.event.len() + self.payload.get().len()
+    }
+}
+
 /// What `identify` carries: an object, or just the name.
 #[derive(Deserialize)]
 #[serde(untagged)]

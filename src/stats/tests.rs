@@ -1,14 +1,21 @@
 //! What StatsD is sent, and from where.
 
-use tokio::time::advance;
+use std::net::{Ipv4Addr, UdpSocket};
 
-use super::*;
+use tokio::{sync::watch, time::advance};
+
+use super::{
+    names::FAMILIES,
+    statsd::{Gauges, RESOLVED_FOR, Sent, Statsd, TICK, send},
+    *,
+};
+use crate::{config::Statsd as Target, presence::Census};
 
 const UNKNOWN: &str = "no-such-host.invalid";
 
 #[test]
 fn gauges_are_named_as_dashboards_know_them() {
-    let mut gauges = Gauges::new(10);
+    let mut gauges = Gauges(Labels::new(10));
     assert_eq!(
         lines(&mut gauges, 2, &[("2.0.1-rc_3", 1), ("unknown", 2)]),
         [
@@ -21,7 +28,7 @@ fn gauges_are_named_as_dashboards_know_them() {
 
 #[test]
 fn a_version_that_empties_is_sent_as_zero() {
-    let mut gauges = Gauges::new(10);
+    let mut gauges = Gauges(Labels::new(10));
     let _ = lines(&mut gauges, 1, &[("1.0", 1)]);
     assert_eq!(
         lines(&mut gauges, 1, &[("2.0", 1)]),
@@ -47,7 +54,7 @@ fn a_version_cannot_forge_a_line() {
 
 #[test]
 fn versions_beyond_the_bound_are_counted_together_and_stay_there() {
-    let mut gauges = Gauges::new(2);
+    let mut gauges = Gauges(Labels::new(2));
     assert_eq!(
         lines(&mut gauges, 1, &[("1", 1), ("2", 1), ("3", 4), ("4", 5)]),
         [
@@ -69,16 +76,81 @@ fn versions_beyond_the_bound_are_counted_together_and_stay_there() {
 }
 
 #[test]
-fn every_counter_has_a_place_and_a_name_of_its_own() {
-    let counters = Counters::default();
-    for counter in Counter::ALL {
-        counters.count(counter);
+fn every_counter_has_a_name_of_its_own_and_counts_for_itself() {
+    let mut names = BTreeSet::new();
+    for family in FAMILIES {
+        for (counter, value) in family.members {
+            let counters = Counters::default();
+            counters.count(*counter);
+            let counted = |(counter, _): &&(Counter, &str)| counters.total(*counter) == 1;
+            let all = FAMILIES.iter().flat_map(|family| family.members);
+            assert_eq!(all.filter(counted).count(), 1, "{value}");
+            assert!(names.insert((family.name, value)), "{value}");
+        }
     }
-    let counted: Vec<_> = counters.take().collect();
-    assert_eq!(counted, Counter::ALL.map(|counter| (counter, 1)));
-    assert_eq!(counters.take().count(), 0, "taken is taken");
-    let names: BTreeSet<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
-    assert_eq!(names.len(), Counter::ALL.len());
+    assert_eq!(names.len(), Counter::COUNT);
+}
+
+#[tokio::test]
+async fn statsd_is_sent_what_was_counted_since_the_last_time() {
+    let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = found(&listener, "").await;
+    let mut sent = Sent::default();
+    let counters = Counters::default();
+    for (count, line) in [
+        (2, "session_refused.origin:2|c"),
+        (1, "session_refused.origin:1|c"),
+    ] {
+        for _ in 0..count {
+            counters.count(Counter::OriginRefused);
+        }
+        send(&client, Vec::new(), &counters, &mut sent).unwrap();
+        assert_eq!(received(&listener), line);
+    }
+}
+
+#[test]
+fn the_page_shows_everything_under_names_of_our_own() {
+    let census = Census {
+        people: 2,
+        versions: [("1.0".try_into().unwrap(), 3)].into(),
+    };
+    let (_sender, census) = watch::channel(census);
+    let counters = Counters::default();
+    counters.count(Counter::OriginRefused);
+    counters.handled_in(Duration::from_millis(1));
+    let pulse = Pulse(Arc::new(|| Vitals {
+        sessions: 4,
+        queue_depth: 5,
+        connections: vec![("polling", "3", 0), ("websocket", "4", 3)],
+    }));
+    let sources = Sources {
+        census,
+        counters,
+        pulse,
+    };
+    let page = Page::new(sources, 10).render().unwrap();
+    for line in [
+        "cla_socketserver_people_connected 2",
+        "cla_socketserver_sessions 4",
+        "cla_socketserver_queue_depth 5",
+        r#"cla_socketserver_connections{transport="polling",protocol="3"} 0"#,
+        r#"cla_socketserver_connections{transport="websocket",protocol="4"} 3"#,
+        r#"cla_socketserver_fe_version{version="1.0"} 3"#,
+        r#"cla_socketserver_session_refused_total{reason="origin"} 1"#,
+        r#"cla_socketserver_session_refused_total{reason="sessions"} 0"#,
+        r#"cla_socketserver_hub_latency_seconds_bucket{le="0.0004"} 0"#,
+        r#"cla_socketserver_hub_latency_seconds_bucket{le="0.0016"} 1"#,
+        "cla_socketserver_hub_latency_seconds_count 1",
+        concat!(
+            "cla_socketserver_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+    ] {
+        assert!(page.lines().any(|it| it == line), "{line} in\n{page}");
+    }
+    assert!(page.ends_with("# EOF\n"), "{page}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,20 +184,10 @@ async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again
 #[tokio::test]
 async fn a_prefix_stands_before_a_dot() {
     let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let mut statsd = Statsd::new(
-        Target {
-            host: Ipv4Addr::LOCALHOST.to_string(),
-            port: listener.local_addr().unwrap().port(),
-            prefix: "cla".to_owned(),
-        },
-        None,
-    );
-    statsd.look_for_host().await;
+    let client = found(&listener, "cla").await;
     let gauges = vec![("people_connected".to_owned(), 1)];
-    send(&statsd.client.unwrap(), gauges, &Counters::default()).unwrap();
-    let mut datagram = [0; 100];
-    let length = listener.recv(&mut datagram).unwrap();
-    assert_eq!(&datagram[..length], b"cla.people_connected:1|g");
+    send(&client, gauges, &Counters::default(), &mut Sent::default()).unwrap();
+    assert_eq!(received(&listener), "cla.people_connected:1|g");
 }
 
 #[tokio::test]
@@ -144,7 +206,8 @@ async fn a_socket_that_was_passed_is_sent_from() {
     );
     statsd.look_for_host().await;
     let gauges = vec![("people_connected".to_owned(), 1)];
-    send(&statsd.client.unwrap(), gauges, &Counters::default()).unwrap();
+    let client = statsd.client.unwrap();
+    send(&client, gauges, &Counters::default(), &mut Sent::default()).unwrap();
     let (_, sender) = listener.recv_from(&mut [0; 100]).unwrap();
     assert_eq!(sender, from);
 }
@@ -152,10 +215,30 @@ async fn a_socket_that_was_passed_is_sent_from() {
 #[test]
 fn the_readme_names_every_counter() {
     let readme = include_str!("../../README.md");
-    for counter in Counter::ALL {
-        let name = format!("`{}`", counter.name());
-        assert!(readme.contains(&name), "{name}");
+    for family in FAMILIES {
+        for (_, value) in family.members {
+            let name = format!("`{}.{value}`", family.name);
+            assert!(readme.contains(&name), "{name}");
+        }
     }
+}
+
+/// A client that sends to `listener`.
+async fn found(listener: &UdpSocket, prefix: &str) -> cadence::StatsdClient {
+    let target = Target {
+        host: Ipv4Addr::LOCALHOST.to_string(),
+        port: listener.local_addr().unwrap().port(),
+        prefix: prefix.to_owned(),
+    };
+    let mut statsd = Statsd::new(target, None);
+    statsd.look_for_host().await;
+    statsd.client.unwrap()
+}
+
+fn received(listener: &UdpSocket) -> String {
+    let mut datagram = [0; 100];
+    let length = listener.recv(&mut datagram).unwrap();
+    String::from_utf8_lossy(&datagram[..length]).into_owned()
 }
 
 fn lines(gauges: &mut Gauges, people: usize, versions: &[(&str, usize)]) -> Vec<String> {

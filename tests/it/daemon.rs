@@ -64,6 +64,13 @@ impl Settings {
         self
     }
 
+    /// Lets browsers send as fast as they like.
+    pub fn hasty(self) -> Self {
+        self.env("CLA_LIMITS__EVENTS_PER_SECOND", 1_000_000)
+            .env("CLA_LIMITS__EVENTS_BURST", 1_000_000)
+            .env("CLA_LIMITS__BYTES_PER_SECOND", 100 * 1024 * 1024)
+    }
+
     /// Limits how many files may be open: at first, and at most.
     pub fn files(mut self, soft: usize, hard: usize) -> Self {
         self.files = Some((soft, hard));
@@ -130,6 +137,26 @@ impl Daemon {
     pub async fn until_people(&self, so: impl Fn(&Value) -> bool) {
         let reached = timeout(PATIENCE, async { while !so(&self.people().await) {} });
         assert!(reached.await.is_ok(), "{}", self.people().await);
+    }
+
+    /// Waits until the page of metrics has that line.
+    pub async fn until_shown(&self, line: &str) {
+        let reached = timeout(PATIENCE, async {
+            while !self.get("/metrics").await.body.lines().any(|it| it == line) {}
+        });
+        let in_time = reached.await.is_ok();
+        assert!(
+            in_time,
+            "{line} not in\n{}",
+            self.get("/metrics").await.body
+        );
+    }
+
+    /// Waits until something has been counted so often.
+    pub async fn counted(&self, family: &str, reason: &str, count: usize) {
+        let name = format!("cla_socketserver_{family}_total");
+        self.until_shown(&format!("{name}{{reason=\"{reason}\"}} {count}"))
+            .await;
     }
 
     pub fn signal(&self, signal: Signal) {

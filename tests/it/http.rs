@@ -30,6 +30,12 @@ impl Answer {
             .find_map(|text| Some(&text[line(text)?..]))
     }
 
+    /// The id of the session that this handshake has opened, if it has.
+    pub fn session(&self) -> Option<String> {
+        let open: Value = serde_json::from_str(self.body.get(self.body.find('{')?..)?).ok()?;
+        open["sid"].as_str().map(str::to_owned)
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }

@@ -1,14 +1,8 @@
 //! What strangers send, while a bystander goes on being served.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
@@ -186,7 +180,7 @@ async fn viewers_of_one_case_who_vanish_at_once_leave_nobody_behind() {
 
 #[tokio::test]
 async fn a_flood_hurts_nobody_else() {
-    let mut bystander = Bystander::with(settings().env("CLA_LOG__LEVEL", "info")).await;
+    let mut bystander = Bystander::with(settings().hasty().env("CLA_LOG__LEVEL", "info")).await;
     let mut flooder = bystander.daemon.browser(Version::Four).await;
     let frame = event_frame("identify", json!("flooder"));
     let flood = tokio::spawn(async move {
@@ -210,6 +204,7 @@ async fn a_flood_hurts_nobody_else() {
 #[tokio::test]
 async fn a_connection_that_has_too_much_waiting_is_closed_and_may_come_back() {
     let daemon = settings()
+        .hasty()
         .env("CLA_LIMITS__FRAMES_IN_FLIGHT", 4)
         .env("CLA_LOG__LEVEL", "info")
         .start()
@@ -237,6 +232,9 @@ async fn a_connection_that_has_too_much_waiting_is_closed_and_may_come_back() {
         {}
     });
     assert!(closed.await.is_ok(), "it may flood for ever");
+    daemon
+        .counted("connection_closed", "frames_in_flight", 3)
+        .await;
 }
 
 #[tokio::test]
@@ -280,7 +278,7 @@ async fn a_websocket_that_stops_reading_does_not_stay_on_the_screen() {
 async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
     for version in VERSIONS {
         let mut bystander =
-            Bystander::with(settings().env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)).await;
+            Bystander::with(settings().hasty().env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)).await;
         let _session = bystander.joined_by("sleeper", version).await;
         let gone = timeout(PATIENCE, async {
             loop {
@@ -294,37 +292,11 @@ async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
             }
         });
         assert!(gone.await.is_ok(), "{version:?}: a stale list stays");
+        bystander
+            .daemon
+            .counted("connection_closed", "slow_reader", 1)
+            .await;
     }
-}
-
-#[tokio::test]
-async fn there_are_never_more_sessions_than_allowed() {
-    let daemon = settings().env("CLA_LIMITS__SESSIONS", 3).start().await;
-    let path = "/socket.io/?EIO=4&transport=polling";
-    let polling = Poller::joined(daemon.public, Version::Four).await;
-    let websocket = daemon.browser(Version::Four).await;
-    let third = daemon.browser(Version::Three).await;
-    let full = http::request(daemon.public, "GET", path, &[], "").await;
-    assert_eq!((full.status, full.header("retry-after")), (503, Some("5")));
-    polling.post(&["1"]).await;
-    websocket.close().await;
-    third.close().await;
-    let room = timeout(PATIENCE, async {
-        for _ in 0..3 {
-            while http::request(daemon.public, "GET", path, &[], "")
-                .await
-                .status
-                != 200
-            {}
-        }
-    });
-    assert!(room.await.is_ok(), "the end of a session makes room");
-    assert_eq!(
-        http::request(daemon.public, "GET", path, &[], "")
-            .await
-            .status,
-        503
-    );
 }
 
 #[tokio::test]
@@ -347,44 +319,6 @@ async fn no_number_of_connections_shuts_out_staff() {
         line["level"] == "WARN" && message.contains("300 open files leave room for 150")
     };
     assert!(daemon.logged.iter().any(warned), "{:?}", daemon.logged);
-}
-
-#[tokio::test]
-async fn a_session_that_never_joins_is_closed_however_alive_it_is() {
-    let daemon = settings()
-        .env("CLA_PUBLIC__PING_INTERVAL_MS", 500)
-        .env("CLA_PUBLIC__PING_TIMEOUT_MS", 500)
-        .start()
-        .await;
-    let mut idle = Browser::open(daemon.public, Version::Three).await;
-    let closed = timeout(PATIENCE, async {
-        while idle.send_message(Message::text("2")).await.is_ok() {
-            if timeout(Duration::from_millis(100), idle.until_closed())
-                .await
-                .is_ok()
-            {
-                return;
-            }
-        }
-    });
-    assert!(closed.await.is_ok(), "it may stay for ever");
-}
-
-#[tokio::test]
-async fn a_peer_that_sends_nothing_or_half_a_header_is_not_waited_for() {
-    let daemon = settings()
-        .env("CLA_LIMITS__HEADER_TIMEOUT_MS", 200)
-        .start()
-        .await;
-    for server in [daemon.public, daemon.admin] {
-        for half in ["", "GET /socket.io/?EIO=4&transport=polling HTT"] {
-            let mut stream = TcpStream::connect(server).await.unwrap();
-            stream.write_all(half.as_bytes()).await.unwrap();
-            let mut rest = Vec::new();
-            let closed = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
-            assert!(closed.is_ok(), "still open after {half:?}");
-        }
-    }
 }
 
 fn malformed_events() -> Vec<String> {

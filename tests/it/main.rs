@@ -17,6 +17,7 @@ mod daemon;
 mod docs;
 mod http;
 mod junk;
+mod limits;
 mod losses;
 mod order;
 mod presence;

@@ -16,7 +16,10 @@ const CONNECTIONS: usize = 20;
 async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
     for version in VERSIONS {
         let daemon = settings()
+            .hasty()
             .env("CLA_LOG__LEVEL", "info")
+            // Nobody polls, so few lists may wait, however long the test takes.
+            .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 10_000)
             // These sessions never send a heartbeat.
             .env("CLA_PUBLIC__PING_TIMEOUT_MS", 3_600_000)
             .start()
@@ -50,7 +53,11 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_frames_in_one_write_leave_the_state_of_the_last() {
-    let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let daemon = settings()
+        .hasty()
+        .env("CLA_LOG__LEVEL", "info")
+        .start()
+        .await;
     let mut browsers = Vec::new();
     for number in 0..CONNECTIONS {
         let version = VERSIONS[number % 2];

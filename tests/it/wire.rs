@@ -218,13 +218,31 @@ impl Poller {
     pub async fn open_with(server: SocketAddr, version: Version, headers: &[(&str, &str)]) -> Self {
         let path = format!("/socket.io/?EIO={}&transport=polling", version.number());
         let answer = http::request(server, "GET", &path, headers, "").await;
-        let open = &answer.body[answer.body.find('{').unwrap()..];
-        let open: Value = serde_json::from_str(open).unwrap();
+        Self::known(server, version, answer.session().unwrap())
+    }
+
+    /// The session with that id.
+    pub fn known(server: SocketAddr, version: Version, id: String) -> Self {
         Self {
             server,
             version,
-            id: open["sid"].as_str().unwrap().to_owned(),
+            id,
         }
+    }
+
+    /// Goes on as a websocket.
+    pub async fn upgrade(self) -> Browser {
+        let path = self.path().replace("polling", "websocket");
+        let uri = format!("ws://{}{path}", self.server);
+        let (socket, _) = connect_async(uri).await.unwrap();
+        let mut browser = Browser {
+            id: self.id,
+            socket,
+        };
+        browser.send("2probe").await;
+        assert_eq!(browser.frame().await, "3probe");
+        browser.send("5").await;
+        browser
     }
 
     pub async fn joined(server: SocketAddr, version: Version) -> Self {

@@ -1,9 +1,13 @@
 //! What stands before every route.
 
+use std::io;
+
 use axum::body::Body;
 use http::{Request, StatusCode, Uri, Version, header};
 
-use super::{FORM, JSON, Rig, browsing, get, post};
+use crate::stats::Counter;
+
+use super::{FORM, JSON, REQUEST_TIMEOUT, Rig, browsing, get, post};
 
 const BROADCAST: &str = "/admin/broadcast/";
 
@@ -46,6 +50,87 @@ async fn every_answer_carries_the_security_headers() {
             assert_eq!(answer.header(name), value, "{name} of {uri}");
         }
     }
+}
+
+#[tokio::test]
+async fn only_peers_of_this_machine_and_of_private_networks_are_answered() {
+    for (peer, status) in [
+        ("127.0.0.1", 200),
+        ("127.1.2.3", 200),
+        ("::1", 200),
+        ("::ffff:127.0.0.1", 200),
+        ("10.1.2.3", 200),
+        ("172.31.0.1", 200),
+        ("192.168.1.1", 200),
+        ("fd00::1", 200),
+        ("::ffff:192.0.2.1", 403),
+        ("192.0.2.1", 403),
+        ("172.32.0.1", 403),
+        ("100.64.0.1", 403),
+        ("169.254.1.1", 403),
+        ("2001:db8::1", 403),
+        ("fe80::1", 403),
+    ] {
+        let rig = Rig {
+            peer: peer.parse().unwrap(),
+            ..Rig::peopled()
+        };
+        let answer = rig.get("/admin/peopleMap/").await;
+        assert_eq!(answer.status, status, "{peer}");
+        if status == 403 {
+            assert!(answer.body.contains("admin.allow_from"), "{}", answer.body);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_counted_by_their_reason() {
+    let slow = Body::from_stream(futures_util::stream::pending::<Result<&str, io::Error>>());
+    let mut slow = post(BROADCAST, FORM, "").map(|_| slow);
+    slow.headers_mut().remove(header::CONTENT_LENGTH);
+    let mut misnamed = get("/healthz");
+    misnamed
+        .headers_mut()
+        .insert(header::HOST, "evil.example".parse().unwrap());
+    for (request, peer, counter) in [
+        (get("/healthz"), "192.0.2.1", Counter::AdminAddress),
+        (misnamed, "127.0.0.1", Counter::AdminHost),
+        (
+            from("https://evil.example", "cross-site"),
+            "127.0.0.1",
+            Counter::AdminOrigin,
+        ),
+        (
+            post(BROADCAST, FORM, &"x".repeat(5000)),
+            "127.0.0.1",
+            Counter::AdminBody,
+        ),
+        (slow, "127.0.0.1", Counter::AdminTimeout),
+    ] {
+        let rig = Rig {
+            peer: peer.parse().unwrap(),
+            ..Rig::peopled()
+        };
+        let counters = rig.counters.clone();
+        let answer = rig.ask(request).await;
+        assert!(answer.status.is_client_error(), "{counter:?}");
+        assert_eq!(counters.total(counter), 1, "{counter:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_shown_to_programs() {
+    let answer = Rig::peopled().get("/metrics").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        answer.header(header::CONTENT_TYPE),
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(
+        answer
+            .body
+            .contains("cla_socketserver_people_connected 0\n")
+    );
 }
 
 #[tokio::test]
@@ -219,7 +304,7 @@ async fn a_body_up_to_the_limit_is_read_and_one_byte_more_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_given_thirty_seconds() {
+async fn a_body_that_never_ends_is_given_the_time_of_a_request() {
     let begun = tokio::time::Instant::now();
     let mut request = post(BROADCAST, FORM, "");
     let endless = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
@@ -230,8 +315,7 @@ async fn a_body_that_never_ends_is_given_thirty_seconds() {
         answer.json()["error"],
         "the request took too long to arrive or to carry out"
     );
-    let waited = begun.elapsed().as_secs();
-    assert_eq!(waited, 30);
+    assert_eq!(begun.elapsed().as_secs(), REQUEST_TIMEOUT.as_secs());
 }
 
 #[tokio::test]

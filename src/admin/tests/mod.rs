@@ -9,28 +9,35 @@ mod notifications;
 mod people;
 mod places;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::{Admin, Demo, router};
 use crate::{
-    lifecycle::Phase,
+    config::Config,
+    lifecycle::{Peer, Phase},
     presence::{
-        AppVersion, Audience, CaseRef, Connection, ConnectionId, Identity, Lost, Message, Person,
-        UserType, Username,
+        AppVersion, Audience, CaseRef, Census, Connection, ConnectionId, Identity, Lost, Message,
+        Person, UserType, Username,
     },
     realtime::{Delivery, inbox},
+    stats::{Counters, Page, Pulse, Sources, Vitals},
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const BODY_LIMIT: usize = 4096;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The id of a connection that is lost.
 const LOST: &str = "LOSTaaaaaaaaaaaa";
@@ -42,6 +49,8 @@ struct Rig {
     phase: Phase,
     hub: Hub,
     demo: Option<SocketAddr>,
+    peer: IpAddr,
+    counters: Counters,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +77,8 @@ impl Rig {
             phase: Phase::Ready,
             hub: Hub::Well,
             demo: None,
+            peer: Ipv4Addr::LOCALHOST.into(),
+            counters: Counters::default(),
         }
     }
 
@@ -89,14 +100,24 @@ impl Rig {
         }
     }
 
-    async fn ask(self, request: Request<Body>) -> Answer {
+    async fn ask(self, mut request: Request<Body>) -> Answer {
         let (hub, requests) = inbox::channel(8, 0);
+        let sources = Sources {
+            census: watch::channel(Census::default()).1,
+            counters: self.counters.clone(),
+            pulse: Pulse(Arc::new(Vitals::default)),
+        };
+        request.extensions_mut().insert(Peer(self.peer));
         let (_phase, phase) = watch::channel(self.phase);
         let app = router(Admin {
             hub,
+            allow_from: Config::default().admin.allow_from.into(),
             hostnames: vec!["admin.example.org".to_owned(), "Tunnel".to_owned()],
             machine: "ip-10-0-1-5".to_owned(),
             body_limit: BODY_LIMIT,
+            request_timeout: REQUEST_TIMEOUT,
+            metrics: Page::new(sources, 1),
+            counters: self.counters.clone(),
             phase,
             demo: self.demo.map(Demo::new),
         });
@@ -112,10 +133,7 @@ impl Rig {
         }
     }
 
-    async fn serve(
-        &self,
-        mut requests: mpsc::Receiver<inbox::Request>,
-    ) -> Vec<(Audience, Message)> {
+    async fn serve(&self, mut requests: inbox::Inbox) -> Vec<(Audience, Message)> {
         let (mut sent, mut unanswered) = (Vec::new(), Vec::new());
         if self.hub == Hub::Stopped {
             return sent;
@@ -141,6 +159,7 @@ impl Rig {
                 }
                 other @ (inbox::Request::Frame { .. }
                 | inbox::Request::Ended { .. }
+                | inbox::Request::Overdue(_)
                 | inbox::Request::Snapshot(_)
                 | inbox::Request::Drain(_)
                 | inbox::Request::Finish(_)) => panic!("no business of the admin app: {other:?}"),

@@ -39,6 +39,9 @@ impl Registry {
             Some(Predecessor::Connected(case)) => Some(case),
             None => None,
         };
+        if !self.has_room_for(&identity.username, effects) {
+            return Vec::new();
+        }
         arrival.case.clone_from(&case);
         let kind = identity.user_type.clone();
         let place = Place {

@@ -1,0 +1,107 @@
+//! The page that Prometheus and its like read.
+//!
+//! Lives here: putting everything that is known into OpenMetrics. Not here: names (`names`), serving (`admin`).
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
+    registry::Registry,
+};
+
+use super::{
+    Labels, Sources,
+    names::{
+        CONNECTIONS, FAMILIES, Family, Gauge, HUB_LATENCY, PEOPLE, QUEUE_DEPTH, SESSIONS, VERSIONS,
+    },
+};
+
+/// Put before every name, so that nobody else's is the same.
+const PREFIX: &str = "cla_socketserver";
+
+/// What [`Page::render`] writes.
+pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Renders the page.
+#[derive(Debug)]
+pub(crate) struct Page(Registry);
+
+impl Page {
+    /// At most `versions` names of versions are ever shown.
+    pub(crate) fn new(sources: Sources, versions: usize) -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "The daemon", Info::new(version));
+        let latency = sources.counters.0.hub_latency.clone();
+        registry.register(HUB_LATENCY.name, HUB_LATENCY.help, latency);
+        registry.register_collector(Box::new(Reader {
+            sources,
+            labels: Mutex::new(Labels::new(versions)),
+        }));
+        Self(registry)
+    }
+
+    /// Everything as it is now.
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.0)?;
+        Ok(page)
+    }
+}
+
+/// Reads what the registry does not hold.
+#[derive(Debug)]
+struct Reader {
+    sources: Sources,
+    labels: Mutex<Labels>,
+}
+
+impl Collector for Reader {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let census = self.sources.census.borrow().clone();
+        let vitals = self.sources.pulse.take();
+        let no_label: [(&str, &str); 0] = [];
+        gauges(&mut encoder, &PEOPLE, [(no_label, census.people)])?;
+        gauges(&mut encoder, &SESSIONS, [(no_label, vitals.sessions)])?;
+        gauges(&mut encoder, &QUEUE_DEPTH, [(no_label, vitals.queue_depth)])?;
+        let connections = vitals.connections.iter();
+        let connections = connections.map(|&(transport, protocol, count)| {
+            ([("transport", transport), ("protocol", protocol)], count)
+        });
+        gauges(&mut encoder, &CONNECTIONS, connections)?;
+        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        let versions = labels.count(&census).into_iter();
+        let versions = versions.map(|(version, count)| ([("version", version)], count));
+        gauges(&mut encoder, &VERSIONS, versions)?;
+        let mut families = FAMILIES.iter();
+        families.try_for_each(|family| self.counts(&mut encoder, family))
+    }
+}
+
+impl Reader {
+    fn counts(&self, encoder: &mut DescriptorEncoder, family: &Family) -> fmt::Result {
+        let mut metrics =
+            encoder.encode_descriptor(family.name, family.help, None, MetricType::Counter)?;
+        family.members.iter().try_for_each(|(counter, value)| {
+            let count = ConstCounter::new(self.sources.counters.total(*counter));
+            count.encode(metrics.encode_family(&[(family.label, *value)])?)
+        })
+    }
+}
+
+fn gauges<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder,
+    gauge: &Gauge,
+    values: impl IntoIterator<Item = (L, usize)>,
+) -> fmt::Result {
+    let mut metrics = encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;
+    values.into_iter().try_for_each(|(labels, value)| {
+        let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        value.encode(metrics.encode_family(&labels)?)
+    })
+}

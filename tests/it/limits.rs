@@ -1,0 +1,446 @@
+//! Every limit holds, says so in its own counter, and leaves everybody else alone.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::{
+    daemon::{Daemon, PATIENCE, settings},
+    http::{self, Answer},
+    wire::{Browser, Poller, VERSIONS, Version, event_frame},
+};
+
+#[tokio::test]
+async fn sessions_are_bounded_in_all_and_by_client_address() {
+    let daemon = settings()
+        .env("CLA_LIMITS__SESSIONS", 3)
+        .env("CLA_LIMITS__SESSIONS_PER_ADDRESS", 2)
+        .env("CLA_LIMITS__HANDSHAKES_PER_SECOND", 1_000_000)
+        .env("CLA_LIMITS__HANDSHAKES_PER_SECOND_PER_ADDRESS", 1_000_000)
+        .start()
+        .await;
+    let office = [("X-Real-IP", "192.0.2.1")];
+    let polling = Poller::open_with(daemon.public, Version::Four, &office).await;
+    polling.join().await;
+    let websocket = Browser::open_with(daemon.public, Version::Three, &office).await;
+    let full = handshake(&daemon, "192.0.2.1").await;
+    assert_eq!((full.status, full.header("retry-after")), (429, Some("5")));
+    assert_eq!(handshake(&daemon, "192.0.2.2").await.status, 200);
+    let full = handshake(&daemon, "192.0.2.3").await;
+    assert_eq!((full.status, full.header("retry-after")), (503, Some("5")));
+    daemon.counted("session_refused", "sessions", 1).await;
+    daemon
+        .counted("session_refused", "sessions_per_address", 1)
+        .await;
+
+    polling.post(&["1"]).await;
+    websocket.close().await;
+    daemon.until_shown("cla_socketserver_sessions 1").await;
+    assert_eq!(handshake(&daemon, "192.0.2.1").await.status, 200);
+    assert_eq!(handshake(&daemon, "192.0.2.1").await.status, 200);
+}
+
+#[tokio::test]
+async fn new_sessions_are_bounded_in_time() {
+    for (limit, statuses) in [
+        ("HANDSHAKES_PER_SECOND", [200, 200, 200, 503]),
+        ("HANDSHAKES_PER_SECOND_PER_ADDRESS", [200, 200, 429, 429]),
+    ] {
+        let daemon = settings()
+            .env(&format!("CLA_LIMITS__{limit}"), 1)
+            .env("CLA_LIMITS__SESSIONS", 3)
+            .env("CLA_LIMITS__SESSIONS_PER_ADDRESS", 2)
+            .start()
+            .await;
+        for status in statuses {
+            let address = match limit {
+                "HANDSHAKES_PER_SECOND" => format!("192.0.2.{}", daemon.logged.len()),
+                _ => "192.0.2.1".to_owned(),
+            };
+            let answer = handshake(&daemon, &address).await;
+            assert_eq!(answer.status, status, "{limit}");
+            if let Some(session) = answer.session() {
+                // Whoever leaves at once makes room, but not in time.
+                let session = Poller::known(daemon.public, Version::Four, session);
+                session.join().await;
+                session.post(&["1"]).await;
+                daemon.until_shown("cla_socketserver_sessions 0").await;
+            }
+        }
+        let refused = statuses.iter().filter(|status| **status != 200).count();
+        daemon
+            .counted("session_refused", &limit.to_lowercase(), refused)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_closed_in_time() {
+    let daemon = settings()
+        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 300)
+        .start()
+        .await;
+    for version in VERSIONS {
+        let mut known = Browser::identified(daemon.public, version, "adam").await;
+        let mut outside = Browser::open(daemon.public, version).await;
+        let mut nameless = daemon.browser(version).await;
+        nameless.say("startViewingCase", json!("X")).await;
+        outside.until_closed().await;
+        nameless.until_closed().await;
+        known.say("startViewingCase", json!("X")).await;
+        known.until_viewing(&["adam"]).await;
+        known.close().await;
+    }
+    let _polling = Poller::joined(daemon.public, Version::Three).await;
+    daemon.counted("session_closed", "not_joined", 2).await;
+    daemon.counted("session_closed", "not_identified", 3).await;
+    daemon.until_shown("cla_socketserver_sessions 0").await;
+}
+
+#[tokio::test]
+async fn whoever_speaks_too_fast_is_closed_and_may_come_back() {
+    let daemon = settings()
+        .env("CLA_LIMITS__EVENTS_PER_SECOND", 1)
+        .env("CLA_LIMITS__EVENTS_BURST", 5)
+        .start()
+        .await;
+    for (at, version) in VERSIONS.into_iter().enumerate() {
+        let mut hasty = daemon.browser(version).await;
+        hasty.identify("hasty").await;
+        for round in 0..4 {
+            hasty
+                .say("startViewingCase", json!(round.to_string()))
+                .await;
+            hasty.until_viewing(&["hasty"]).await;
+        }
+        // What is dropped counts, too.
+        hasty.say("no such event", json!(null)).await;
+        hasty.until_closed().await;
+        daemon
+            .counted("connection_closed", "events_per_second", at + 1)
+            .await;
+        assert!(daemon.people().await["hasty"].to_string().contains("lost"));
+        let again = Browser::identified(daemon.public, version, "hasty").await;
+        again.close().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_sends_too_many_bytes_is_closed_whatever_they_mean() {
+    let daemon = settings()
+        .env("CLA_LIMITS__BYTES_PER_SECOND", 1024)
+        .start()
+        .await;
+    for (at, version) in VERSIONS.into_iter().enumerate() {
+        let mut noisy = Browser::open(daemon.public, version).await;
+        let closed = timeout(PATIENCE, async {
+            while noisy.send_message(Message::text("3")).await.is_ok() {}
+        });
+        assert!(closed.await.is_ok(), "it may go on for ever");
+        daemon
+            .counted("connection_closed", "bytes_per_second", at + 1)
+            .await;
+    }
+    // The back-end may post as much as its own limit allows.
+    let large = json!({"notifications": "x".repeat(100_000)});
+    assert_eq!(post(&daemon, &large.to_string()).await.status, 200);
+}
+
+#[tokio::test]
+async fn users_and_cases_are_bounded() {
+    let daemon = settings()
+        .env("CLA_LIMITS__CONNECTIONS_PER_USER", 1)
+        .env("CLA_LIMITS__CASES", 1)
+        .start()
+        .await;
+    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+    adam.say("startViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam"]).await;
+
+    let mut second = daemon.browser(Version::Four).await;
+    second.identify("adam").await;
+    daemon
+        .counted("presence_refused", "connections_per_user", 1)
+        .await;
+    second.identify("eve").await;
+    second.say("startViewingCase", json!("Y")).await;
+    daemon.counted("presence_refused", "cases", 1).await;
+    let people = daemon.people().await;
+    let of_eve = people["eve"]["connections"].as_object().unwrap();
+    assert!(of_eve.values().all(|it| it["caseViewed"].is_null()));
+    second.say("startViewingCase", json!("X")).await;
+    second.until_viewing(&["adam", "eve"]).await;
+}
+
+#[tokio::test]
+async fn lists_that_nobody_takes_are_bounded_in_bytes() {
+    let daemon = settings()
+        .hasty()
+        .env("CLA_LIMITS__QUEUED_BYTES", 1024)
+        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)
+        .start()
+        .await;
+    for (at, version) in VERSIONS.into_iter().enumerate() {
+        let name = "n".repeat(128);
+        let mut awake = Browser::identified(daemon.public, version, &name).await;
+        let asleep = joined_as(&daemon, version, "asleep").await;
+        let case = event_frame("startViewingCase", json!(name));
+        asleep.post(&[&case]).await;
+        // Each list has some 200 bytes: seven are more than may wait, and fewer than 128.
+        for _ in 0..7 {
+            awake.send(&case).await;
+            awake.hears().await;
+        }
+        daemon
+            .counted("connection_closed", "queued_bytes", at + 1)
+            .await;
+        awake.close().await;
+    }
+}
+
+#[tokio::test]
+async fn messages_that_nobody_takes_are_bounded_in_bytes() {
+    let daemon = settings()
+        .env("CLA_LIMITS__ADMIN_BODY_BYTES", 1_048_576)
+        .env("CLA_LIMITS__TCP_USER_TIMEOUT_MS", 3_600_000)
+        .start()
+        .await;
+    let large = json!({"notifications": "x".repeat(1_000_000)}).to_string();
+    for (at, version) in VERSIONS.into_iter().enumerate() {
+        let mut reader = Browser::identified(daemon.public, version, "reader").await;
+        let _asleep = Browser::identified(daemon.public, version, "asleep").await;
+        let _polling = joined_as(&daemon, version, "polling").await;
+        // Twelve mebibytes, what the network holds on the way, and some more.
+        for _ in 0..40 {
+            assert_eq!(post(&daemon, &large).await.status, 200);
+            while reader.hears().await.0 != "notification" {}
+        }
+        daemon
+            .counted("connection_closed", "queued_bytes", 2 * (at + 1))
+            .await;
+        reader.close().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_takes_what_it_is_sent_is_sent_any_amount() {
+    let daemon = settings()
+        .hasty()
+        .env("CLA_LIMITS__QUEUED_BYTES", 1024)
+        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)
+        .start()
+        .await;
+    for version in VERSIONS {
+        let name = "n".repeat(128);
+        let polling = joined_as(&daemon, version, &name).await;
+        let upgraded = joined_as(&daemon, version, &name).await;
+        let mut upgraded = upgraded.upgrade().await;
+        let case = event_frame("startViewingCase", json!(name));
+        for _ in 0..50 {
+            polling.post(&[&case]).await;
+            polling.until("peopleViewing").await;
+            upgraded.send(&case).await;
+            upgraded.until_viewing(&[&name]).await;
+            polling.until("peopleViewing").await;
+        }
+        polling.post(&["1"]).await;
+        upgraded.close().await;
+    }
+    daemon.counted("connection_closed", "queued_bytes", 0).await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_makes_no_sense_is_told_apart() {
+    let daemon = settings().start().await;
+    let long = "x".repeat(65_537);
+    for (at, version) in VERSIONS.into_iter().enumerate() {
+        // A body that is too long ends its session as a bad packet does, so that there is one more each time.
+        for (packet, reason, count) in [
+            (long.as_str(), "unreadable", at + 1),
+            (r#"42/socket.io,["identify""#, "bad_packet", 2 * at + 1),
+        ] {
+            let mut stranger = daemon.browser(version).await;
+            // The daemon may be faster to close than we are to send.
+            let _ = stranger.send_message(Message::text(packet)).await;
+            stranger.until_closed().await;
+            daemon.counted("connection_closed", reason, count).await;
+        }
+        let session = Poller::joined(daemon.public, version).await;
+        assert_eq!(session.post(&[&long]).await.status, 413);
+        daemon
+            .counted("request_refused", "message_bytes", at + 1)
+            .await;
+    }
+    // Somebody whose line is cut in the middle of a frame has done nothing wrong.
+    let cut = daemon.browser(Version::Four).await;
+    drop(cut);
+    daemon
+        .until_shown("cla_socketserver_connections{transport=\"websocket\",protocol=\"4\"} 0")
+        .await;
+    daemon.counted("connection_closed", "unreadable", 2).await;
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_longer_than_allowed() {
+    let daemon = settings()
+        .env("CLA_LIMITS__HEADER_TIMEOUT_MS", 200)
+        .env("CLA_LIMITS__REQUEST_TIMEOUT_MS", 300)
+        .start()
+        .await;
+    let session = Poller::joined(daemon.public, Version::Four).await;
+    let path = session.path();
+    for (server, half) in [
+        (daemon.public, String::new()),
+        (daemon.admin, String::new()),
+        (daemon.public, "GET /socket.io/ HTT".to_owned()),
+        (
+            daemon.admin,
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n".to_owned(),
+        ),
+    ] {
+        let rest = sent(server, &half).await;
+        assert!(!rest.contains("200"), "{rest}");
+    }
+    daemon
+        .counted("connection_closed", "header_timeout", 4)
+        .await;
+    let head = |path: &str, media_type: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nContent-Length: 100\r\n\r\n1"
+        )
+    };
+    let rest = sent(daemon.public, &head(&path, "text/plain")).await;
+    assert!(rest.starts_with("HTTP/1.1 408"), "{rest}");
+    let form = "application/x-www-form-urlencoded";
+    let rest = sent(daemon.admin, &head("/admin/broadcast/", form)).await;
+    assert!(rest.starts_with("HTTP/1.1 408"), "{rest}");
+    daemon
+        .counted("request_refused", "request_timeout", 1)
+        .await;
+    daemon.counted("admin_refused", "request_timeout", 1).await;
+    let junk = sent(daemon.public, "\u{16}\u{3}\u{1} this is no HTTP\r\n\r\n").await;
+    assert!(junk.starts_with("HTTP/1.1 400"), "{junk}");
+    daemon.counted("request_refused", "bad_head", 1).await;
+}
+
+#[tokio::test]
+async fn connections_to_the_admin_app_are_bounded_and_others_wait() {
+    let daemon = settings()
+        .env("CLA_LIMITS__ADMIN_CONNECTIONS", 2)
+        .start()
+        .await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(daemon.admin).await.unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        stream.read_u8().await.unwrap();
+        held.push(stream);
+    }
+    let waits = timeout(Duration::from_millis(300), daemon.get("/healthz"));
+    assert!(waits.await.is_err(), "answered beyond the limit");
+    held.pop();
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_admin_app_answers_those_who_may_use_it() {
+    let daemon = settings()
+        .env("CLA_ADMIN__ALLOW_FROM", "10.0.0.0/8")
+        .start()
+        .await;
+    let refused = daemon.get("/healthz").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("admin.allow_from"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_administrators_do_is_written_down_without_names() {
+    let mut daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
+    let adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let json = [("Content-Type", "application/json")];
+    for (path, headers, body, what, to) in [
+        (
+            "/admin/broadcast/",
+            form,
+            "msg=1&allClients=true",
+            "system message 1",
+            "everyone",
+        ),
+        (
+            "/admin/broadcast/",
+            form,
+            "msg=1&selectedClients=true&username=adam",
+            "system message 1",
+            "1 user and 0 connections",
+        ),
+        (
+            "/admin/notifications/",
+            json,
+            r#"{"notifications":["secret"]}"#,
+            "notification of 10 bytes",
+            "user type operator",
+        ),
+    ] {
+        let answer = http::request(daemon.admin, "POST", path, &headers, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let line = daemon.until_logged("sent to").await;
+        assert_eq!(line["audit.by"], "127.0.0.1", "{line}");
+        assert_eq!(line["audit.what"], what, "{line}");
+        assert_eq!(line["audit.to"], to, "{line}");
+        assert_eq!(line["reached"], 1, "{line}");
+        assert_eq!(line["kept"], 0, "{line}");
+        assert!(!line.to_string().contains("adam"), "{line}");
+        assert!(!line.to_string().contains("secret"), "{line}");
+    }
+    let place = adam.id.clone();
+    drop(adam);
+    daemon
+        .until_people(|people| people["adam"].to_string().contains("lost"))
+        .await;
+    let body = json!({"place": place}).to_string();
+    let answer = http::request(daemon.admin, "POST", "/admin/places/end/", &json, &body).await;
+    assert_eq!(answer.json()["ended"], true);
+    let line = daemon.until_logged("place ended by hand").await;
+    assert_eq!(line["audit.by"], "127.0.0.1", "{line}");
+}
+
+/// A session that polls, of that user.
+async fn joined_as(daemon: &Daemon, version: Version, name: &str) -> Poller {
+    let session = Poller::joined(daemon.public, version).await;
+    let identity = json!({"username": name, "usertype": "operator"});
+    session.post(&[&event_frame("identify", identity)]).await;
+    let is_known = |people: &serde_json::Value| people.to_string().contains(&session.id);
+    daemon.until_people(is_known).await;
+    session
+}
+
+async fn handshake(daemon: &Daemon, address: &str) -> Answer {
+    let path = "/socket.io/?EIO=4&transport=polling";
+    let headers = [("X-Real-IP", address)];
+    http::request(daemon.public, "GET", path, &headers, "").await
+}
+
+async fn post(daemon: &Daemon, body: &str) -> Answer {
+    let json = [("Content-Type", "application/json")];
+    http::request(daemon.admin, "POST", "/admin/notifications/", &json, body).await
+}
+
+/// What a server says until it closes the connection, having been sent so much and no more.
+async fn sent(server: std::net::SocketAddr, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut rest = String::new();
+    let closed = timeout(PATIENCE, stream.read_to_string(&mut rest)).await;
+    assert!(closed.is_ok(), "still open after {bytes:?}");
+    rest
+}
