@@ -83,8 +83,6 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// A handle on the TCP connection that a request came over.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// Where it comes from.
-    pub(crate) peer: IpAddr,
     stream: Weak<TcpStream>,
     traffic: Arc<Traffic>,
 }
@@ -211,7 +209,7 @@ impl Server {
         SockRef::from(&stream).set_tcp_user_timeout(Some(self.patience.unacknowledged))?;
         Ok(Shared {
             stream: Arc::new(stream),
-            peer: peer.ip(),
+            peer: Peer(peer.ip()),
             traffic: Arc::new(Traffic::new()),
             pace: self.patience.pace.map(DefaultDirectRateLimiter::direct),
             counters: self.counters.clone(),
@@ -233,13 +231,13 @@ impl Server {
     where
         S: HttpService,
     {
-        let line = stream.line();
+        let (peer, line) = (stream.peer, stream.line());
         let asked = CancellationToken::new();
         let asks = asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             asks.cancel();
             let extensions = request.extensions_mut();
-            extensions.insert(Peer(line.peer));
+            extensions.insert(peer);
             extensions.insert(line.clone());
             service.clone().oneshot(request)
         });
@@ -305,7 +303,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 /// A stream that can be cut through its [`Line`] while it is being read and written.
 struct Shared {
     stream: Arc<TcpStream>,
-    peer: IpAddr,
+    peer: Peer,
     traffic: Arc<Traffic>,
     pace: Option<DefaultDirectRateLimiter>,
     counters: Counters,
@@ -323,9 +321,13 @@ impl AsyncRead for Shared {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => {
+                Err(error) => {
+                    self.traffic.is_over.store(true, Relaxed);
+                    return Poll::Ready(Err(error));
+                }
+                Ok(_) => {
                     let heard = buffer.filled().get(before..).unwrap_or_default();
-                    return Poll::Ready(read.and_then(|_| self.hear(heard)));
+                    return Poll::Ready(self.hear(heard));
                 }
             }
         }
@@ -335,7 +337,6 @@ impl AsyncRead for Shared {
 impl Shared {
     fn line(&self) -> Line {
         Line {
-            peer: self.peer,
             stream: Arc::downgrade(&self.stream),
             traffic: self.traffic.clone(),
         }

@@ -23,7 +23,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    lifecycle::{HttpService, Line},
+    lifecycle::{HttpService, Line, Peer},
     presence::ConnectionId,
     stats::{Counter, Counters},
 };
@@ -108,10 +108,11 @@ impl Door {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let extensions = request.extensions_mut();
-        let Some(line) = extensions.get::<Line>().cloned() else {
+        let (peer, line) = (extensions.get::<Peer>(), extensions.get::<Line>());
+        let (Some(Peer(peer)), Some(line)) = (peer, line) else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
-        let visit = Visit::new(headers, line.peer, &self.trusted_proxies);
+        let visit = Visit::new(headers, *peer, &self.trusted_proxies);
         let guest = match self.guests.admit(visit.browser.address) {
             Ok(guest) => Arc::new(guest),
             Err(too_many) => return Ok(self.turn_away(too_many)),

@@ -106,6 +106,7 @@ impl Guests {
         if house.handshakes_of_address.check_key(&address).is_err() {
             return Err(TooMany::HandshakesOfAddress);
         }
+        house.sweep(&mut crowd);
         if crowd.all >= house.most {
             return Err(TooMany::Sessions);
         }
@@ -113,11 +114,6 @@ impl Guests {
             return Err(TooMany::Handshakes);
         }
         crowd.enter(address);
-        if house.handshakes_of_address.len() > crowd.sweep_at {
-            house.handshakes_of_address.retain_recent();
-            house.handshakes_of_address.shrink_to_fit();
-            crowd.sweep_at = 1024 + 2 * house.handshakes_of_address.len();
-        }
         drop(crowd);
         Ok(Guest {
             house,
@@ -173,6 +169,16 @@ impl Inner {
     /// Nothing panics while it holds this lock.
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets addresses that have rested, now and then, also those that were refused.
+    fn sweep(&self, crowd: &mut Crowd) {
+        let known = &self.handshakes_of_address;
+        if known.len() > crowd.sweep_at {
+            known.retain_recent();
+            known.shrink_to_fit();
+            crowd.sweep_at = 1024 + 2 * known.len();
+        }
     }
 }
 
@@ -266,12 +272,14 @@ mod tests {
     #[test]
     fn addresses_that_have_rested_are_forgotten() {
         let guests = guests(|limits| {
-            limits.sessions = 10_000;
+            limits.sessions = 1;
             limits.handshakes_per_second_per_address = NonZeroU32::MAX;
         });
+        let _only = guests.admit(address("192.0.2.1"));
         for number in 0..5000_u16 {
             let [high, low] = number.to_be_bytes();
-            drop(guests.admit([198, 51, high, low].into()));
+            let refused = guests.admit([198, 51, high, low].into());
+            assert_eq!(refused.err(), Some(TooMany::Sessions));
         }
         assert!(guests.0.handshakes_of_address.len() < 2500);
     }

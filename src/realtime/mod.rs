@@ -54,6 +54,9 @@ type Socket = socketioxide::socket::Socket<LocalAdapter>;
 /// Small, because our messages are: the default of 4 KiB is held per websocket.
 const WS_READ_BUFFER_BYTES: usize = 512;
 
+/// Messages that may wait for one connection.
+const QUEUED_MESSAGES: usize = 128;
+
 type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The parts of the edge, built but not running.
@@ -180,6 +183,7 @@ fn engine(config: &Config) -> (Engine, SocketIo) {
         .ping_interval(config.public.ping_interval)
         .ping_timeout(config.public.ping_timeout)
         .connect_timeout(limits.identify_timeout)
+        .max_buffer_size(QUEUED_MESSAGES)
         .max_payload(limits.message_bytes as u64)
         .ws_max_message_size(limits.message_bytes)
         .ws_max_frame_size(limits.message_bytes)

@@ -16,6 +16,7 @@ import unittest
 
 import requests
 import websocket
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 LIMIT = 10  # seconds; reached only by a test that fails
 
@@ -128,6 +129,38 @@ class Backend(DaemonTestCase):
         self.assertEqual(response.status_code, 400)
         self.assertTrue(response.headers["Content-Type"].startswith("application/json"))
         self.assertIsNot(response.json().get("success"), True)
+
+
+class Metrics(DaemonTestCase):
+    """What a program reads that knows OpenMetrics."""
+
+    def test_the_page_is_open_metrics_and_counts_this_client(self):
+        client = websocket.create_connection(f"ws://{self.public}/socket.io/?EIO=4&transport=websocket")
+        self.addCleanup(client.close)
+        client.send("40/socket.io,")
+        client.send('42/socket.io,["identify",{"username":"adam","usertype":"operator","appVersion":"1.0"}]')
+        client.send('42/socket.io,["startViewingCase","AB-1234-5678"]')
+        while "peopleViewing" not in client.recv():
+            pass
+        page = requests.get(f"http://{self.admin}/metrics", timeout=LIMIT)
+        self.assertEqual(page.headers["content-type"].split(";")[0], "application/openmetrics-text")
+        families = text_string_to_metric_families(page.text)
+        samples = {
+            (sample.name, *sorted(sample.labels.values())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+        name = "cla_socketserver_{}".format
+        for key, value in {
+            (name("people_connected"),): 1,
+            (name("fe_version"), "1.0"): 1,
+            (name("connections"), "4", "websocket"): 1,
+            (name("events_total"), "identify"): 1,
+            (name("broadcasts_total"), "people_viewing"): 1,
+            (name("session_refused_total"), "sessions_per_address"): 0,
+            (name("hub_latency_seconds_count"),): 2,
+        }.items():
+            self.assertEqual(samples[key], value, key)
 
 
 def free_addresses(count):
