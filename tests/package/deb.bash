@@ -46,6 +46,19 @@ every_crate_in_the_daemon_has_its_notice() {
   grep -F 'Copyright (c) Tokio Contributors' "$scratch/notices"
 }
 
+a_scanner_finds_every_crate_in_the_daemon_itself() {
+  unpack_daemon
+  objcopy --dump-section .dep-v0="$scratch/list" "$scratch/daemon" "$scratch/copy"
+  python3 - "$scratch/list" >"$scratch/listed" <<-'LIST'
+	import json, sys, zlib
+	for crate in json.loads(zlib.decompress(open(sys.argv[1], "rb").read()))["packages"]:
+	    print(crate["name"], crate["version"])
+	LIST
+  # What builds the daemon has had a hand in it, too.
+  same "$(LC_ALL=C sort "$scratch/listed")" "$(cd "$root" && cargo tree --locked --edges normal,build --prefix none \
+    --no-dedupe --format '{p}' | sed 's/^\([^ ]*\) v\([^ ]*\).*/\1 \2/' | LC_ALL=C sort -u)"
+}
+
 nothing_lies_beside_the_modules_that_is_not_theirs() {
   same "$(contents | sed -n 's,^\./usr/share/cla-socketserver/\(.*[^/]\)$,\1,p' | sort)" \
     "$(cd "$root" && { echo sealed.conf; ls nginx/*.conf terraform/README.md terraform/*.tf terraform/examples/*/*.tf; } | sort)"
@@ -99,6 +112,7 @@ build_id() { readelf --notes "$1" | sed -n "s/^ *Build ID: //p"; }
 claim lintian_has_nothing_to_say
 claim everything_an_operator_needs_is_in_it
 claim every_crate_in_the_daemon_has_its_notice
+claim a_scanner_finds_every_crate_in_the_daemon_itself
 claim nothing_lies_beside_the_modules_that_is_not_theirs
 claim nothing_of_the_workshop_is_in_it
 claim every_file_belongs_to_root_and_only_the_daemon_can_be_run
