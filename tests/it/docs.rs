@@ -30,6 +30,21 @@ fn the_readme_lists_every_key_as_it_is() {
 }
 
 #[test]
+fn the_readme_asks_for_the_rust_that_is_needed() {
+    let asked: Vec<&str> = README
+        .split("Rust ")
+        .skip(1)
+        .filter_map(|text| text.split_once(" or later"))
+        .map(|(version, _)| version)
+        .filter(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+        .collect();
+    assert!(!asked.is_empty());
+    for version in asked {
+        assert_eq!(version, env!("CARGO_PKG_RUST_VERSION"));
+    }
+}
+
+#[test]
 fn the_core_stays_pure() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/presence");
     for path in files_below(&folder) {
