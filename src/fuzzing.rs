@@ -2,7 +2,7 @@
 //!
 //! Lives here: doors to the wire. Not here: what must hold behind them, which is for the targets in `tests/fuzz` to say.
 
-use std::{borrow::Cow, net::Ipv4Addr};
+use std::{borrow::Cow, net::Ipv4Addr, sync::LazyLock};
 
 use http::HeaderMap;
 
@@ -11,6 +11,9 @@ use crate::{
     realtime::{visit::Visit, wire},
 };
 
+static VISIT: LazyLock<Visit> =
+    LazyLock::new(|| Visit::new(&HeaderMap::new(), Ipv4Addr::LOCALHOST.into(), &[]));
+
 /// What the frame of an event means, or why it is dropped.
 ///
 /// # Errors
@@ -18,8 +21,7 @@ use crate::{
 pub fn decode(text: &str) -> Result<Event, String> {
     let conn = ConnectionId::try_from("AAAAAAAAAAAAAAAA");
     let conn = conn.map_err(|error: InvalidText| error.to_string())?;
-    let visit = Visit::new(&HeaderMap::new(), Ipv4Addr::LOCALHOST.into(), &[]);
-    wire::decode(conn, &visit, text).map_err(|error| error.to_string())
+    wire::decode(conn, &VISIT, text).map_err(|error| error.to_string())
 }
 
 /// What a client 1.x meant that sent this text by polling.
