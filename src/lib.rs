@@ -23,6 +23,8 @@ mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod lifecycle;
 pub mod presence;
 mod realtime;

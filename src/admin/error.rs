@@ -205,7 +205,9 @@ pub(super) async fn render(
         return response;
     };
     log(&error);
-    error.counter().inspect(|counter| counters.count(*counter));
+    if let Some(counter) = error.counter() {
+        counters.count(counter);
+    }
     let (bare, _) = response.into_parts();
     let mut answer = error.answer(format);
     if let Some(methods) = bare.headers.get(header::ALLOW) {

@@ -87,7 +87,7 @@ impl Kind {
             }
             Self::Directory(field) => {
                 let path = field(config).as_deref().map(Path::to_string_lossy);
-                format!("{:?}", path.unwrap_or_default())
+                quoted(&path.unwrap_or_default())
             }
             Self::HostNames(field) => format!("{:?}", field(config)),
             Self::Host(field) | Self::Prefix(field) => format!("{:?}", field(config)),
@@ -152,6 +152,16 @@ impl Kind {
             | Self::Level(_) => Value::from(text),
         }
     }
+}
+
+/// A text of any characters, as TOML has it. Its escapes are not those of Rust.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 fn one<T>(given: &Value, field: &mut T, read: impl Fn(&Value) -> Option<T>) -> Vec<String> {

@@ -252,6 +252,22 @@ fn a_bad_value_that_a_higher_layer_replaces_harms_nobody() {
     assert_eq!(case.load().config.statsd.port, 8126);
 }
 
+#[test]
+fn the_effective_listing_is_a_file_that_means_the_same() {
+    for directory in [
+        "/run/e\u{301}",
+        "/run/\u{7f}\u{85}",
+        "/run/\0\n",
+        r#"/run/"a\b""#,
+    ] {
+        let config = Case::new()
+            .variable("CLA_PRESENCE__STATE_DIR", directory)
+            .load();
+        let again = Case::new().file(&config.effective.to_string()).load();
+        assert_eq!(again.config, config.config, "{}", config.effective);
+    }
+}
+
 /// What `every_field_can_be_set_by_its_variable` asks for.
 fn nothing_left_at_its_default() -> Config {
     Config {

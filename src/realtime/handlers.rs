@@ -113,7 +113,9 @@ impl Greeter {
             stage: Mutex::new(Stage::Early(Vec::new(), self.hub.last_word()?)),
             _in_the_crowd: self.crowd.token(),
         }));
-        guest(socket).inspect(|guest| guest.joined());
+        if let Some(guest) = guest(socket) {
+            guest.joined();
+        }
         socket.on_disconnect(speaker.clone());
         socket.on_fallback(speaker.clone());
         socket.extensions.insert(speaker);
@@ -211,7 +213,9 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Speaker {
             ..
         } = &speech.greeter;
         let line = hang_up.take_line(&socket);
-        fault(&socket, reason, line.as_ref()).inspect(|fault| counters.count(*fault));
+        if let Some(fault) = fault(&socket, reason, line.as_ref()) {
+            counters.count(fault);
+        }
         speech.end(ending(&socket, reason, line.as_ref(), *heartbeat));
         end_with_namespace(hang_up, &socket, reason);
         defer(socket);

@@ -12,8 +12,8 @@ mod hang_up;
 mod hub;
 pub(crate) mod inbox;
 mod origin;
-mod visit;
-mod wire;
+pub(crate) mod visit;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 

@@ -1,0 +1,117 @@
+//! The daemon, in the process of the fuzzer.
+//!
+//! Lives here: its configuration, starting it once, and the ways in which it may not end or complain.
+
+use std::{
+    net::SocketAddr,
+    process::{abort, exit},
+    sync::{LazyLock, mpsc},
+    thread,
+};
+
+use cla_socketserver::{
+    app::App,
+    config::{self, Config, Flags, Sockets},
+    lifecycle::{Listeners, Passed, Signals, raise_file_limit},
+};
+use tokio::runtime;
+use tracing::{Event, Level, Metadata, Subscriber, span};
+
+/// Where it listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Daemon {
+    /// For browsers.
+    pub public: SocketAddr,
+    /// For staff.
+    pub admin: SocketAddr,
+}
+
+/// Whatever a fuzzer leaves behind is found missing soon, and nothing is kept longer than one input takes.
+const SETTINGS: [(&str, &str); 8] = [
+    ("CLA_PUBLIC__LISTEN", "127.0.0.1:0"),
+    ("CLA_ADMIN__LISTEN", "127.0.0.1:0"),
+    ("CLA_PUBLIC__PING_INTERVAL_MS", "2000"),
+    ("CLA_PUBLIC__PING_TIMEOUT_MS", "8000"),
+    ("CLA_PUBLIC__MERGE_INTERVAL_MS", "1"),
+    ("CLA_PRESENCE__GRACE_MS", "2"),
+    ("CLA_LIMITS__MESSAGE_BYTES", "4096"),
+    ("CLA_LIMITS__ADMIN_BODY_BYTES", "4096"),
+];
+
+/// The daemon. It starts when it is first asked for, and runs for as long as the process.
+#[must_use]
+pub fn daemon() -> Daemon {
+    static DAEMON: LazyLock<Daemon> = LazyLock::new(start);
+    *DAEMON
+}
+
+fn start() -> Daemon {
+    let tripwire = tracing::subscriber::set_global_default(Tripwire);
+    tripwire.expect("no other subscriber");
+    let environment = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // The default file may be there, on the machine of somebody who runs the daemon.
+    let flags = Flags {
+        config: Some("/dev/null".into()),
+        ..Flags::default()
+    };
+    let loaded = config::load(&flags, environment, &Sockets::default());
+    let config = loaded.unwrap_or_else(|errors| panic!("{errors}")).config;
+    let (listening, listens) = mpsc::channel();
+    thread::spawn(move || run(config, &listening));
+    listens.recv().expect("a daemon that starts")
+}
+
+fn run(config: Config, listening: &mpsc::Sender<Daemon>) {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.expect("a runtime").block_on(async {
+        let listeners = Listeners::open(&config, Passed::default())?;
+        let address = |listeners: &[tokio::net::TcpListener]| listeners[0].local_addr();
+        let daemon = Daemon {
+            public: address(&listeners.public)?,
+            admin: address(&listeners.admin)?,
+        };
+        let signals = Signals::listen()?;
+        let app = App {
+            config,
+            listeners,
+            machine: "fuzz".to_owned(),
+            files: raise_file_limit(),
+            demo: true,
+        };
+        listening.send(daemon)?;
+        app.run(signals).await
+    });
+    match ended {
+        // Somebody has interrupted the fuzzer.
+        Ok(()) => exit(0),
+        Err(error) => {
+            eprintln!("the daemon has ended: {error:#}");
+            abort();
+        }
+    }
+}
+
+/// Nothing that a stranger does may show in the log but at `debug`. Errors and warnings of ours are crashes here.
+struct Tripwire;
+
+impl Subscriber for Tripwire {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN && metadata.target().starts_with("cla_socketserver")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        panic!("a line in the log that a stranger has caused: {event:?}");
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}

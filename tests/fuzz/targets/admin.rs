@@ -1,0 +1,158 @@
+//! What is posted to the admin app: it is answered in order, and whatever is unclear sends nothing.
+//!
+//! An input is a request: a line with method and path, one with the type of the body, one with what the sender accepts,
+//! and the body. `@OPERATOR@` and `@PROVIDER@` stand for the ids of the two who are connected.
+#![no_main]
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use cla_socketserver_fuzz::{
+    bystanders::Bystander,
+    daemon::daemon,
+    http::{Answer, Client},
+    markup,
+};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use serde_json::{Value, json};
+
+/// Names as unpleasant to a page as they may be.
+const OPERATOR: &str = "<b>\"o'&amp;\u{202e}";
+const PROVIDER: &str = "--><script>alert(1)</script>";
+
+/// What the methods of a request may be. With CONNECT the connection would be none of HTTP any more.
+const METHODS: [&str; 6] = ["POST", "GET", "HEAD", "PUT", "DELETE", "OPTIONS"];
+
+/// Who is asked, and those who may hear of it.
+struct Office {
+    staff: Client,
+    listeners: [Bystander; 2],
+    round: u64,
+}
+
+/// What an input asks for.
+struct Request<'input> {
+    bytes: Vec<u8>,
+    path: &'input str,
+    body: String,
+}
+
+static OFFICE: LazyLock<Mutex<Office>> = LazyLock::new(|| {
+    let listeners = [(OPERATOR, "operator", 3), (PROVIDER, "provider", 4)];
+    Mutex::new(Office {
+        staff: Client::new(daemon().admin),
+        listeners: listeners.map(|(name, kind, version)| Bystander::arrive(version, name, kind)),
+        round: 0,
+    })
+});
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let mut office = OFFICE.lock().unwrap_or_else(PoisonError::into_inner);
+    let input = String::from_utf8_lossy(input);
+    let Some(request) = office.request(&input) else {
+        return Corpus::Reject;
+    };
+    let answer = office.staff.ask(&request.bytes);
+    is_in_order(&answer, input.starts_with("HEAD "));
+    let heard = office.heard();
+    assert_eq!(
+        reached(&answer),
+        heard.len(),
+        "{answer:?}, heard: {heard:?}"
+    );
+    if request.path.starts_with("/admin/notifications")
+        && let Ok(posted) = serde_json::from_str::<Value>(&request.body)
+    {
+        // The request may have been a form whose text happens to be JSON.
+        for (event, payload) in heard.iter().filter(|_| posted.is_object()) {
+            assert_eq!(
+                (event.as_str(), payload),
+                ("notification", &posted["notifications"])
+            );
+        }
+    }
+    Corpus::Keep
+});
+
+impl Office {
+    fn request<'input>(&self, input: &'input str) -> Option<Request<'input>> {
+        let mut lines = input.splitn(4, '\n');
+        let (method, path) = lines.next()?.split_once(' ')?;
+        let [kind, accept] = [lines.next()?, lines.next()?];
+        let visible = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        let sound = METHODS.contains(&method) && [path, kind, accept].into_iter().all(visible);
+        if !sound || path.contains(' ') {
+            return None;
+        }
+        let [operator, provider] = &self.listeners;
+        let body = lines.next().unwrap_or_default();
+        let body = body
+            .replace("@OPERATOR@", &operator.id)
+            .replace("@PROVIDER@", &provider.id);
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nAccept: {accept}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Some(Request {
+            bytes: [head.as_bytes(), body.as_bytes()].concat(),
+            path,
+            body,
+        })
+    }
+
+    /// What both heard up to now.
+    fn heard(&mut self) -> Vec<(String, Value)> {
+        self.round += 1;
+        let mut heard = Vec::new();
+        for listener in &self.listeners {
+            // Whatever was sent before the answer to this is heard before it. Each is alone with its case.
+            let case = format!("round {} of {}", self.round, listener.id);
+            listener.say("startViewingCase", &json!(case));
+        }
+        for listener in &self.listeners {
+            loop {
+                let (event, payload) = listener.next();
+                if event == "peopleViewing" {
+                    break;
+                }
+                heard.push((event, payload));
+            }
+        }
+        heard
+    }
+}
+
+fn is_in_order(answer: &Answer, bodiless: bool) {
+    assert!(answer.status < 500, "{answer:?}");
+    let text = str::from_utf8(&answer.body).expect("text");
+    match answer.media_type.as_str() {
+        _ if bodiless => assert_eq!(text, ""),
+        "application/json" => assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}"),
+        "text/html" => markup::is_ours(text),
+        "text/css" | "text/javascript" | "text/plain" => {}
+        // Refused by the server before it was a request.
+        "" => assert_eq!((answer.status / 100, text), (4, "")),
+        other => panic!("an answer of type {other}"),
+    }
+}
+
+/// How many connections a message has reached, by the answer.
+fn reached(answer: &Answer) -> usize {
+    let text = String::from_utf8_lossy(&answer.body);
+    match answer.media_type.as_str() {
+        "application/json" => {
+            let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+            answer["reached"]
+                .as_u64()
+                .map_or(0, |reached| reached as usize)
+        }
+        "text/html" => {
+            let sent = text
+                .split_once("<p>Sent to ")
+                .and_then(|(_, rest)| rest.split_once(' '));
+            sent.map_or(0, |(count, _)| {
+                count.parse().expect("a number of connections")
+            })
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,138 @@
+//! What an operator may write: it is either refused in words, or means the same when it is written down again.
+//!
+//! An input is lines `NAME=value` for variables and `--public-listen=…` or `--admin-listen=…` for flags, a line `---`, and
+//! the file. Lines `public.socket=…` and `admin.socket=…` are addresses that systemd has opened.
+#![no_main]
+
+use std::{
+    env,
+    fs::{self, File},
+    net::SocketAddr,
+    os::fd::IntoRawFd,
+    path::PathBuf,
+    process,
+    sync::LazyLock,
+};
+
+use cla_socketserver::config::{self, Flags, Loaded, Sockets, is_private};
+use libfuzzer_sys::fuzz_target;
+
+/// In memory, if the machine has such a place, and without a name there, so that nothing is left behind.
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let memory = PathBuf::from("/dev/shm");
+    let folder = if memory.is_dir() {
+        memory
+    } else {
+        env::temp_dir()
+    };
+    let path = folder.join(format!("cla-socketserver-fuzz-{}", process::id()));
+    let file = File::create(&path).expect("a file");
+    fs::remove_file(&path).expect("the same file");
+    format!("/proc/self/fd/{}", file.into_raw_fd()).into()
+});
+
+/// Everything but the file.
+#[derive(Default)]
+struct Surroundings {
+    variables: Vec<(String, String)>,
+    flags: Flags,
+    public: Vec<SocketAddr>,
+    admin: Vec<SocketAddr>,
+}
+
+fuzz_target!(|input: &[u8]| {
+    let separator = b"\n---\n";
+    let at = input
+        .windows(separator.len())
+        .position(|window| window == separator);
+    let (head, file) = at.map_or((&b""[..], input), |at| {
+        (&input[..at], &input[at + separator.len()..])
+    });
+    let surroundings = Surroundings::read(&String::from_utf8_lossy(head));
+    fs::write(&*FILE, file).expect("a file that can be written");
+    let outcome = surroundings.load(surroundings.variables.clone());
+    match outcome {
+        Ok(loaded) => {
+            keeps_its_promises(&loaded);
+            means_the_same_again(&loaded, &surroundings);
+        }
+        Err(refusal) => is_of_use(&refusal),
+    }
+});
+
+impl Surroundings {
+    fn read(text: &str) -> Self {
+        let mut read = Self::default();
+        read.flags.config = Some(FILE.clone());
+        for line in text.lines() {
+            let Some((name, value)) = line.split_once('=') else {
+                continue;
+            };
+            match name {
+                "--public-listen" => read.flags.public_listen.push(value.to_owned()),
+                "--admin-listen" => read.flags.admin_listen.push(value.to_owned()),
+                "public.socket" => read.public.extend(value.parse::<SocketAddr>()),
+                "admin.socket" => read.admin.extend(value.parse::<SocketAddr>()),
+                name => read.variables.push((name.to_owned(), value.to_owned())),
+            }
+        }
+        read
+    }
+
+    fn load(&self, variables: Vec<(String, String)>) -> Result<Loaded, String> {
+        let sockets = Sockets::passed(&self.public, &self.admin);
+        config::load(&self.flags, variables, &sockets).map_err(|errors| errors.to_string())
+    }
+}
+
+/// What the rest of the daemon takes for granted.
+fn keeps_its_promises(Loaded { config, .. }: &Loaded) {
+    assert!(!config.public.listen.is_empty() && !config.admin.listen.is_empty());
+    assert!(
+        config
+            .admin
+            .listen
+            .iter()
+            .all(|address| is_private(address.ip()))
+    );
+    assert!(
+        config
+            .presence
+            .state_dir
+            .iter()
+            .all(|path| path.is_absolute())
+    );
+    assert!((1..=1_000_000).contains(&config.limits.sessions));
+    assert!(config.statsd.host.is_ascii() && config.statsd.prefix.is_ascii());
+    let names = [&config.site_hostnames, &config.admin.hostnames];
+    let lower = |name: &String| name.is_ascii() && name.to_ascii_lowercase() == *name;
+    assert!(names.into_iter().flatten().all(lower));
+}
+
+/// `check` prints a configuration as a file would have it.
+fn means_the_same_again(loaded: &Loaded, surroundings: &Surroundings) {
+    let text = loaded.effective.to_string();
+    fs::write(&*FILE, &text).expect("a file that can be written");
+    let alone = Surroundings {
+        flags: Flags {
+            config: Some(FILE.clone()),
+            ..Flags::default()
+        },
+        public: surroundings.public.clone(),
+        admin: surroundings.admin.clone(),
+        variables: Vec::new(),
+    };
+    match alone.load(Vec::new()) {
+        Ok(again) => assert_eq!(again.config, loaded.config, "{text}"),
+        Err(refusal) => panic!("{refusal}\n{text}"),
+    }
+}
+
+/// Each line names what is wrong, and can be printed.
+fn is_of_use(refusal: &str) {
+    assert!(!refusal.is_empty());
+    for line in refusal.lines() {
+        let names = line.starts_with("config file ") || line.contains(" = ");
+        assert!(names && !line.contains(char::is_control), "{line:?}");
+    }
+}
