@@ -4,7 +4,7 @@
 //! Invariant: the first change is spoken of at once, later ones at most once an interval, the last one always.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -16,8 +16,8 @@ pub(super) struct Pacer<Topic> {
     interval: Duration,
     /// Topics spoken of lately, and whether they have changed since.
     held: BTreeMap<Topic, Change>,
-    /// When each held topic may be spoken of again. The interval is constant, so this is in order of time.
-    due: VecDeque<(Moment, Topic)>,
+    /// When each held topic may be spoken of again.
+    due: BTreeSet<(Moment, Topic)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,41 +31,44 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         Self {
             interval,
             held: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: BTreeSet::new(),
         }
     }
 
     /// Takes note of a change and says whether to speak of it now.
-    pub(super) fn changed(&mut self, topic: &Topic, now: Moment) -> bool {
-        if let Some(change) = self.held.get_mut(topic) {
-            *change = Change::Pending;
-            return false;
-        }
-        self.hold(topic.clone(), now);
-        true
+    pub(super) fn changed(&mut self, topic: &Topic) -> bool {
+        let held = self.held.get_mut(topic);
+        held.map(|change| *change = Change::Pending).is_none()
+    }
+
+    /// Takes note that a topic was spoken of. It is held back for an interval then, or for `pause` if that is longer:
+    /// what takes long to say cannot be said as often.
+    pub(super) fn spoken_of(&mut self, topic: Topic, now: Moment, pause: Duration) {
+        let interval = match self.interval {
+            Duration::ZERO => Duration::ZERO,
+            interval => interval.max(pause),
+        };
+        self.held.insert(topic.clone(), Change::None);
+        self.due.insert((now + interval, topic));
     }
 
     /// Lets go of the topics whose interval is over and returns those to speak of now.
     pub(super) fn release(&mut self, now: Moment) -> Vec<Topic> {
         let mut changed = Vec::new();
-        while let Some((_, topic)) = self.due.pop_front_if(|(moment, _)| *moment <= now) {
+        while let Some((moment, topic)) = self.due.pop_first() {
+            if moment > now {
+                self.due.insert((moment, topic));
+                break;
+            }
             if self.held.remove(&topic) == Some(Change::Pending) {
                 changed.push(topic);
             }
-        }
-        for topic in &changed {
-            self.hold(topic.clone(), now);
         }
         changed
     }
 
     /// When [`release`](Self::release) next has something to do.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.due.front().map(|(moment, _)| *moment)
-    }
-
-    fn hold(&mut self, topic: Topic, now: Moment) {
-        self.held.insert(topic.clone(), Change::None);
-        self.due.push_back((now + self.interval, topic));
+        self.due.first().map(|(moment, _)| *moment)
     }
 }

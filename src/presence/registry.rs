@@ -147,10 +147,10 @@ impl Registry {
     #[must_use]
     pub fn wake(&mut self, now: Moment) -> Vec<Effect> {
         let due = self.pacer.release(now);
-        let mut effects: Vec<_> = due
-            .into_iter()
-            .filter_map(|topic| self.announce(topic))
-            .collect();
+        let mut effects = Vec::new();
+        for topic in due {
+            effects.extend(self.speak_of(topic, now));
+        }
         let mut changed = Vec::new();
         while let Some((_, conn)) = self.next_lapse().filter(|(until, _)| *until <= now) {
             changed.extend(self.lapse(conn, now, &mut effects));
@@ -366,8 +366,8 @@ impl Registry {
     fn spread(&mut self, changed: Vec<Topic>, now: Moment, effects: &mut Vec<Effect>) {
         let mut spoken = BTreeSet::new();
         for topic in changed {
-            if spoken.insert(topic.clone()) && self.pacer.changed(&topic, now) {
-                effects.extend(self.announce(topic));
+            if spoken.insert(topic.clone()) && self.pacer.changed(&topic) {
+                effects.extend(self.speak_of(topic, now));
             }
         }
     }

@@ -2,14 +2,29 @@
 //!
 //! Lives here: who is told about a topic, and what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use super::super::{ConnectionId, Effect, Message, Recipients, Username};
+use super::super::{ConnectionId, Effect, Message, Moment, Recipients, Username};
 use super::{Registry, Topic, to_one};
 
+/// What the lists of one case may come to, in bytes a second. With thousands of viewers every list is tens of megabytes,
+/// and those who view other cases must not wait for them.
+const BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
+
 impl Registry {
+    /// Announces a topic as it stands now, and holds it back for a while.
+    pub(super) fn speak_of(&mut self, topic: Topic, now: Moment) -> Option<Effect> {
+        let effect = self.announce(topic.clone());
+        let pause = effect.as_ref().map(pause).unwrap_or_default();
+        self.pacer.spoken_of(topic, now, pause);
+        effect
+    }
+
     /// Puts a topic as it stands now into words; a case that nobody views has nobody to tell.
-    pub(super) fn announce(&self, topic: Topic) -> Option<Effect> {
+    fn announce(&self, topic: Topic) -> Option<Effect> {
         match topic {
             Topic::Viewers(case) => {
                 let viewers = self.places.viewers(&case)?;
@@ -54,4 +69,19 @@ impl Registry {
             .collect();
         by_rank.into_values().cloned().collect()
     }
+}
+
+/// How long a list keeps the machine busy.
+fn pause(effect: &Effect) -> Duration {
+    let Effect::Send {
+        to: Recipients::These(to),
+        message: Message::PeopleViewing(names),
+    } = effect
+    else {
+        return Duration::ZERO;
+    };
+    // Quotes and a comma beside each name.
+    let list: usize = names.iter().map(|name| name.as_str().len() + 3).sum();
+    let bytes = list.saturating_mul(to.len()) as u64;
+    Duration::from_millis(bytes.saturating_mul(1000) / BYTES_PER_SECOND)
 }
