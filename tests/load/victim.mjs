@@ -20,10 +20,12 @@ const WATCH_MS = 100;
 const HEALTH_MS = 250;
 const HEALTH_TIMEOUT_MS = 5_000;
 
+const scratch = mkdtempSync(path.join(os.tmpdir(), 'overload-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
 export class Victim {
   #daemon;
   #statsd;
-  #places;
   #counted = {};
   #watching;
   #gone = false;
@@ -39,8 +41,7 @@ export class Victim {
     this.#statsd = dgram.createSocket('udp4').bind(0, '127.0.0.1');
     await once(this.#statsd, 'listening');
     this.#statsd.on('message', (message) => this.#count(message.toString()));
-    this.#places = mkdtempSync(path.join(os.tmpdir(), 'overload-'));
-    const own = { CLA_STATSD__PORT: this.#statsd.address().port, CLA_PRESENCE__STATE_DIR: this.#places };
+    const own = { CLA_STATSD__PORT: this.#statsd.address().port, CLA_PRESENCE__STATE_DIR: mkdtempSync(path.join(scratch, 'places-')) };
     this.#daemon = await Daemon.start({ files, env: { ...own, ...env } });
     const [publicPort, adminPort] = [this.#daemon.publicUrl, this.#daemon.adminUrl].map((url) => Number(new URL(url).port));
     this.ports = { public: publicPort, admin: adminPort };
@@ -130,7 +131,6 @@ export class Victim {
     this.#gone = true;
     if (this.#runs()) process.kill(this.#daemon.pid, 'SIGKILL');
     this.#statsd.close();
-    rmSync(this.#places, { recursive: true, force: true });
   }
 }
 
