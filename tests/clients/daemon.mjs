@@ -14,30 +14,35 @@ import { setTimeout as pause } from 'node:timers/promises';
 export const LIMIT_MS = 10_000;
 
 export class Daemon {
-  #args;
+  #command;
   #env;
   #child;
   #ended;
   #log = '';
 
-  /** Starts a daemon, on two free ports unless they are given, and returns once it says that it is ready. */
-  static async start({ args = [], env = {}, ports } = {}) {
-    const daemon = new Daemon(ports ?? (await freePorts(2)), args, env);
+  /**
+   * Starts a daemon, on two free ports unless they are given, and returns once it says that it is ready. It may open
+   * as many `files` as this process, unless that is given.
+   */
+  static async start({ args = [], env = {}, ports, files } = {}) {
+    const daemon = new Daemon(ports ?? (await freePorts(2)), args, env, files);
     await daemon.start();
     return daemon;
   }
 
-  constructor([publicPort, adminPort], args, env) {
+  constructor([publicPort, adminPort], args, env, files) {
     this.publicUrl = `http://127.0.0.1:${publicPort}`;
     this.adminUrl = `http://127.0.0.1:${adminPort}`;
-    this.#args = ['--public-listen', `127.0.0.1:${publicPort}`, '--admin-listen', `127.0.0.1:${adminPort}`, ...args];
+    const listen = ['--public-listen', `127.0.0.1:${publicPort}`, '--admin-listen', `127.0.0.1:${adminPort}`];
+    this.#command = [...(files ? ['prlimit', `--nofile=${files}`] : []), binary(), ...listen, ...args];
     // Nothing is inherited: what a developer has exported must not decide what is tested.
     this.#env = { PATH: process.env.PATH, ...env };
   }
 
   /** Starts it on the ports it had before, so that clients find it again. */
   async start() {
-    const child = spawn(binary(), this.#args, { env: this.#env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const [program, ...args] = this.#command;
+    const child = spawn(program, args, { env: this.#env, stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
     this.#child = child;
     this.#ended = once(child, 'close');

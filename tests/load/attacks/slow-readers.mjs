@@ -1,0 +1,45 @@
+// Viewers of a busy case that never read. Their names are as long as names may be, so that the lists are as well.
+//
+// The receive buffer of a connection that is not read stays as small as it is at first; what does not fit waits in the
+// daemon.
+
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { many } from '../crowd.mjs';
+import { event, frame, identify, member } from '../wire.mjs';
+
+const ABREAST = 50;
+const CHANGE_MS = 50;
+const NAME_BYTES = 128;
+
+export default {
+  full: { readers: 1_000, seconds: 20 },
+  quick: { readers: 100, seconds: 2 },
+  what: ({ readers, seconds }) =>
+    `${readers} viewers with the longest names on one case, which changes 20 times a second for ${seconds} s, and none of them reads`,
+  mostMiB: 512,
+
+  async run({ public: port, readers, seconds }, tally) {
+    const view = (name, socket) =>
+      socket.write(Buffer.concat([frame(identify(name.padEnd(NAME_BYTES, '.'))), frame(event('startViewingCase', 'busy'))]));
+    const changer = await member(port, { from: 1_000_000 });
+    await many(readers, ABREAST, async (number) => {
+      try {
+        const { socket, status } = await member(port, { from: number });
+        tally.add(`websocket ${status}`);
+        if (!socket) return;
+        socket.on('close', () => tally.add('closed by the daemon'));
+        socket.pause();
+        view(`reader ${number}`, socket);
+      } catch {
+        tally.add('closed early');
+      }
+    });
+    view('changer', changer.socket);
+    const until = performance.now() + seconds * 1_000;
+    for (let changes = 0; performance.now() < until; changes += 1) {
+      changer.socket.write(frame(event('startViewingCase', changes % 2 === 0 ? 'quiet' : 'busy')));
+      await pause(CHANGE_MS);
+    }
+  },
+};

@@ -1,0 +1,156 @@
+// The daemon that is attacked, watched from outside.
+//
+// Lives here: starting and stopping it, its memory, files and people, its health while it is attacked, what it counts.
+// Not here: bounds (`overload.mjs`), except that a daemon whose memory passes its own is killed at once, for the sake of
+// the machine.
+
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+
+import { Daemon } from '../clients/daemon.mjs';
+import { member } from './wire.mjs';
+
+const MIB = 1024;
+const WATCH_MS = 100;
+const HEALTH_MS = 250;
+const HEALTH_TIMEOUT_MS = 5_000;
+
+const scratch = mkdtempSync(path.join(os.tmpdir(), 'overload-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
+export class Victim {
+  #daemon;
+  #statsd;
+  #counted = {};
+  #watching;
+  #gone = false;
+
+  /** Starts it, with places written down as under systemd, and with a StatsD that counts along. */
+  static async start({ files, env }) {
+    const victim = new Victim();
+    await victim.#start(files, env);
+    return victim;
+  }
+
+  async #start(files, env) {
+    this.#statsd = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+    await once(this.#statsd, 'listening');
+    this.#statsd.on('message', (message) => this.#count(message.toString()));
+    const own = { CLA_STATSD__PORT: this.#statsd.address().port, CLA_PRESENCE__STATE_DIR: mkdtempSync(path.join(scratch, 'places-')) };
+    this.#daemon = await Daemon.start({ files, env: { ...own, ...env } });
+    const [publicPort, adminPort] = [this.#daemon.publicUrl, this.#daemon.adminUrl].map((url) => Number(new URL(url).port));
+    this.ports = { public: publicPort, admin: adminPort };
+  }
+
+  #count(message) {
+    for (const [, name, count] of message.matchAll(/^([\w.]+):(\d+)\|c$/gm)) {
+      this.#counted[name] = (this.#counted[name] ?? 0) + Number(count);
+    }
+  }
+
+  /** What it holds: resident memory, open files. */
+  holdings() {
+    return { mib: this.#status('VmRSS'), files: readdirSync(`/proc/${this.#daemon.pid}/fd`).length };
+  }
+
+  #runs() {
+    return existsSync(`/proc/${this.#daemon.pid}/fd/2`);
+  }
+
+  #status(field) {
+    assert.ok(this.#runs(), 'the daemon is gone');
+    const status = readFileSync(`/proc/${this.#daemon.pid}/status`, 'utf8');
+    return Number(status.match(new RegExp(`^${field}:\\s+(\\d+)`, 'm'))?.[1]) / MIB;
+  }
+
+  /** Watches memory and health until `unwatch`; `trouble` rejects when there is no point in going on. */
+  watch(mostMiB) {
+    // From here on, the high-water mark of resident memory is that of this round.
+    writeFileSync(`/proc/${this.#daemon.pid}/clear_refs`, '5');
+    const health = { slowest: 0, failures: [] };
+    const timers = [];
+    this.trouble = new Promise((_, reject) => {
+      const look = () => {
+        const peak = this.#status('VmHWM');
+        if (peak <= mostMiB) return;
+        this.kill();
+        reject(new Error(`resident memory reached ${peak.toFixed(0)} MiB, bound ${mostMiB}`));
+      };
+      timers.push(setInterval(() => attempt(look, reject), WATCH_MS));
+    });
+    this.trouble.catch(() => {});
+    timers.push(setInterval(() => this.#checkHealth(health), HEALTH_MS));
+    this.#watching = { health, timers };
+  }
+
+  unwatch() {
+    const { health, timers } = this.#watching;
+    timers.forEach(clearInterval);
+    return { health, peak: this.#status('VmHWM') };
+  }
+
+  async #checkHealth(health) {
+    const begun = performance.now();
+    try {
+      await ready(this.ports.admin);
+      health.slowest = Math.max(health.slowest, performance.now() - begun);
+    } catch (error) {
+      health.failures.push(error.message);
+    }
+  }
+
+  /** What attackers have left behind: people, and files beyond those of `before`. */
+  async strangers(before) {
+    const people = Object.keys(await this.#daemon.peopleMap()).filter((name) => !/^(walker|watcher) \d$/.test(name));
+    // The request just made has a file of its own.
+    const files = this.holdings().files - before.files - 1;
+    return [people.length > 0 && `${people.length} people`, files > 0 && `${files} files`].filter(Boolean);
+  }
+
+  async letsSomebodyIn() {
+    const { socket } = await member(this.ports.public, { from: 999 });
+    assert.ok(socket, 'nobody is let in after the attack');
+    socket.destroy();
+  }
+
+  /** Ends it as systemd does, and returns what it has counted. */
+  async stop() {
+    await this.#daemon.stop();
+    return this.#counted;
+  }
+
+  /** Ends whatever still runs of it. */
+  kill() {
+    this.#watching?.timers.forEach(clearInterval);
+    if (this.#gone) return;
+    this.#gone = true;
+    if (this.#runs()) process.kill(this.#daemon.pid, 'SIGKILL');
+    this.#statsd.close();
+  }
+}
+
+/** Whether it says that it is ready, over a connection of its own. */
+function ready(port) {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ port, path: '/readyz', agent: false, timeout: HEALTH_TIMEOUT_MS }, (response) => {
+      response.resume();
+      if (response.statusCode === 200) response.on('end', resolve);
+      else reject(new Error(`status ${response.statusCode}`));
+    });
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${HEALTH_TIMEOUT_MS} ms`)));
+    request.on('error', reject);
+  });
+}
+
+function attempt(act, failed) {
+  try {
+    act();
+  } catch (error) {
+    failed(error);
+  }
+}
