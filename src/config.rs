@@ -297,7 +297,7 @@ impl Default for Config {
                 sessions_per_address: 2500,
                 handshakes_per_second: rate(1000),
                 handshakes_per_second_per_address: rate(250),
-                identify_timeout: Duration::from_mins(1),
+                identify_timeout: Duration::from_secs(30),
                 connections_per_user: 100,
                 cases: 10_000,
                 events_per_second: rate(20),

@@ -18,6 +18,11 @@ use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+/// Gives memory back after an attack, which the system's allocator hardly does.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit codes, as in `sysexits.h`.
 const FAILURE: u8 = 1;
 const USAGE: u8 = 64;

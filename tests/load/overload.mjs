@@ -18,6 +18,7 @@ const QUICK_TIMEOUTS = {
   CLA_PUBLIC__PING_INTERVAL_MS: 1_000,
   CLA_PUBLIC__PING_TIMEOUT_MS: 1_500,
   CLA_PRESENCE__GRACE_MS: 500,
+  CLA_LIMITS__IDENTIFY_TIMEOUT_MS: 2_500,
 };
 
 /** What the shipped configuration says. */

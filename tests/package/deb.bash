@@ -38,7 +38,7 @@ everything_an_operator_needs_is_in_it() {
 
 every_crate_in_the_daemon_has_its_notice() {
   local crates
-  crates=$(cd "$root" && cargo tree --locked --edges normal --prefix none --no-dedupe --format '{p}' |
+  crates=$(cd "$root" && cargo tree --locked --all-features --edges normal --prefix none --no-dedupe --format '{p}' |
     sed -n 's/^\([^ ]*\) v\([^ ]*\).*/==== \1 \2: /p' | grep -v '^==== cla-socketserver ' | sort -u)
   dpkg-deb --fsys-tarfile "$(package)" | tar -xO ./usr/share/doc/cla-socketserver/third-party-notices.gz | gunzip >"$scratch/notices"
   same "$(sed -n 's/^\(==== [^ ]* [^ ]*: \).*/\1/p' "$scratch/notices" | sort)" "$crates"
@@ -55,8 +55,8 @@ a_scanner_finds_every_crate_in_the_daemon_itself() {
 	    print(crate["name"], crate["version"])
 	LIST
   # What builds the daemon has had a hand in it, too.
-  same "$(LC_ALL=C sort "$scratch/listed")" "$(cd "$root" && cargo tree --locked --edges normal,build --prefix none \
-    --no-dedupe --format '{p}' | sed 's/^\([^ ]*\) v\([^ ]*\).*/\1 \2/' | LC_ALL=C sort -u)"
+  same "$(LC_ALL=C sort "$scratch/listed")" "$(cd "$root" && cargo tree --locked --all-features --edges normal,build \
+    --prefix none --no-dedupe --format '{p}' | sed 's/^\([^ ]*\) v\([^ ]*\).*/\1 \2/' | LC_ALL=C sort -u)"
 }
 
 nothing_lies_beside_the_modules_that_is_not_theirs() {

@@ -44,7 +44,7 @@ def stated_rust_version(path):
 
 
 def metadata(path):
-    return json.loads(output("cargo", "metadata", "--locked", "--format-version", "1", "--manifest-path", path))
+    return json.loads(output("cargo", "metadata", "--locked", "--all-features", "--format-version", "1", "--manifest-path", path))
 
 
 def number(version):
