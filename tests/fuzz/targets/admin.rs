@@ -128,7 +128,7 @@ fn is_in_order(answer: &Answer, bodiless: bool) {
         _ if bodiless => assert_eq!(text, ""),
         "application/json" => assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}"),
         "text/html" => markup::is_ours(text),
-        "text/css" | "text/javascript" | "text/plain" => {}
+        "text/css" | "text/javascript" | "text/plain" | "application/openmetrics-text" => {}
         // Refused by the server before it was a request.
         "" => assert_eq!((answer.status / 100, text), (4, "")),
         other => panic!("an answer of type {other}"),
