@@ -3,7 +3,7 @@
 //! Lives here: its configuration, starting it once, and the ways in which it may not end or complain.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     process::{abort, exit},
     sync::{LazyLock, mpsc},
     thread,
@@ -26,14 +26,20 @@ pub struct Daemon {
     pub admin: SocketAddr,
 }
 
-/// Whatever a fuzzer leaves behind is found missing soon, and nothing is kept longer than one input takes.
-const SETTINGS: [(&str, &str); 8] = [
+/// Whatever a fuzzer leaves behind is found missing soon, and nothing is kept longer than one input takes. Those who are
+/// there all the time do in a second what people do in hours.
+const SETTINGS: [(&str, &str); 13] = [
     ("CLA_PUBLIC__LISTEN", "127.0.0.1:0"),
     ("CLA_ADMIN__LISTEN", "127.0.0.1:0"),
     ("CLA_PUBLIC__PING_INTERVAL_MS", "2000"),
     ("CLA_PUBLIC__PING_TIMEOUT_MS", "8000"),
     ("CLA_PUBLIC__MERGE_INTERVAL_MS", "1"),
     ("CLA_PRESENCE__GRACE_MS", "2"),
+    ("CLA_LIMITS__HANDSHAKES_PER_SECOND", "1000000"),
+    ("CLA_LIMITS__SESSIONS_PER_ADDRESS", "5"),
+    ("CLA_LIMITS__EVENTS_PER_SECOND", "1000000"),
+    ("CLA_LIMITS__EVENTS_BURST", "1000000"),
+    ("CLA_LIMITS__BYTES_PER_SECOND", "104857600"),
     ("CLA_LIMITS__MESSAGE_BYTES", "4096"),
     ("CLA_LIMITS__ADMIN_BODY_BYTES", "4096"),
 ];
@@ -48,7 +54,13 @@ pub fn daemon() -> Daemon {
 fn start() -> Daemon {
     let tripwire = tracing::subscriber::set_global_default(Tripwire);
     tripwire.expect("no other subscriber");
-    let environment = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // That nobody listens there would be worth a line in the log.
+    let statsd = UdpSocket::bind("127.0.0.1:0").expect("a place for metrics");
+    let port = statsd.local_addr().expect("its port").port().to_string();
+    let settings = SETTINGS
+        .into_iter()
+        .chain([("CLA_STATSD__PORT", port.as_str())]);
+    let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     // The default file may be there, on the machine of somebody who runs the daemon.
     let flags = Flags {
         config: Some("/dev/null".into()),
@@ -57,7 +69,10 @@ fn start() -> Daemon {
     let loaded = config::load(&flags, environment, &Sockets::default());
     let config = loaded.unwrap_or_else(|errors| panic!("{errors}")).config;
     let (listening, listens) = mpsc::channel();
-    thread::spawn(move || run(config, &listening));
+    thread::spawn(move || {
+        let _open = statsd;
+        run(config, &listening);
+    });
     listens.recv().expect("a daemon that starts")
 }
 

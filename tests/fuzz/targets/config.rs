@@ -7,14 +7,14 @@
 use std::{
     env,
     fs::{self, File},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::IntoRawFd,
     path::PathBuf,
     process,
     sync::LazyLock,
 };
 
-use cla_socketserver::config::{self, Flags, Loaded, Sockets, is_private};
+use cla_socketserver::config::{self, Flags, Loaded, Sockets};
 use libfuzzer_sys::fuzz_target;
 
 /// In memory, if the machine has such a place, and without a name there, so that nothing is left behind.
@@ -107,6 +107,14 @@ fn keeps_its_promises(Loaded { config, .. }: &Loaded) {
     let names = [&config.site_hostnames, &config.admin.hostnames];
     let lower = |name: &String| name.is_ascii() && name.to_ascii_lowercase() == *name;
     assert!(names.into_iter().flatten().all(lower));
+}
+
+/// The internet has no way there. An IPv4 address in IPv6 clothes is what it is on the wire.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
 }
 
 /// `check` prints a configuration as a file would have it.
