@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 /** What the daemon is told: heartbeats and grace that nobody has to wait long for. */
 export const PING_INTERVAL = 1_500;
-export const PING_TIMEOUT = 2_000;
+export const PING_TIMEOUT = 4_000;
 export const GRACE = 3_000;
 
 /** The longest that a dead line may go unnoticed. */
@@ -24,12 +24,15 @@ export const REST = GHOST;
 /** A pause of this process, or an answer of the daemon, that takes longer says that the machine is busy elsewhere. */
 const STALL = 250;
 
+/** So does word from one page to another. */
+const LATE = 1_000;
+
 /** How often that is looked at. */
 const TICK = 100;
 
 export const now = () => performance.now();
 
-/** Watches this process and the daemon for standing still. */
+/** Watches for this machine standing still. */
 export class Stalls {
   /** When nothing could be said, as `{ from, to }`. */
   spans = [];
@@ -37,10 +40,10 @@ export class Stalls {
   total = 0;
   #stopped = false;
 
-  /** Watches until told to stop. `ask` waits for an answer of the daemon. */
-  async watch(ask) {
-    const watching = [this.#repeat(() => pause(TICK)), this.#repeat(async () => (await ask(), await pause(TICK)))];
-    await Promise.all(watching);
+  /** Watches until told to stop. `ask` waits for an answer of the daemon, `passOn` until one page has heard of another. */
+  async watch({ ask, passOn }) {
+    const nothing = async () => {};
+    await Promise.all([this.#repeat(nothing, STALL), this.#repeat(ask, STALL), this.#repeat(passOn, LATE)]);
   }
 
   stop() {
@@ -52,14 +55,15 @@ export class Stalls {
     this.spans = this.spans.filter(({ to }) => to > before);
   }
 
-  async #repeat(step) {
+  async #repeat(step, patience) {
     while (!this.#stopped) {
       const from = now();
       await step();
-      if (now() - from > STALL) {
-        this.spans.push({ from, to: now() });
-        this.total += now() - from;
-      }
+      await pause(TICK);
+      if (now() - from < patience) continue;
+      // What others have noticed already counts once.
+      this.total += Math.max(0, now() - Math.max(from, ...this.spans.map(({ to }) => to)));
+      this.spans.push({ from, to: now() });
     }
   }
 }

@@ -71,8 +71,8 @@ const strangers = new Strangers(port);
 const stalls = new Stalls();
 const begun = now();
 const before = { files: await filesAtRest(), resident: resident(daemon.pid) };
-const watching = stalls.watch(() => staff.asks());
 const traffic = await Traffic.begin({ seed, port, staff, strangers });
+const watching = stalls.watch({ ask: () => staff.asks(), passOn: () => traffic.passesOn() });
 const samples = [];
 
 const rounds = Math.max(2, Math.round((minutes * 60_000) / ROUND));

@@ -133,19 +133,18 @@ export class Page {
     this.cable.pull();
   }
 
-  /** Its line is mended. Returns once it is back. */
+  /** Its line is mended, not before the client has noticed: a poll may just have ended. Returns once it is back. */
   async isMended() {
+    if (this.#socket.connected) await once(this.#news, 'disconnected');
     this.cable.plugIn();
     await this.isBack();
   }
 
-  /** Its line falls silent, and is mended as soon as the client has found out. */
-  async fallsSilent() {
+  /** Its line falls silent. */
+  fallsSilent() {
     this.#expecting = true;
     this.record.breaks(now(), 'unseen', this.#named);
     this.cable.die();
-    await once(this.#news, 'disconnected');
-    await this.isMended();
   }
 
   /** Its browser crashes and opens the page again. */
@@ -162,6 +161,14 @@ export class Page {
     await time;
     this.cable.letGo();
     this.record.heldUp(from, now());
+  }
+
+  /** Waits until it shows a list that is as wanted. */
+  async comesToShow(wanted) {
+    const shown = async () => {
+      while (!wanted(this.record.screens.at(-1)?.names ?? [])) await once(this.#news, 'list');
+    };
+    await within(shown(), () => `${this.record.title} to be told of a change`);
   }
 
   /** Waits until it is connected, and has been told so by its daemon. */
@@ -205,6 +212,7 @@ export class Page {
     heard('peopleViewing', (names) => {
       counts.lists += 1;
       this.record.shows(names.map(interned), now());
+      this.#news.emit('list');
     });
     heard('notification', (number) => {
       counts.messages += 1;

@@ -29,8 +29,9 @@ const DEEDS = {
 /** What does not happen to one of two tabs of a browser: only by the case that its page shows can its place be told apart. */
 const NOT_TO_TWINS = ['closes', 'isCutOff', 'isReplaced', 'dies', 'isOfAnother'];
 
-/** The case that many look at. */
+/** The case that many look at, and that of the sentinels. */
 const HOT = caseRef(0);
+const POST = caseRef(CASES);
 
 export class Traffic {
   tabs = [];
@@ -44,6 +45,9 @@ export class Traffic {
   #pages = 0;
   #chance;
   #running = new Set();
+  #sentinels;
+  /** Whether a round is under way. */
+  #busy = false;
   /** Tabs that will be back in the next round. */
   #away = [];
 
@@ -63,6 +67,7 @@ export class Traffic {
       // A few at a time: what it costs the clients to connect is not what is tried here.
       if (n % 8 === 7) await Promise.all(traffic.pages.slice(-8).map((page) => page.isBack()));
     }
+    await traffic.#postsSentinels();
     return traffic;
   }
 
@@ -84,6 +89,7 @@ export class Traffic {
   async runs(ms, round) {
     const chance = dice(this.#seed, `round ${round}`);
     const until = performance.now() + ms;
+    this.#busy = true;
     this.#away.splice(0).forEach((tab) => this.#starts(this.#comesBack(tab, chance)));
     const streams = Object.entries(PACE).map(async ([kind, pace]) => {
       while (performance.now() < until) {
@@ -93,6 +99,7 @@ export class Traffic {
     });
     streams.push(this.#cutsManyOff(chance, ms * 0.4));
     await Promise.all(streams);
+    this.#busy = false;
     await Promise.all(this.#running);
     await this.#strangers.go();
   }
@@ -107,6 +114,28 @@ export class Traffic {
   async ends() {
     this.pages.forEach((page) => page.isOver());
     await Promise.all(this.pages.map(({ cable }) => cable.remove()));
+  }
+
+  /** One of two sentinels comes to the other's case or leaves it. Returns once the other has heard of it. */
+  async passesOn() {
+    if (!this.#busy) return;
+    const [watch, runner] = this.#sentinels;
+    const comes = runner.record.case === null;
+    if (comes) runner.opens(POST);
+    else runner.closes();
+    await watch.comesToShow((names) => names.includes(runner.record.user.name) === comes);
+  }
+
+  /** Two pages to which nothing else happens, over the longest way: by polling. */
+  async #postsSentinels() {
+    for (const name of ['watch', 'runner']) {
+      const tab = { user: { name, type: TYPES[0], address: '198.51.100.99' }, busy: true };
+      const client = clients.find(({ transports }) => transports.join() === 'polling');
+      tab.page = await this.#opensPage(tab, name, this.#chance, { client, caseRef: POST });
+      this.tabs.push(tab);
+      await tab.page.isBack();
+    }
+    this.#sentinels = this.pages.slice(-2);
   }
 
   /** Failures come to whoever waits for the end of the round. */
@@ -125,7 +154,7 @@ export class Traffic {
     tab.page = await this.#opensPage(tab, twin?.page.agent ?? `Browser/${this.#pages}`, this.#chance);
   }
 
-  async #opensPage(tab, agent, chance) {
+  async #opensPage(tab, agent, chance, given = {}) {
     const cable = await Cable.lay(this.#port);
     const choices = tab.share === undefined ? clients : clients.filter(({ transports }) => transports[0] === 'polling');
     return new Page({
@@ -136,6 +165,7 @@ export class Traffic {
       version: chance.oneOf(['2.0.1', '2.1.0-rc_3', '3.0']),
       agent,
       caseRef: this.#picks(tab, chance),
+      ...given,
     });
   }
 
@@ -205,7 +235,8 @@ export class Traffic {
   }
 
   async _fallsSilent({ page }) {
-    await page.fallsSilent();
+    page.fallsSilent();
+    await page.isMended();
   }
 
   async _isHeldUp({ page }, chance) {
