@@ -33,7 +33,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What a test may want to be different about its daemon.
 pub struct Settings {
     env: Vec<(String, String)>,
-    files: Option<(usize, usize)>,
+    /// What a shell does before it becomes the daemon.
+    shell: Option<String>,
 }
 
 /// A running daemon. It is killed when the test lets go of it.
@@ -54,7 +55,7 @@ pub struct Daemon {
 pub fn settings() -> Settings {
     Settings {
         env: Vec::new(),
-        files: None,
+        shell: None,
     }
 }
 
@@ -73,7 +74,13 @@ impl Settings {
 
     /// Limits how many files may be open: at first, and at most.
     pub fn files(mut self, soft: usize, hard: usize) -> Self {
-        self.files = Some((soft, hard));
+        self.shell = Some(format!("ulimit -S -n {soft} && ulimit -H -n {hard}"));
+        self
+    }
+
+    /// Lets a file that grows beyond its limit be an error, and not the end.
+    pub fn files_may_be_too_large(mut self) -> Self {
+        self.shell = Some("trap '' XFSZ".to_owned());
         self
     }
 
@@ -81,7 +88,7 @@ impl Settings {
     pub async fn start(self) -> Daemon {
         let statsd = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let dir = TempDir::new().unwrap();
-        let mut command = self.files.map_or_else(binary, binary_with_files);
+        let mut command = self.shell.map_or_else(binary, binary_after);
         command
             .args([
                 "--public-listen",
@@ -214,10 +221,10 @@ pub fn binary() -> Command {
     isolated(Command::new(BINARY))
 }
 
-fn binary_with_files((soft, hard): (usize, usize)) -> Command {
+fn binary_after(what: String) -> Command {
     let mut shell = Command::new("/bin/sh");
-    let limited = format!(r#"ulimit -S -n {soft} && ulimit -H -n {hard} && exec "$0" "$@""#);
-    shell.args(["-c", &limited, BINARY]);
+    let then = format!(r#"{what} && exec "$0" "$@""#);
+    shell.args(["-c", &then, BINARY]);
     isolated(shell)
 }
 

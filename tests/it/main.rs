@@ -15,6 +15,7 @@
 
 mod daemon;
 mod docs;
+mod faults;
 mod http;
 mod junk;
 mod limits;

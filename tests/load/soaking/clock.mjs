@@ -1,0 +1,69 @@
+// The time of a soak: how long what may take, and when this machine was too slow to say anything about the daemon.
+//
+// Lives here: every span of time that a rule is about. Not here: the rules (`ledger.mjs`).
+
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** What the daemon is told: heartbeats and grace that nobody has to wait long for. */
+export const PING_INTERVAL = 1_500;
+export const PING_TIMEOUT = 4_000;
+export const GRACE = 3_000;
+
+/** The longest that a dead line may go unnoticed. */
+export const HEARTBEAT = PING_INTERVAL + PING_TIMEOUT;
+
+/** The longest that a change may take from a page to the screens of others. Includes what is merged. */
+export const DELAY = 2_500;
+
+/** The longest that somebody may be listed who is gone without a word. */
+export const GHOST = HEARTBEAT + GRACE + DELAY;
+
+/** How long everything has to rest until all screens must show what is so. */
+export const REST = GHOST;
+
+/** A pause of this process, or an answer of the daemon, that takes longer says that the machine is busy elsewhere. */
+const STALL = 250;
+
+/** So does word from one page to another. */
+const LATE = 1_000;
+
+/** How often that is looked at. */
+const TICK = 100;
+
+export const now = () => performance.now();
+
+/** Watches for this machine standing still. */
+export class Stalls {
+  /** When nothing could be said, as `{ from, to }`. */
+  spans = [];
+  /** How long that was in all. */
+  total = 0;
+  #stopped = false;
+
+  /** Watches until told to stop. `ask` waits for an answer of the daemon, `passOn` until one page has heard of another. */
+  async watch({ ask, passOn }) {
+    const nothing = async () => {};
+    await Promise.all([this.#repeat(nothing, STALL), this.#repeat(ask, STALL), this.#repeat(passOn, LATE)]);
+  }
+
+  stop() {
+    this.#stopped = true;
+  }
+
+  /** Forgets what was before. */
+  forget(before) {
+    this.spans = this.spans.filter(({ to }) => to > before);
+  }
+
+  async #repeat(step, patience) {
+    while (!this.#stopped) {
+      const from = now();
+      await step();
+      await pause(TICK);
+      if (now() - from < patience) continue;
+      // What others have noticed already counts once.
+      this.total += Math.max(0, now() - Math.max(from, ...this.spans.map(({ to }) => to)));
+      this.spans.push({ from, to: now() });
+    }
+  }
+}
