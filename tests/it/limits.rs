@@ -349,6 +349,10 @@ async fn connections_to_the_admin_app_are_bounded_and_others_wait() {
     assert!(waits.await.is_err(), "answered beyond the limit");
     held.pop();
     assert_eq!(daemon.get("/healthz").await.status, 200);
+    let page = daemon.get("/metrics").await.body;
+    let delayed = r#"cla_socketserver_accept_total{outcome="delayed"} "#;
+    let times = page.lines().find_map(|line| line.strip_prefix(delayed));
+    assert_ne!(times, Some("0"), "{page}");
 }
 
 #[tokio::test]
