@@ -158,7 +158,7 @@ async fn without_a_file_to_spare_nobody_is_disturbed_and_whoever_knocks_waits() 
         };
         answers(stream, path).await;
     }
-    until_counted(&daemon.statsd, "accept_failed:").await;
+    until_counted(&daemon.statsd, "accept.failed:").await;
 }
 
 #[tokio::test]
