@@ -26,8 +26,9 @@ use tokio::{
 };
 
 use crate::{
-    daemon::{Daemon, PATIENCE, Settings, binary, settings},
+    daemon::{Daemon, PATIENCE, binary, settings},
     http,
+    places::{file, keeping_in, until_written},
     wire::{Browser, Version},
 };
 
@@ -39,7 +40,7 @@ async fn a_full_disk_is_one_warning_and_leaves_the_file_that_was_there() {
         .start()
         .await;
     let mut adam = on_case(&daemon, "adam").await;
-    until_kept(dir.path(), 1).await;
+    until_written(dir.path(), 1).await;
     let before = fs::read_to_string(file(dir.path())).unwrap();
 
     // To whoever writes, a file that must not grow is a disk without room.
@@ -54,7 +55,7 @@ async fn a_full_disk_is_one_warning_and_leaves_the_file_that_was_there() {
     restore(&daemon, Resource::Fsize, room);
     let _zoe = on_case(&daemon, "zoe").await;
     daemon.until_logged("places can be kept").await;
-    until_kept(dir.path(), 4).await;
+    until_written(dir.path(), 4).await;
     ends_after_one_warning(daemon).await;
 }
 
@@ -66,7 +67,7 @@ async fn a_crash_on_a_full_disk_brings_back_what_was_last_written() {
         .start()
         .await;
     let _adam = on_case(&daemon, "adam").await;
-    until_kept(dir.path(), 1).await;
+    until_written(dir.path(), 1).await;
     limit(&daemon, Resource::Fsize, 16);
     let _eve = on_case(&daemon, "eve").await;
     daemon.until_logged("cannot keep places").await;
@@ -84,7 +85,7 @@ async fn a_directory_that_goes_away_and_comes_back_is_written_again() {
     fs::create_dir(&here).unwrap();
     let mut daemon = keeping_in(&here).start().await;
     let mut adam = on_case(&daemon, "adam").await;
-    until_kept(&here, 1).await;
+    until_written(&here, 1).await;
     fs::rename(&here, &away).unwrap();
     let _eve = on_case(&daemon, "eve").await;
     adam.until_viewing(&["adam", "eve"]).await;
@@ -92,7 +93,7 @@ async fn a_directory_that_goes_away_and_comes_back_is_written_again() {
     fs::rename(&away, &here).unwrap();
     let _joe = on_case(&daemon, "joe").await;
     daemon.until_logged("places can be kept").await;
-    until_kept(&here, 3).await;
+    until_written(&here, 3).await;
     ends_after_one_warning(daemon).await;
 }
 
@@ -104,7 +105,7 @@ async fn a_useless_file_that_cannot_be_set_aside_stops_nobody() {
     fs::create_dir(dir.path().join("places.json.unusable")).unwrap();
     let daemon = keeping_in(dir.path()).start().await;
     let _adam = on_case(&daemon, "adam").await;
-    until_kept(dir.path(), 1).await;
+    until_written(dir.path(), 1).await;
     let warnings = ends_after_one_warning(daemon).await;
     assert!(warnings.contains("cannot rename"), "{warnings}");
 }
@@ -114,7 +115,7 @@ async fn a_clock_that_was_set_back_forgets_nobody() {
     let dir = TempDir::new().unwrap();
     let mut daemon = keeping_in(dir.path()).start().await;
     let _adam = on_case(&daemon, "adam").await;
-    until_kept(dir.path(), 1).await;
+    until_written(dir.path(), 1).await;
     daemon.signal(SIGKILL);
     daemon.exit().await;
     let written = fs::File::options().write(true).open(file(dir.path()));
@@ -133,7 +134,7 @@ async fn without_a_file_to_spare_nobody_is_disturbed_and_whoever_knocks_waits() 
     let mut daemon = keeping_in(dir.path()).start().await;
     let mut adam = on_case(&daemon, "adam").await;
     let mut eve = on_case(&daemon, "eve").await;
-    until_kept(dir.path(), 2).await;
+    until_written(dir.path(), 2).await;
     adam.until_viewing(&["adam", "eve"]).await;
 
     let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
@@ -224,34 +225,12 @@ async fn a_statsd_that_cannot_be_sent_to_is_one_warning_and_is_told_everything_l
     assert!(log.contains("is reachable again"), "{log}");
 }
 
-fn keeping_in(directory: &Path) -> Settings {
-    settings().env("CLA_PRESENCE__STATE_DIR", directory.display())
-}
-
-fn file(directory: &Path) -> std::path::PathBuf {
-    directory.join("places.json")
-}
-
 async fn on_case(daemon: &Daemon, name: &str) -> Browser {
     let mut browser = daemon.browser(Version::Four).await;
     browser.identify(name).await;
     browser.say("startViewingCase", json!("X")).await;
     while !browser.hears().await.1.to_string().contains(name) {}
     browser
-}
-
-/// Waits until the file holds so many places.
-async fn until_kept(directory: &Path, places: usize) {
-    let kept = timeout(PATIENCE, async {
-        loop {
-            let text = fs::read_to_string(file(directory)).unwrap_or_default();
-            if text.matches(r#""case":"X""#).count() == places {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    assert!(kept.await.is_ok());
 }
 
 /// Bounds what the daemon may use, and returns what it might before.

@@ -21,6 +21,7 @@ mod junk;
 mod limits;
 mod losses;
 mod order;
+mod places;
 mod presence;
 mod process;
 mod restart;

@@ -6,11 +6,12 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::{
-    daemon::{Daemon, PATIENCE, Settings, settings},
+    daemon::{Daemon, settings},
     http,
+    places::{file, keeping_in, until_written},
     wire::{Browser, VERSIONS, Version},
 };
 
@@ -281,27 +282,6 @@ async fn without_a_restart_grace_nothing_is_written() {
     let _eve = on_case(&daemon, Version::Four, "eve", "X").await;
     end(&mut daemon, SIGTERM).await;
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-}
-
-fn keeping_in(directory: &Path) -> Settings {
-    settings().env("CLA_PRESENCE__STATE_DIR", directory.display())
-}
-
-fn file(directory: &Path) -> std::path::PathBuf {
-    directory.join("places.json")
-}
-
-async fn until_written(directory: &Path, places: usize) {
-    let written = timeout(PATIENCE, async {
-        loop {
-            let text = fs::read_to_string(file(directory)).unwrap_or_default();
-            if text.matches(r#""case":"X""#).count() == places {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    assert!(written.await.is_ok());
 }
 
 async fn end(daemon: &mut Daemon, signal: Signal) {
