@@ -22,6 +22,9 @@ const PROVIDER: &str = "--><script>alert(1)</script>";
 /// What the methods of a request may be. With CONNECT the connection would be none of HTTP any more.
 const METHODS: [&str; 6] = ["POST", "GET", "HEAD", "PUT", "DELETE", "OPTIONS"];
 
+/// Where hyper cannot read a request and this follows, it says nothing and hangs up: it takes it for HTTP/2.
+const HTTP_2: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Who is asked, and those who may hear of it.
 struct Office {
     staff: Client,
@@ -83,11 +86,11 @@ impl Office {
         let [kind, accept] = [lines.next()?, lines.next()?];
         let visible = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         let sound = METHODS.contains(&method) && [path, kind, accept].into_iter().all(visible);
-        if !sound || path.contains(' ') {
+        let body = lines.next().unwrap_or_default();
+        if !sound || path.contains(' ') || body.starts_with(HTTP_2) {
             return None;
         }
         let [operator, provider] = &self.listeners;
-        let body = lines.next().unwrap_or_default();
         let body = body
             .replace("@OPERATOR@", &operator.id)
             .replace("@PROVIDER@", &provider.id);
