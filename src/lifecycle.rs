@@ -13,7 +13,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub(crate) use backlog::Backlog;
+pub(crate) use backlog::{Backlog, Full};
 pub(crate) use files::Shares;
 pub use files::raise_file_limit;
 pub(crate) use listeners::log_listening;

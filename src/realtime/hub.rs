@@ -5,7 +5,7 @@
 
 use std::{future::pending, ops::ControlFlow, sync::Arc};
 
-use socketioxide::{SendError, SocketError, SocketIo, extract::SocketRef};
+use socketioxide::{BroadcastError, SocketError, SocketIo, extract::SocketRef};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
@@ -13,12 +13,13 @@ use tokio::{
 use tracing::{debug, error};
 
 use super::{
-    NAMESPACE,
+    NAMESPACE, QUEUED_MESSAGES,
     hang_up::{HangUp, guest},
     inbox::{Delivery, Inbox, Request},
     wire::{self, Outgoing},
 };
 use crate::{
+    lifecycle::Full,
     presence::{
         Census, ConnectionId, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Recipients,
         Registry,
@@ -44,6 +45,9 @@ pub(crate) struct Outlet {
     /// How many bytes may wait for one connection before a list for it is one too many.
     pub(crate) queued_bytes: usize,
 }
+
+/// A room of the library for those who are about to be sent something.
+const AUDIENCE: &str = "audience";
 
 /// The same for what was posted. All that was kept for somebody who comes back must find room, or they would be closed
 /// for it again and again; on the way it can be three times as long.
@@ -79,29 +83,31 @@ impl Hub {
                 biased;
                 () = until(self.registry.next_due().map(|due| self.started + due)) => {
                     let effects = self.registry.wake(self.now());
-                    self.perform(effects);
+                    self.perform(effects).await;
                 }
-                request = inbox.recv() => match request.map(|request| self.handle(request)) {
-                    Some(ControlFlow::Continue(())) => {}
-                    Some(ControlFlow::Break(())) | None => return,
-                },
+                request = inbox.recv() => {
+                    let Some(request) = request else { return };
+                    if self.handle(request).await.is_break() {
+                        return;
+                    }
+                }
             }
         }
     }
 
     /// Callers may have given up waiting for their answer; that is their business.
-    fn handle(&mut self, request: Request) -> ControlFlow<()> {
+    async fn handle(&mut self, request: Request) -> ControlFlow<()> {
         match request {
             Request::Frame { event, since, turn } => {
                 if let Some(counter) = counter(&event) {
                     self.outlet.counters.count(counter);
                 }
-                self.apply(event);
+                self.apply(event).await;
                 self.outlet.counters.handled_in(since.elapsed());
                 drop(turn);
             }
             Request::Ended { conn, ending } => {
-                self.apply(Event::Ended { conn, ending });
+                self.apply(Event::Ended { conn, ending }).await;
             }
             Request::Overdue(conn) => {
                 if !self.registry.knows(conn) {
@@ -113,11 +119,12 @@ impl Hub {
                 message,
                 delivery,
             } => {
-                let _ = delivery.send(self.apply(Event::Posted { to, message }));
+                let reached = self.apply(Event::Posted { to, message }).await;
+                let _ = delivery.send(reached);
             }
             Request::Dismiss { conn, dismissed } => {
                 let lost = self.registry.is_lost(conn);
-                self.apply(Event::Dismissed { conn });
+                self.apply(Event::Dismissed { conn }).await;
                 let _ = dismissed.send(lost);
             }
             Request::People(people) => {
@@ -144,18 +151,19 @@ impl Hub {
     }
 
     /// Returns whom the last message sent reaches, which is the posted one if there was one.
-    fn apply(&mut self, event: Event) -> Delivery {
+    async fn apply(&mut self, event: Event) -> Delivery {
         let effects = self.registry.apply(event, self.now());
-        self.perform(effects)
+        self.perform(effects).await
     }
 
-    fn perform(&self, effects: Vec<Effect>) -> Delivery {
+    /// Nothing here really waits: the library's local adapter is done at once.
+    async fn perform(&self, effects: Vec<Effect>) -> Delivery {
         self.changed.notify_one();
         let mut delivery = Delivery::default();
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    delivery = self.outlet.send(&to, &message);
+                    delivery = self.outlet.send(&to, &message).await;
                 }
                 Effect::Keep(kept) => delivery.kept += kept,
                 Effect::Report(census) => {
@@ -187,7 +195,7 @@ impl Outlet {
         });
     }
 
-    fn send(&self, to: &Recipients, message: &Message) -> Delivery {
+    async fn send(&self, to: &Recipients, message: &Message) -> Delivery {
         let outgoing = match wire::encode(message) {
             Ok(outgoing) => outgoing,
             Err(error) => {
@@ -214,22 +222,68 @@ impl Outlet {
             Message::PeopleViewing(_) => self.queued_bytes,
             Message::System(_) | Message::Notification(_) => self.queued_bytes.max(POSTED_BYTES),
         };
-        let mut delivery = Delivery::default();
-        for socket in &sockets {
-            match emit(socket, &outgoing, most) {
-                Ok(()) => delivery.reached += 1,
-                Err(Missed::TooSlow(counter)) => {
-                    self.give_up(socket, counter);
-                    delivery.kept += 1;
-                }
-                Err(Missed::Gone) => {}
-            }
+        let (awake, slow): (Vec<_>, Vec<_>) = sockets
+            .into_iter()
+            .partition(|socket| self.has_room(socket, outgoing.bytes(), most));
+        Delivery {
+            reached: self.emit(&awake, &outgoing).await,
+            kept: slow.len(),
         }
-        delivery
     }
 
-    /// A socket that has no room for a message would keep a stale list, so it is made to come back. What it has missed is
-    /// kept for it until then.
+    /// Whether a socket can be sent so much. One that cannot would keep a stale list, so it is made to come back. What it
+    /// has missed is kept for it until then.
+    fn has_room(&self, socket: &SocketRef, bytes: usize, most: usize) -> bool {
+        let Some(guest) = guest(socket) else {
+            return true;
+        };
+        let Err(full) = guest.backlog.grow(bytes, most, QUEUED_MESSAGES) else {
+            return true;
+        };
+        self.give_up(
+            socket,
+            match full {
+                Full::Bytes => Counter::QueueFull,
+                Full::Messages => Counter::SlowReader,
+            },
+        );
+        false
+    }
+
+    /// Sends to all of them what is encoded once, and returns how many there were.
+    async fn emit(&self, sockets: &[SocketRef], outgoing: &Outgoing) -> usize {
+        let Some(namespace) = self.io.of(NAMESPACE) else {
+            return 0;
+        };
+        // The library encodes once only for a room, so there is one for as long as this takes. None is kept: it would be a
+        // second copy of who views what.
+        for socket in sockets {
+            socket.join(AUDIENCE);
+        }
+        let audience = namespace.within(AUDIENCE);
+        let sent = audience.emit(outgoing.event, &outgoing.payload).await;
+        for socket in sockets {
+            socket.leave_all();
+        }
+        match sent {
+            Ok(()) => sockets.len(),
+            Err(BroadcastError::Socket(errors)) => {
+                let full = |error: &SocketError| matches!(error, SocketError::InternalChannelFull);
+                if errors.iter().any(full) {
+                    // Nothing tells whose queue it was. Whoever comes back gets its list.
+                    for socket in sockets {
+                        self.give_up(socket, Counter::SlowReader);
+                    }
+                }
+                sockets.len() - errors.len()
+            }
+            Err(error) => {
+                error!(%error, "a message could not be sent: {error}");
+                0
+            }
+        }
+    }
+
     fn give_up(&self, socket: &SocketRef, counter: Counter) {
         if self.hang_up.hang_up(socket) {
             debug!(conn.id = %socket.id, "connection closed: it does not read");
@@ -248,26 +302,6 @@ impl Outlet {
             self.counters.count(Counter::NeverIdentified);
         }
     }
-}
-
-fn emit(socket: &SocketRef, outgoing: &Outgoing, most: usize) -> Result<(), Missed> {
-    let backlog = guest(socket).map(|guest| &guest.backlog);
-    if !backlog.is_none_or(|backlog| backlog.grow(outgoing.bytes(), most)) {
-        return Err(Missed::TooSlow(Counter::QueueFull));
-    }
-    let emitted = socket.emit(outgoing.event, &outgoing.payload);
-    emitted.map_err(|error| match error {
-        SendError::Socket(SocketError::InternalChannelFull) => Missed::TooSlow(Counter::SlowReader),
-        SendError::Socket(SocketError::Closed) | SendError::Serialize(_) => Missed::Gone,
-    })
-}
-
-/// Why a socket was not sent a message.
-enum Missed {
-    /// It does not read, as that counter says.
-    TooSlow(Counter),
-    /// It has ended.
-    Gone,
 }
 
 fn counter(event: &Event) -> Option<Counter> {

@@ -57,6 +57,10 @@ const WS_READ_BUFFER_BYTES: usize = 512;
 /// Messages that may wait for one connection.
 const QUEUED_MESSAGES: usize = 128;
 
+/// What the library's queue has room for beyond that: its own packets, and what is written but not yet counted as such. The
+/// library drops what does not fit, and does not always say whose it was.
+const SPARE_MESSAGES: usize = 32;
+
 type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The parts of the edge, built but not running.
@@ -183,7 +187,7 @@ fn engine(config: &Config) -> (Engine, SocketIo) {
         .ping_interval(config.public.ping_interval)
         .ping_timeout(config.public.ping_timeout)
         .connect_timeout(limits.identify_timeout)
-        .max_buffer_size(QUEUED_MESSAGES)
+        .max_buffer_size(QUEUED_MESSAGES + SPARE_MESSAGES)
         .max_payload(limits.message_bytes as u64)
         .ws_max_message_size(limits.message_bytes)
         .ws_max_frame_size(limits.message_bytes)

@@ -99,7 +99,7 @@ class Trial {
       const interval = this.timeouts.CLA_PUBLIC__PING_INTERVAL_MS;
       this.#bystanders = new Helper('bystanders.mjs', this.#victim.ports.public, interval);
       await this.#bystanders.hears();
-      this.before = this.#victim.holdings();
+      this.before = await this.#victim.atRest();
       this.rounds = [await this.#round(), await this.#round()];
       this.#judgeMemory();
       await this.#victim.letsSomebodyIn();
@@ -140,8 +140,6 @@ class Trial {
   async #recover() {
     const heartbeat = this.timeouts.CLA_PUBLIC__PING_INTERVAL_MS + this.timeouts.CLA_PUBLIC__PING_TIMEOUT_MS;
     const deadline = performance.now() + heartbeat + this.timeouts.CLA_PRESENCE__GRACE_MS + 10_000;
-    // A session without a connection can only be waited for.
-    if (this.attack.lingers) await pause(heartbeat + 1_000);
     for (;;) {
       const left = await this.#victim.strangers(this.before);
       if (left.length === 0) break;

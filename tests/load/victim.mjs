@@ -62,6 +62,11 @@ export class Victim {
     return existsSync(`/proc/${this.#daemon.pid}/fd/2`);
   }
 
+  /** The same, and sessions, while there is nobody but the bystanders. */
+  async atRest() {
+    return { ...this.holdings(), sessions: await this.#sessions() };
+  }
+
   #status(field) {
     assert.ok(this.#runs(), 'the daemon is gone');
     const status = readFileSync(`/proc/${this.#daemon.pid}/status`, 'utf8');
@@ -104,12 +109,20 @@ export class Victim {
     }
   }
 
-  /** What attackers have left behind: people, and files beyond those of `before`. */
+  /** What attackers have left behind: people, sessions without one, and files beyond those of `before`. */
   async strangers(before) {
     const people = Object.keys(await this.#daemon.peopleMap()).filter((name) => !/^(walker|watcher) \d$/.test(name));
     // The request just made has a file of its own.
     const files = this.holdings().files - before.files - 1;
-    return [people.length > 0 && `${people.length} people`, files > 0 && `${files} files`].filter(Boolean);
+    const sessions = (await this.#sessions()) - before.sessions;
+    return Object.entries({ people: people.length, files, sessions })
+      .filter(([, count]) => count > 0)
+      .map(([what, count]) => `${count} ${what}`);
+  }
+
+  async #sessions() {
+    const page = await (await fetch(`${this.#daemon.adminUrl}/metrics`)).text();
+    return Number(page.match(/^cla_socketserver_sessions (\d+)$/m)[1]);
   }
 
   async letsSomebodyIn() {

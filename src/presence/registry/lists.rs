@@ -12,7 +12,7 @@ use super::{Registry, Topic, to_one};
 
 /// What the lists of one case may come to, in bytes a second. With thousands of viewers every list is tens of megabytes,
 /// and those who view other cases must not wait for them.
-const BYTES_PER_SECOND: u64 = 128 * 1024 * 1024;
+const BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
 
 impl Registry {
     /// Announces a topic as it stands now, and holds it back for a while.

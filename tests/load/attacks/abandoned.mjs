@@ -14,7 +14,6 @@ export default {
   what: ({ polling, websockets }) =>
     `${websockets} websockets cut right after 101, then ${polling} polling handshakes without a second request`,
   mostMiB: 256,
-  lingers: true,
 
   async run({ public: port, polling, websockets }, tally) {
     await many(websockets, LINES, async (number) => {

@@ -15,7 +15,6 @@ export default {
   quick: { attackers: 1_500, files: 1_024, seconds: 3 },
   what: ({ attackers, files, seconds }) => `${attackers} connections to a daemon that may open ${files} files, half of them silent, for ${seconds} s`,
   mostMiB: 128,
-  lingers: true,
 
   async run({ public: port, attackers, seconds, pingInterval }, tally) {
     const open = async (number) => {

@@ -13,7 +13,6 @@ export default {
   quick: { attackers: 2_000, seconds: 2 },
   what: ({ attackers, seconds }) => `${attackers} websockets that never identify, half of them not in the namespace, for ${seconds} s`,
   mostMiB: 256,
-  lingers: true,
 
   async run({ public: port, attackers, seconds, pingInterval }, tally) {
     await many(attackers, ABREAST, async (number) => {
