@@ -1,19 +1,19 @@
 // The reckoning once everything has come to rest: the daemon, every screen and the model must say the same.
 //
 // Lives here: comparing, and putting a difference into words. Not here: the model (`ledger.mjs`).
-// Invariant: an account of what is wrong names the page, what it shows, what the model says, and what happened last on the
-// case, so that it can be understood without running again.
+// Invariant: an account of what is wrong names the page, what it shows, what the model says, and what happened last on
+// the case, so that it can be understood without running again.
 
 import { isDeepStrictEqual } from 'node:util';
 
 import { now } from './clock.mjs';
-import { isSureOf, Ledger, misdelivered } from './ledger.mjs';
+import { disagreement, isSureOf, Ledger, misdelivered } from './ledger.mjs';
 
 /** So many of the last events on a case are told. */
 const LAST_EVENTS = 25;
 
 /** Compares everything since `from`, and returns what is wrong, in words; no more than a few of a kind. */
-export async function audit({ traffic, staff, stalls, statsd, from }) {
+export async function audit({ traffic, staff, statsd, from }) {
   const to = now();
   const people = await staff.people();
   const pages = [...traffic.pages, ...traffic.past];
@@ -22,13 +22,15 @@ export async function audit({ traffic, staff, stalls, statsd, from }) {
   const wrong = [misplaced(traffic.present, people), miscounted(people, statsd)];
   wrong.push(...traffic.present.map((page) => misinformed(page, people, account)));
   for (const page of pages) {
-    const shown = ledger.misshown(page.record, { from, to }, stalls.spans);
+    const shown = ledger.misshown(page.record, { from, to });
     if (shown) wrong.push(told(page, shown, account));
     const got = misdelivered(page.record, staff.posts);
-    if (got) wrong.push(`${page.record.title}: ${got}\n${mail(page.record, staff.posts, from)}`);
+    if (got) wrong.push(`${page.record.title}: ${got}\n${mail(page.record, staff.posts, account)}`);
     // Heartbeats go on meanwhile.
     await new Promise(setImmediate);
   }
+  const differs = disagreement(pages.map(({ record }) => record), { from, to });
+  if (differs) wrong.push(told(differs, differs, account));
   wrong.push(...staff.posts.map((post) => misjudged(post, pages)));
   return wrong.filter(Boolean);
 }
@@ -43,18 +45,21 @@ function misplaced(pages, people) {
       const entry = { username, ...known };
       if (!isDeepStrictEqual(entry, expected.get(id)) || userType !== known.userType) {
         const model = expected.has(id) ? JSON.stringify(expected.get(id)) : 'there is no such connection';
-        differences.push(`  ${id}: it says ${JSON.stringify(entry)}, the model says ${model}; ${deeds.get(id)?.join(', ')}`);
+        const lately = deeds.get(id)?.join(', ') ?? 'nothing is known of it';
+        differences.push(`  ${id}: it says ${JSON.stringify(entry)}, the model says ${model}; ${lately}`);
       }
       expected.delete(id);
     }
   }
   expected.forEach((entry, id) => differences.push(`  ${id}: it is missing, the model says ${JSON.stringify(entry)}`));
-  return differences.length > 0 && `/admin/peopleMap/ is not what the model says\n${differences.slice(0, 10).join('\n')}`;
+  const few = differences.slice(0, 10).join('\n');
+  return differences.length > 0 && `/admin/peopleMap/ is not what the model says\n${few}`;
 }
 
 function miscounted(people, { gauges }) {
   const count = Object.keys(people).length;
-  return gauges.people_connected !== count && `StatsD was told of ${gauges.people_connected} people, there are ${count}`;
+  const told = gauges.people_connected;
+  return told !== count && `StatsD was told of ${told} people, there are ${count}`;
 }
 
 /** Whether a page shows the list of its case to the letter: everybody, in order of identify. */
@@ -64,7 +69,8 @@ function misinformed({ record }, people, account) {
   const names = Object.values(people).filter(on).map(({ username }) => username);
   const shown = record.screens.at(-1)?.names;
   const viewers = account.ledger.viewers(record.case);
-  if (isDeepStrictEqual(shown, names) && names.length === viewers.size && names.every((name) => viewers.has(name))) return null;
+  const asModelled = names.length === viewers.size && names.every((name) => viewers.has(name));
+  if (asModelled && isDeepStrictEqual(shown, names)) return null;
   return [
     `${record.title} shows, at rest on ${record.case}, ${JSON.stringify(shown)}`,
     `  the daemon says ${JSON.stringify(names)}, the model ${JSON.stringify([...viewers])}`,
@@ -87,26 +93,28 @@ function told({ record }, { at, case: caseRef, names, who, why }, account) {
 function history(caseRef, moment, account, shower, who) {
   const events = account.pages.flatMap(({ record }) =>
     record.deeds
-      .filter((deed) => deed.case === caseRef || record === shower || record.owners.some(({ user }) => user.name === who))
+      .filter((deed) => deed.case === caseRef || record === shower || isOf(record, who))
       .map(({ at, what }) => ({ at, text: `${record.title} ${what}` })),
   );
   for (const { at, names } of shower?.screens ?? []) events.push({ at, text: `it is told ${JSON.stringify(names)}` });
-  const last = events.filter(({ at }) => at <= moment + 500).sort((one, other) => one.at - other.at).slice(-LAST_EVENTS);
-  return ['  what happened last there:', ...last.map(({ at, text }) => `    ${clock(at, account)} ${text}`)].join('\n');
+  const last = events.filter(({ at }) => at <= moment + 500);
+  return `  what happened last there:\n${inOrder(last, account, LAST_EVENTS)}`;
 }
 
 /** What a page got of what was posted. */
-function mail(record, posts, start) {
-  const account = { from: start };
+function mail(record, posts, account) {
   const sent = posts.map(({ number, to, sent, isFor }) => ({
     at: sent,
     text: `posted ${number ?? 'system message'} to ${to}${isFor(record, record.user) ? '' : ', not to it'}`,
   }));
   const got = record.notifications.map(({ at, number }) => ({ at, text: `got ${number}` }));
   const told = record.systemMessages.map((at) => ({ at, text: 'got system message' }));
-  const astray = record.astray.map(({ from, to, least }) => ({ at: from, text: `unsure until ${clock(to, account)}, at least ${least}` }));
-  const lines = [...sent, ...got, ...told, ...astray, ...record.deeds.map(({ at, what }) => ({ at, text: what }))].sort((one, other) => one.at - other.at);
-  return lines.map(({ at, text }) => `    ${clock(at, account)} ${text}`).join('\n');
+  const astray = record.astray.map(({ from, to, least }) => ({
+    at: from,
+    text: `unsure until ${clock(to, account)}, at least ${least}`,
+  }));
+  const deeds = record.deeds.map(({ at, what }) => ({ at, text: what }));
+  return inOrder([...sent, ...got, ...told, ...astray, ...deeds], account);
 }
 
 /** Whether whoever posted a message was told of fewer than it surely reaches. */
@@ -116,6 +124,16 @@ function misjudged(post, pages) {
   const { reached, kept } = post.receipt;
   const what = post.number === undefined ? 'a system message' : `notification ${post.number}`;
   return reached + kept < least && `${what} is said to reach ${reached} and be kept for ${kept}, where ${least} get it`;
+}
+
+/** The last of some events, a line each. */
+function inOrder(events, account, most = Infinity) {
+  const last = events.sort((one, other) => one.at - other.at).slice(-most);
+  return last.map(({ at, text }) => `    ${clock(at, account)} ${text}`).join('\n');
+}
+
+function isOf(record, name) {
+  return record.owners.some(({ user }) => user.name === name);
 }
 
 function clock(at, { from }) {

@@ -22,22 +22,24 @@ export const GHOST = HEARTBEAT + GRACE + DELAY;
 export const REST = GHOST;
 
 /** A pause of this process, or an answer of the daemon, that takes longer says that the machine is busy elsewhere. */
-const STALL = 250;
+const STALL = 200;
 
 /** So does word from one page to another. */
-const LATE = 1_000;
+export const LATE = 1_000;
 
 /** How often that is looked at. */
 const TICK = 100;
 
 export const now = () => performance.now();
 
-/** Watches for this machine standing still. */
-export class Stalls {
-  /** When nothing could be said, as `{ from, to }`. */
+/** Whether this machine stands still, and when it did. */
+class Stalls {
+  /** When nothing can be said: until what was late has arrived, as `{ from, to }`. */
   spans = [];
   /** How long that was in all. */
   total = 0;
+  /** What is being waited for: since when, and how long it may take. */
+  #waits = new Set();
   #stopped = false;
 
   /** Watches until told to stop. `ask` waits for an answer of the daemon, `passOn` until one page has heard of another. */
@@ -50,6 +52,17 @@ export class Stalls {
     this.#stopped = true;
   }
 
+  /** Whether nothing stood still since a moment, as far as is known yet. */
+  none(since) {
+    const late = ({ from, patience }) => now() - from > patience;
+    return this.spans.every(({ to }) => to < since) && ![...this.#waits].some(late);
+  }
+
+  /** Whether something stood still at some time in a span. */
+  touch({ from, to }) {
+    return this.spans.some((span) => span.from <= to && from <= span.to);
+  }
+
   /** Forgets what was before. */
   forget(before) {
     this.spans = this.spans.filter(({ to }) => to > before);
@@ -57,13 +70,17 @@ export class Stalls {
 
   async #repeat(step, patience) {
     while (!this.#stopped) {
-      const from = now();
+      const wait = { from: now(), patience };
+      this.#waits.add(wait);
       await step();
       await pause(TICK);
-      if (now() - from < patience) continue;
+      this.#waits.delete(wait);
+      if (now() - wait.from < patience) continue;
       // What others have noticed already counts once.
-      this.total += Math.max(0, now() - Math.max(from, ...this.spans.map(({ to }) => to)));
-      this.spans.push({ from, to: now() });
+      this.total += Math.max(0, now() - Math.max(wait.from, ...this.spans.map(({ to }) => to - DELAY)));
+      this.spans.push({ from: wait.from, to: now() + DELAY });
     }
   }
 }
+
+export const stalls = new Stalls();

@@ -12,10 +12,11 @@
 //  4. A message reaches everybody it is for, once and in the order of posting; nobody else, and nobody who came later.
 //     Where its line broke, a page may get what was under way then again or not at all, and nothing that came later less
 //     than once if it got its place back. One to everyone may come twice to a page that is just coming back.
+//  5. Everybody who is on a case is told the same lists in the same order.
 // A screen that cannot know better, because its line is cut, held up or just back, is looked at for rule 1 only, and with
 // the patience that this takes; so is everybody's while this machine stood still.
 
-import { DELAY, GHOST, GRACE, HEARTBEAT, PING_TIMEOUT } from './clock.mjs';
+import { DELAY, GHOST, GRACE, HEARTBEAT, LATE, PING_TIMEOUT, stalls } from './clock.mjs';
 
 /** A page that is back this long before its place lapses has surely got it. */
 const MARGIN = 1_000;
@@ -152,7 +153,7 @@ export class Record {
     this.#absence = undefined;
     this.connected(at);
     const astray = this.astray.at(-1);
-    if (keeps && at < until) {
+    if (keeps && at < until && stalls.none(from - HEARTBEAT)) {
       // Up to here may have been under way when the line broke; what came later is kept for it.
       astray.to = from;
       // What goes to everyone also reaches a connection that has yet to say whose it is, and is kept for its place.
@@ -237,15 +238,12 @@ export class Ledger {
   }
 
   /** What is wrong with what a page showed in a span: the first of it, as `{ at, case, names, who, why }`. */
-  misshown(record, { from, to }, stalls) {
-    for (const stay of record.stays) {
-      const watched = { from: Math.max(from, stay.from + DELAY), to: Math.min(stay.sure, to) };
-      for (const span of without(watched, [...record.blind, ...stalls])) {
-        const found = this.#misshownIn(record.screens, stay.case, span);
-        if (found) return found;
-      }
+  misshown(record, span) {
+    for (const watched of watches(record, span)) {
+      const found = this.#misshownIn(record.screens, watched.case, watched);
+      if (found) return found;
     }
-    return this.#unexplained(record, from, stalls);
+    return this.#unexplained(record, span.from);
   }
 
   /** Everybody who is surely on a case at the end of time. */
@@ -293,10 +291,10 @@ export class Ledger {
   }
 
   /** A list that came when nothing was sure must be one of a case that the page was on lately. */
-  #unexplained(record, start, stalls) {
+  #unexplained(record, start) {
     for (const { at, names } of record.screens.filter(({ at }) => at > start)) {
-      const behind = [...record.blind, ...stalls].filter(({ from, to }) => from <= at && at <= to);
-      const since = Math.min(at, ...behind.map(({ from }) => from)) - DELAY;
+      const behind = [...record.blind, ...stalls.spans].filter(({ from, to }) => from <= at && at <= to);
+      const since = Math.min(at, ...behind.map(({ from }) => from)) - GHOST;
       const candidates = record.stays.filter(({ from, gone }) => from <= at && since <= gone);
       const explains = ({ case: caseRef }) =>
         names.every((name) =>
@@ -310,6 +308,41 @@ export class Ledger {
     }
     return null;
   }
+}
+
+/** The first list that one page was told while it was on a case and that another, which was there too, was not. */
+export function disagreement(records, span) {
+  const all = records.flatMap((record) => watches(record, span).map((watched) => ({ record, ...watched })));
+  const overlap = (one, other) => Math.min(one.to, other.to) - Math.max(one.from, other.from);
+  for (const one of all) {
+    const others = all.filter((other) => other.case === one.case && other.record !== one.record);
+    const other = others.reduce((best, next) => (best && overlap(one, best) >= overlap(one, next) ? best : next), undefined);
+    if (!other || overlap(one, other) <= 2 * LATE) continue;
+    const common = { from: Math.max(one.from, other.from), to: Math.min(one.to, other.to) };
+    const found = untold(one.record, other.record, common) ?? untold(other.record, one.record, common);
+    if (found) return { ...found, case: one.case };
+  }
+  return null;
+}
+
+/** What was shown to one page, not at the very ends of a span, and does not follow on each other for the other one. */
+function untold(record, other, { from, to }) {
+  const shown = record.screens.filter(({ at }) => from + LATE < at && at < to - LATE);
+  const first = Math.max(0, other.screens.findLastIndex(({ at }) => at <= from));
+  const known = other.screens.slice(first).filter(({ at }) => at < to);
+  const [wanted, given] = [shown, known].map((screens) => screens.map(({ names }) => names.join('\n')));
+  const follows = (start) => wanted.every((list, n) => list === given[start + n]);
+  if (wanted.length === 0 || given.some((_, start) => follows(start))) return null;
+  const missed = shown.find((_, n) => !given.includes(wanted[n])) ?? shown[0];
+  return { at: missed.at, names: missed.names, record: other, why: `it was not told what ${record.title} was` };
+}
+
+/** When a page was on a case and nothing kept its screen from being right: `{ case, from, to }`. */
+function watches(record, { from, to }) {
+  return record.stays.flatMap((stay) => {
+    const watched = { from: Math.max(from, stay.from + DELAY), to: Math.min(stay.sure, to) };
+    return without(watched, [...record.blind, ...stalls.spans]).map((span) => ({ case: stay.case, ...span }));
+  });
 }
 
 /** What is wrong with the messages that a page got, out of those that were posted, or null. */
@@ -344,7 +377,9 @@ function expectation(record, post) {
   const { user } = record.owners.findLast(({ from }) => from <= post.sent) ?? record.owners[0];
   const meant = post.isFor(record, user);
   if (post.answered < record.opened) return { least: 0, most: 0 };
-  const concerns = ({ from, to, only }) => from <= post.answered && post.sent <= to && (!only || only === post.to);
+  const late = stalls.touch({ from: post.sent, to: post.answered + DELAY }) ? GHOST : 0;
+  const concerns = ({ from, to, only }) =>
+    from <= post.answered + late && post.sent <= to && (!only || only === post.to);
   const astray = record.astray.filter(concerns);
   if (astray.length > 0) {
     const others = record.owners.length > 1;

@@ -7,14 +7,14 @@
 import { once, EventEmitter } from 'node:events';
 
 import { within } from '../../clients/daemon.mjs';
-import { DELAY, now } from './clock.mjs';
+import { DELAY, HEARTBEAT, now, stalls } from './clock.mjs';
 import { Record } from './ledger.mjs';
 
-/** Longest that a client may take to be connected again. */
-const BACK_MS = 60_000;
+/** Longest that anything may take on a machine that is busy elsewhere, too. */
+const PATIENCE_MS = 60_000;
 
 /** What is counted over all pages. */
-export const counts = { connections: 0, reconnects: 0, unplanned: 0, said: 0, lists: 0, messages: 0 };
+export const counts = { connections: 0, reconnects: 0, unplanned: 0, unexplained: 0, said: 0, lists: 0, messages: 0 };
 
 /** When a line last broke that nobody cut. */
 export const trouble = { last: 0 };
@@ -163,12 +163,12 @@ export class Page {
     this.record.heldUp(from, now());
   }
 
-  /** Waits until it shows a list that is as wanted. */
+  /** Waits until it shows a list that is as wanted, or its line breaks. */
   async comesToShow(wanted) {
     const shown = async () => {
-      while (!wanted(this.record.screens.at(-1)?.names ?? [])) await once(this.#news, 'list');
+      while (this.connected && !wanted(this.record.screens.at(-1)?.names ?? [])) await once(this.#news, 'change');
     };
-    await within(shown(), () => `${this.record.title} to be told of a change`);
+    await within(shown(), () => `${this.record.title} to be told of a change`, PATIENCE_MS);
   }
 
   /** Waits until it is connected, and has been told so by its daemon. */
@@ -177,7 +177,7 @@ export class Page {
       while (!this.connected) await once(this.#news, 'connected');
     };
     const what = () => `${this.record.title} to be connected; it ${this.record.deeds.map(({ what }) => what).join(', ')}`;
-    await within(back(), what, BACK_MS);
+    await within(back(), what, PATIENCE_MS);
   }
 
   /** Closes what is left of it without a word that anybody would hear. */
@@ -212,7 +212,7 @@ export class Page {
     heard('peopleViewing', (names) => {
       counts.lists += 1;
       this.record.shows(names.map(interned), now());
-      this.#news.emit('list');
+      this.#news.emit('change');
     });
     heard('notification', (number) => {
       counts.messages += 1;
@@ -245,8 +245,10 @@ export class Page {
 
   #isDisconnected(reason) {
     this.#news.emit('disconnected');
+    this.#news.emit('change');
     if (this.#expecting || this.#gone) return;
     counts.unplanned += 1;
+    if (stalls.none(this.#heardAt - HEARTBEAT)) counts.unexplained += 1;
     trouble.last = now();
     this.#expecting = true;
     this.record.broke(now(), this.#heardAt, reason);

@@ -118,8 +118,8 @@ export class Traffic {
 
   /** One of two sentinels comes to the other's case or leaves it. Returns once the other has heard of it. */
   async passesOn() {
-    if (!this.#busy) return;
     const [watch, runner] = this.#sentinels;
+    if (!this.#busy || !runner.connected) return;
     const comes = runner.record.case === null;
     if (comes) runner.opens(POST);
     else runner.closes();

@@ -52,6 +52,11 @@ export class Statsd {
     return this.#socket.address().port;
   }
 
+  /** Waits for the next that it is told. */
+  async news() {
+    await once(this.#socket, 'message');
+  }
+
   close() {
     this.#socket.close();
   }

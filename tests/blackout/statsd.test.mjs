@@ -1,0 +1,97 @@
+// A name server that does not answer: nobody who works notices, and StatsD is told once it does.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { LIMIT_MS, within } from '../clients/daemon.mjs';
+import { clients, Office } from '../clients/people.mjs';
+import { Statsd } from '../load/soaking/vitals.mjs';
+
+/** An address of this machine that nothing else listens on. */
+const NAME_SERVER = '127.0.0.53';
+
+/** The client of CHS. */
+const chs = clients.find(({ title }) => title === '1.7.4 polling→websocket');
+
+/** How often the daemon looks again for a StatsD that it could not find, with room for the rest. */
+const NEXT_LOOK_MS = 12_000 + LIMIT_MS;
+
+test('a name server that is silent disturbs nobody, and StatsD is told everything once it speaks', async (t) => {
+  const names = await NameServer.open(t);
+  const statsd = await Statsd.listen();
+  t.after(() => statsd.close());
+  const office = await Office.open(t, { env: { STATSD_HOST: 'statsd.example.org', STATSD_PORT: statsd.port } });
+  const ann = await office.arrives(chs, 'ann', 'X');
+  const bob = await office.arrives(chs, 'bob', 'X');
+  await ann.hears('peopleViewing', ['ann', 'bob']);
+  ann.says('identify', null);
+  bob.says('startViewingCase', 'Y');
+  await ann.hears('peopleViewing', ['ann']);
+  assert.ok(names.asked > 0, 'nobody asked for the name');
+
+  names.speaks();
+  // It looks at the next change once it is time to.
+  const changes = setInterval(() => bob.says('startViewingCase', 'Y'), 500);
+  t.after(() => clearInterval(changes));
+  const told = async () => {
+    while (statsd.gauges.people_connected !== 2 || statsd.counters['frame_rejected.malformed'] !== 1) await statsd.news();
+  };
+  await within(told(), () => `${JSON.stringify(statsd.gauges)} ${JSON.stringify(statsd.counters)}`, NEXT_LOOK_MS);
+  assert.equal(office.daemon.log.match(/ WARN /g).length, 1, office.daemon.log);
+});
+
+test('a name server that is silent does not hold up a stop', async (t) => {
+  const names = await NameServer.open(t);
+  const office = await Office.open(t, { env: { STATSD_HOST: 'statsd.example.org' } });
+  await office.arrives(chs, 'ann', 'X');
+  assert.ok(names.asked > 0, 'nobody asked for the name');
+  const begun = performance.now();
+  await office.daemon.stop();
+  // A resolver gives up after ten seconds.
+  assert.ok(performance.now() - begun < 5_000, `it took ${Math.round(performance.now() - begun)} ms`);
+  await office.daemon.start();
+});
+
+/** The only one that this machine knows. What it knows itself is that everybody is at home. */
+class NameServer {
+  asked = 0;
+  #socket;
+  #speaks = false;
+
+  static async open(t) {
+    const server = new NameServer();
+    server.#socket = createSocket('udp4').on('message', (query, from) => server.#hears(query, from));
+    await once(server.#socket.bind(53, NAME_SERVER), 'listening');
+    // Seen by nobody outside the mount namespace of this suite.
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'names-')), 'resolv.conf');
+    writeFileSync(file, `nameserver ${NAME_SERVER}\n`);
+    execFileSync('mount', ['--bind', file, '/etc/resolv.conf']);
+    t.after(() => {
+      execFileSync('umount', ['/etc/resolv.conf']);
+      server.#socket.close();
+    });
+    return server;
+  }
+
+  speaks() {
+    this.#speaks = true;
+  }
+
+  #hears(query, { port, address }) {
+    this.asked += 1;
+    if (!this.#speaks) return;
+    // The name ends with an empty label; two bytes of type and two of class follow. Only the first type, A, is known.
+    const end = query.indexOf(0, 12) + 5;
+    const known = query.readUInt16BE(end - 4) === 1;
+    const header = Buffer.from([query[0], query[1], 0x81, 0x80, 0, 1, 0, known ? 1 : 0, 0, 0, 0, 0]);
+    const home = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+    const answer = known ? [header, query.subarray(12, end), home] : [header, query.subarray(12, end)];
+    this.#socket.send(Buffer.concat(answer), port, address);
+  }
+}
