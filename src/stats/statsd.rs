@@ -76,7 +76,10 @@ pub(crate) async fn report(
             lines.extend(vital_lines(&pulse.take()));
         }
         match send(client, lines, &counters, &mut sent) {
-            Ok(()) => unsent = false,
+            Ok(()) => {
+                unsent = false;
+                statsd.took();
+            }
             Err(error) => statsd.lost(&error),
         }
     }
@@ -164,6 +167,8 @@ pub(super) struct Statsd {
     socket: Option<UdpSocket>,
     /// What was last found, also while looking for it again is in vain.
     pub(super) client: Option<StatsdClient>,
+    /// Whether looking for the host was of use the last time.
+    is_found: bool,
     /// When to look for the host again.
     due: Instant,
     /// Whether the operator has been told that something is wrong.
@@ -176,6 +181,7 @@ impl Statsd {
             target,
             socket,
             client: None,
+            is_found: false,
             due: Instant::now(),
             troubled: false,
         }
@@ -216,11 +222,16 @@ impl Statsd {
     }
 
     fn found(&mut self, client: StatsdClient) {
-        if mem::take(&mut self.troubled) {
+        self.client = Some(client);
+        self.is_found = true;
+        self.due = Instant::now() + RESOLVED_FOR;
+    }
+
+    /// Something could be sent. If the host could be found as well, all is well again.
+    pub(super) fn took(&mut self) {
+        if self.is_found && mem::take(&mut self.troubled) {
             info!("statsd at {} is reachable again", self.target.host);
         }
-        self.client = Some(client);
-        self.due = Instant::now() + RESOLVED_FOR;
     }
 
     fn lost(&mut self, error: &impl std::error::Error) {
@@ -233,6 +244,7 @@ impl Statsd {
             let host = &self.target.host;
             warn!(%error, "cannot send to statsd at {host}, trying again every {TICK:?}: {error}");
         }
+        self.is_found = false;
         self.due = Instant::now() + TICK;
     }
 }

@@ -172,6 +172,8 @@ async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again
     statsd.look_for_host().await;
     assert!(statsd.client.is_some(), "after a failure");
 
+    assert!(statsd.troubled, "nothing was sent yet");
+    statsd.took();
     statsd.target.host = UNKNOWN.to_owned();
     statsd.look_for_host().await;
     assert!(!statsd.troubled, "believed for a while");
@@ -179,6 +181,8 @@ async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again
     statsd.look_for_host().await;
     assert!(statsd.troubled, "looked for again");
     assert!(statsd.client.is_some(), "what worked may still work");
+    statsd.took();
+    assert!(statsd.troubled, "said once, until it is found again");
 }
 
 #[tokio::test]
