@@ -362,20 +362,28 @@ impl Shared {
         ))
     }
 
+    /// Writes, and takes for written what cannot be because the connection is over. Whoever reads it learns of that, and
+    /// only then does the library end a session: one whose first packet cannot be written it would never let go of.
     fn poll_try(
         &self,
         cx: &mut Context<'_>,
+        bytes: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             match write(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => {
-                    if let (Ok(bytes), Some(backlog)) = (&written, self.traffic.backlog.get()) {
-                        backlog.shrink(*bytes);
+                Ok(written) => {
+                    if let Some(backlog) = self.traffic.backlog.get() {
+                        backlog.shrink(written);
                     }
-                    return Poll::Ready(written);
+                    return Poll::Ready(Ok(written));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    // So that reading comes to an end, whatever it was.
+                    let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
+                    return Poll::Ready(Ok(bytes));
                 }
             }
         }
@@ -388,7 +396,7 @@ impl AsyncWrite for Shared {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |stream| stream.try_write(bytes))
+        self.poll_try(cx, bytes.len(), |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -396,7 +404,8 @@ impl AsyncWrite for Shared {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |stream| stream.try_write_vectored(slices))
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_try(cx, bytes, |stream| stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -408,6 +417,8 @@ impl AsyncWrite for Shared {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
+        // An error means that the peer was faster.
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
+        Poll::Ready(Ok(()))
     }
 }

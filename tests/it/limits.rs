@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -100,6 +101,39 @@ async fn strangers_are_closed_in_time() {
     let _polling = Poller::joined(daemon.public, Version::Three).await;
     daemon.counted("session_closed", "not_joined", 2).await;
     daemon.counted("session_closed", "not_identified", 3).await;
+    daemon.until_shown("cla_socketserver_sessions 0").await;
+}
+
+/// The library forgets a session whose first packet cannot be written.
+#[tokio::test]
+async fn a_websocket_that_is_gone_before_it_is_greeted_leaves_no_session_behind() {
+    let daemon = settings()
+        .hasty()
+        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 200)
+        .env("CLA_LOG__LEVEL", "info")
+        .start()
+        .await;
+    let knocks = (0..1000).map(|number| {
+        let version = VERSIONS[number % 2].number();
+        let server = daemon.public;
+        async move {
+            let stream = TcpStream::connect(server).await.unwrap();
+            let upgrade = format!(
+                "GET /socket.io/?EIO={version}&transport=websocket HTTP/1.1\r\nHost: x\r\n\
+                 Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
+            stream.try_write(upgrade.as_bytes()).unwrap();
+            // Resets the connection at some moment of the handshake.
+            tokio::time::sleep(Duration::from_micros(number as u64 % 500)).await;
+            SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+    });
+    for knock in knocks {
+        knock.await;
+    }
     daemon.until_shown("cla_socketserver_sessions 0").await;
 }
 
