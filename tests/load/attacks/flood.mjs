@@ -28,7 +28,7 @@ export default {
   quick: { seconds: 0.7 },
   what: ({ seconds }) =>
     `one connection that sends as fast as it is read, ${seconds} s each: events, heartbeats, malformed events, bytes by polling`,
-  mostMiB: 24,
+  mostMiB: 32,
 
   async run({ public: port, seconds }, tally) {
     for (const [name, chunk] of Object.entries(FLOODS)) {
