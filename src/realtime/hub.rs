@@ -222,9 +222,10 @@ impl Outlet {
             Message::PeopleViewing(_) => self.queued_bytes,
             Message::System(_) | Message::Notification(_) => self.queued_bytes.max(POSTED_BYTES),
         };
-        let (awake, slow): (Vec<_>, Vec<_>) = sockets
-            .into_iter()
-            .partition(|socket| self.has_room(socket, outgoing.bytes(), most));
+        // Before it has been told that it is connected, a client could make nothing of this.
+        let connected = sockets.into_iter().filter(|socket| socket.connected());
+        let (awake, slow): (Vec<_>, Vec<_>) =
+            connected.partition(|socket| self.has_room(socket, outgoing.bytes(), most));
         Delivery {
             reached: self.emit(&awake, &outgoing).await,
             kept: slow.len(),
