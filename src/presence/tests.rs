@@ -48,33 +48,35 @@ fn viewers_are_told_what_changes_about_their_case() {
 }
 
 #[test]
-fn a_burst_is_one_list_at_once_and_the_last_state_after_the_interval() {
+fn a_burst_is_two_lists_at_once_and_the_last_state_after_the_interval() {
     let mut registry = Registry::new(rules(INTERVAL));
     let ms = Duration::from_millis;
     let mut at = |moment, event: &str| spoken(&registry.apply(parse(event), moment));
 
     assert_eq!(at(ms(0), "a=adam"), "");
     assert_eq!(at(ms(0), "a>X"), "a: adam");
-    assert_eq!(at(ms(10), "b=eve"), "");
-    assert_eq!(at(ms(20), "b>X"), "", "held back");
-    assert_eq!(at(ms(30), "b<"), "", "held back");
-    assert_eq!(at(ms(40), "b>X"), "", "held back");
+    assert_eq!(at(ms(5), "b=eve"), "");
+    assert_eq!(at(ms(10), "b>X"), "ab: adam eve", "once more at once");
+    assert_eq!(at(ms(20), "b<"), "", "held back");
+    assert_eq!(at(ms(30), "b>X"), "", "held back");
+    assert_eq!(at(ms(40), "b<"), "", "held back");
 
-    assert_eq!(registry.next_due(), Some(ms(50)));
-    assert_eq!(spoken(&registry.wake(ms(49))), "");
-    assert_eq!(spoken(&registry.wake(ms(50))), "ab: adam eve");
+    assert_eq!(spoken(&registry.wake(ms(59))), "");
+    assert_eq!(registry.next_due(), Some(ms(60)));
+    assert_eq!(spoken(&registry.wake(ms(60))), "a: adam");
     assert_eq!(
         registry.next_due(),
-        Some(ms(100)),
+        Some(ms(110)),
         "held for another interval"
     );
-    assert_eq!(spoken(&registry.wake(ms(100))), "", "nothing new");
+    let mut at = |moment, event: &str| spoken(&registry.apply(parse(event), moment));
+    assert_eq!(at(ms(70), "b>X"), "", "a burst that goes on");
+    assert_eq!(spoken(&registry.wake(ms(110))), "ab: adam eve");
+    assert_eq!(spoken(&registry.wake(ms(160))), "", "nothing new");
     assert_eq!(registry.next_due(), None);
-    assert_eq!(
-        spoken(&registry.apply(parse("a<"), ms(101))),
-        "b: eve",
-        "at once again"
-    );
+    let mut at = |moment, event: &str| spoken(&registry.apply(parse(event), moment));
+    assert_eq!(at(ms(161), "b<"), "a: adam", "at once again");
+    assert_eq!(at(ms(162), "b>X"), "ab: adam eve", "and again");
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! A websocket, with as little work as can be: the generator must cost less than what it loads.
+//!
+//! Lives here: bytes and frames. Not here: what is in them (`page`).
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io, mem,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    task::{Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+/// The way to the server.
+pub(crate) struct Mouth(OwnedWriteHalf);
+
+/// The way from it.
+pub(crate) struct Ear {
+    socket: OwnedReadHalf,
+    is_upgraded: bool,
+    /// The beginning of a frame whose rest is still to come.
+    rest: Vec<u8>,
+}
+
+/// One websocket reads at a time, so they share a buffer.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER_BYTES]);
+}
+
+const TEXT: u8 = 0x81;
+const MASKED: u8 = 0x80;
+
+/// Opens a websocket for a visitor whose address nginx would tell.
+pub(crate) async fn open(
+    server: SocketAddr,
+    target: &str,
+    visitor: Ipv4Addr,
+) -> io::Result<(Mouth, Ear)> {
+    let stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    let (socket, writer) = stream.into_split();
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {server}\r\nX-Real-IP: {visitor}\r\n\
+         User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:115.0) Gecko/20100101 Firefox/115.0\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let mouth = Mouth(writer);
+    mouth.write(request.as_bytes())?;
+    let ear = Ear {
+        socket,
+        is_upgraded: false,
+        rest: Vec::new(),
+    };
+    Ok((mouth, ear))
+}
+
+impl Mouth {
+    /// Sends a text, of less than 126 bytes.
+    pub(crate) fn say(&self, text: &str) -> io::Result<()> {
+        let length = u8::try_from(text.len()).map_err(io::Error::other)?;
+        // Under a mask of zeros a text stays as it is.
+        let head = [TEXT, MASKED | length, 0, 0, 0, 0];
+        self.write(&[&head, text.as_bytes()].concat())
+    }
+
+    /// So little is said that it always fits, unless the server has stopped reading.
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.0.try_write(bytes)? == bytes.len() {
+            Ok(())
+        } else {
+            Err(io::Error::other("the server does not read"))
+        }
+    }
+}
+
+impl Ear {
+    /// Waits for something and hands on every text in it.
+    pub(crate) async fn hear(&mut self, mut on_text: impl FnMut(&[u8])) -> io::Result<()> {
+        poll_fn(|cx| {
+            BUFFER.with_borrow_mut(|shared| {
+                let mut buffer = ReadBuf::new(shared);
+                ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+                Poll::Ready(self.take(buffer.filled(), &mut on_text))
+            })
+        })
+        .await
+    }
+
+    fn take(&mut self, bytes: &[u8], on_text: &mut impl FnMut(&[u8])) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut begun = mem::take(&mut self.rest);
+        let mut bytes = if begun.is_empty() {
+            bytes
+        } else {
+            begun.extend(bytes);
+            &begun
+        };
+        if !self.is_upgraded {
+            self.is_upgraded = upgraded(&mut bytes)?;
+        }
+        while self.is_upgraded
+            && let Some(text) = text(&mut bytes)?
+        {
+            on_text(text);
+        }
+        self.rest.extend(bytes);
+        Ok(())
+    }
+}
+
+/// Takes off the answer to the handshake. Returns whether it was all there.
+fn upgraded(bytes: &mut &[u8]) -> io::Result<bool> {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(false);
+    };
+    if !bytes.starts_with(b"HTTP/1.1 101") {
+        let head = String::from_utf8_lossy(bytes)
+            .lines()
+            .next()
+            .map(str::to_owned);
+        return Err(io::Error::other(head.unwrap_or_default()));
+    }
+    *bytes = bytes.get(end + 4..).unwrap_or_default();
+    Ok(true)
+}
+
+/// Takes off the first frame, if it is all there. Servers of Socket.IO send nothing but whole texts, and a close frame.
+fn text<'bytes>(bytes: &mut &'bytes [u8]) -> io::Result<Option<&'bytes [u8]>> {
+    let (length, rest) = match **bytes {
+        [TEXT, 127, ref rest @ ..] => match rest.split_first_chunk() {
+            Some((length, rest)) => (u64::from_be_bytes(*length), rest),
+            None => return Ok(None),
+        },
+        [TEXT, 126, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), rest),
+        [TEXT, length @ ..=125, ref rest @ ..] => (length.into(), rest),
+        [] | [TEXT, ..] => return Ok(None),
+        [first, ..] => return Err(io::Error::other(format!("frame of type {first:#x}"))),
+    };
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    let Some((text, rest)) = rest.split_at_checked(length) else {
+        return Ok(None);
+    };
+    *bytes = rest;
+    Ok(Some(text))
+}

@@ -1,0 +1,289 @@
+//! What goes on: pages come, do something for a while, and what that cost is worked out.
+//!
+//! Lives here: phases and pace. Not here: what a page says (`page`), what must arrive (`expectation`).
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use fastrand::Rng;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, interval, sleep, sleep_until},
+};
+
+use crate::{
+    Options, Workload,
+    expectation::Expectation,
+    meter::{self, Process, Used, percentiles},
+    page::{self, Page, Plan},
+};
+
+/// Nothing that is waited for may take longer.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often it is looked whether everything has arrived.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long a server with nothing to do may tidy up before its memory is read.
+const REST: Duration = Duration::from_secs(5);
+
+/// As often as clients do it.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+
+/// So many pages are about to connect at a time, unless that is what is measured.
+const CONNECTING: usize = 100;
+
+/// So many pages are away from the hot case at a time: nobody shall leave it and be back within one list.
+const AWAY: usize = 20;
+
+/// How long staff look at a page before they ask for the next.
+const READING: Duration = Duration::from_millis(100);
+
+/// What the back-end posts.
+const NOTIFICATION: &str = concat!(
+    r#"{"usertype":"operator","notifications":[{"id":7,"type":"warning","#,
+    r#""notification":"CHS will be down for maintenance from 18:00 to 19:00 today","#,
+    r#""description":"Please save what you are working on and close the case before then.","#,
+    r#""start_time":"2026-11-26T17:00:00Z","end_time":"2026-11-26T19:00:00Z"}]}"#
+);
+
+/// What all pages share.
+pub(crate) struct World {
+    pub(crate) expectation: RefCell<Expectation>,
+    /// How many notifications have arrived, and when the last one did.
+    arrived: Cell<(usize, Instant)>,
+    cut_off: Cell<usize>,
+}
+
+impl World {
+    /// A notification has arrived at a page.
+    pub(crate) fn notified(&self) {
+        self.arrived
+            .update(|(count, _)| (count + 1, Instant::now()));
+    }
+
+    /// The connection of a page has ended.
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.update(|count| count + 1);
+    }
+
+    /// Waits until everything has arrived. Returns how much is missed if it does not.
+    async fn settle(&self) -> usize {
+        let begun = Instant::now();
+        loop {
+            let awaited = self.expectation.borrow().awaited();
+            if awaited == 0 || begun.elapsed() > PATIENCE {
+                return awaited;
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Loads the server as it is told, and returns what that cost.
+pub(crate) async fn run(options: Options) -> Result<Value> {
+    let count = options.users * options.tabs;
+    let server = Process::Server(options.pid);
+    let empty = server.resident()?;
+    let world = Rc::new(World {
+        expectation: Expectation::new(options.cases.try_into()?, count.try_into()?).into(),
+        arrived: Cell::new((0, Instant::now())),
+        cut_off: Cell::default(),
+    });
+
+    let start = Used::so_far(options.pid)?;
+    let pages = options.join(&world).await?;
+    let missed_by_newcomers = world.settle().await;
+    let joining = start.until_now(options.pid)?;
+    if options.workload == Workload::Idle {
+        sleep(REST).await;
+    }
+    let resident = server.resident()?;
+    let at_first = world.expectation.borrow_mut().tally();
+
+    let start = Used::so_far(options.pid)?;
+    let found = options.act(&world, &pages).await?;
+    let missed = world.settle().await;
+    let acting = start.until_now(options.pid)?;
+    let tally = world.expectation.borrow_mut().tally();
+    let cut_off = world.cut_off.get();
+    ensure!(cut_off == 0, "the server has cut off {cut_off} connections");
+    Ok(json!({
+        "users": options.users, "tabs": options.tabs, "cases": options.cases,
+        "connects_per_s": joining.pace(count),
+        "cpu_us_per_connect": joining.server_us_per(count),
+        "generator_cpu_us_per_connect": joining.own_us_per(count),
+        "resident_bytes": resident,
+        "bytes_per_connection": resident.saturating_sub(empty) / count,
+        "changes": tally.changes, "lists": tally.lists, "seen": tally.delays.len(),
+        "missed": missed + missed_by_newcomers, "wrong": tally.wrong + at_first.wrong,
+        "lists_per_s": acting.pace(tally.lists),
+        "cpu_us_per_list": acting.server_us_per(tally.lists),
+        "cpu_us_per_change": acting.server_us_per(tally.changes),
+        "generator_cpu_us_per_list": acting.own_us_per(tally.lists),
+        "delay_ms": percentiles(tally.delays),
+        "cpu_us_per_post": found["posts"].as_u64().and_then(|posts| acting.server_us_per(posts.try_into().ok()?)),
+        "found": found,
+    }))
+}
+
+impl Options {
+    /// Opens all pages.
+    async fn join(&self, world: &Rc<World>) -> Result<Vec<Rc<Page>>> {
+        let begun = Instant::now();
+        let count = self.users * self.tabs;
+        let limit = match (self.workload, self.join_rate) {
+            (Workload::Storm, _) | (_, Some(_)) => count.try_into()?,
+            _ => CONNECTING,
+        };
+        let opening = stream::iter(0..count).map(async |number| {
+            if let Some(rate) = self.join_rate {
+                sleep_until(begun + Duration::from_secs_f64(f64::from(number) / rate)).await;
+            }
+            let (page, ear) = page::open(self.public, self.plan(number)?, world.clone()).await?;
+            spawn_local(page::listen(page.clone(), ear));
+            anyhow::Ok((number, page))
+        });
+        let mut pages: Vec<_> = opening.buffer_unordered(limit).try_collect().await?;
+        pages.sort_unstable_by_key(|(number, _)| *number);
+        let pages: Vec<_> = pages.into_iter().map(|(_, page)| page).collect();
+        spawn_local(beat(pages.clone()));
+        Ok(pages)
+    }
+
+    fn plan(&self, number: u32) -> Result<Plan> {
+        let mut engines = self.engine.iter().cycle();
+        let engine = engines.nth((number % 2).try_into()?);
+        let cases = if self.workload == Workload::Hot {
+            1
+        } else {
+            self.cases
+        };
+        Ok(Plan {
+            number,
+            user: number / self.tabs,
+            engine: *engine.unwrap_or(&page::Engine::Four),
+            case: (number % cases).try_into()?,
+        })
+    }
+
+    /// Does what the workload is about, and returns what only that can tell.
+    async fn act(&self, world: &World, pages: &[Rc<Page>]) -> Result<Value> {
+        match self.workload {
+            Workload::Idle | Workload::Storm => {}
+            Workload::Switch => self.switch(pages).await,
+            Workload::Hot => self.leave_and_return(pages).await,
+            Workload::Notify => return self.notify(world, pages.len()).await,
+            Workload::Staff => {
+                let (found, ()) = tokio::join!(self.look_in(), self.switch(pages));
+                return found;
+            }
+        }
+        Ok(json!({}))
+    }
+
+    async fn switch(&self, pages: &[Rc<Page>]) {
+        let mut chance = Rng::with_seed(1);
+        let mut order: Vec<_> = pages.iter().collect();
+        chance.shuffle(&mut order);
+        // One after the other, so that none is back within one list.
+        let mut order = order.into_iter().cycle();
+        self.at_rate(|| {
+            let case = chance.u32(..self.cases);
+            if let (Some(page), Ok(case)) = (order.next(), case.try_into()) {
+                page.opens(case);
+            }
+        })
+        .await;
+    }
+
+    async fn leave_and_return(&self, pages: &[Rc<Page>]) {
+        let mut present: VecDeque<_> = pages.iter().collect();
+        let mut away: VecDeque<&Rc<Page>> = VecDeque::new();
+        self.at_rate(|| {
+            if away.len() > AWAY
+                && let Some(page) = away.pop_front()
+            {
+                page.opens(0);
+                present.push_back(page);
+            } else if let Some(page) = present.pop_front() {
+                page.closes(0);
+                away.push_back(page);
+            }
+        })
+        .await;
+    }
+
+    async fn notify(&self, world: &World, pages: usize) -> Result<Value> {
+        let (mut took, mut missed) = (Vec::new(), 0);
+        let begun = Instant::now();
+        let mut due = interval(Duration::from_secs_f64(1.0 / self.rate));
+        while begun.elapsed().as_secs_f64() < self.seconds {
+            due.tick().await;
+            let posted = Instant::now();
+            world.arrived.set((0, posted));
+            meter::ask(self.admin, "POST", "/admin/notifications/", NOTIFICATION).await?;
+            while world.arrived.get().0 < pages && posted.elapsed() < PATIENCE {
+                sleep(LOOK).await;
+            }
+            let (count, last) = world.arrived.get();
+            took.push(last - posted);
+            missed += pages.abs_diff(count);
+        }
+        Ok(json!({
+            "posts": took.len(), "missed": missed, "until_the_last_has_it_ms": percentiles(took),
+        }))
+    }
+
+    /// Staff look at one page after the other.
+    async fn look_in(&self) -> Result<Value> {
+        let (mut page, mut people) = (Vec::new(), Vec::new());
+        let before = meter::hub_latencies(self.admin).await;
+        let begun = Instant::now();
+        while begun.elapsed().as_secs_f64() < self.seconds {
+            for (path, took) in [
+                ("/admin/broadcast/", &mut page),
+                ("/admin/peopleMap/", &mut people),
+            ] {
+                let asked = Instant::now();
+                meter::ask(self.admin, "GET", path, "").await?;
+                took.push(asked.elapsed());
+                sleep(READING).await;
+            }
+        }
+        let after = meter::hub_latencies(self.admin).await;
+        Ok(json!({
+            "page_ms": percentiles(page), "people_map_ms": percentiles(people),
+            "hub_p99_at_most_ms": meter::p99_at_most_ms(&before, &after),
+        }))
+    }
+
+    /// Does something as often as it is told, for as long as it is told.
+    async fn at_rate(&self, mut act: impl FnMut()) {
+        let begun = Instant::now();
+        let mut due = Duration::ZERO;
+        while due.as_secs_f64() < self.seconds {
+            sleep_until(begun + due).await;
+            act();
+            due += Duration::from_secs_f64(1.0 / self.rate);
+        }
+    }
+}
+
+/// Keeps the connections of clients that have to say so.
+async fn beat(pages: Vec<Rc<Page>>) {
+    let mut due = interval(HEARTBEAT);
+    loop {
+        due.tick().await;
+        for page in &pages {
+            page.beats();
+        }
+    }
+}
