@@ -167,8 +167,11 @@ pub(super) async fn page(
     outcome: Outcome,
 ) -> Result<Response, HttpError> {
     let people = hub.people().await?;
-    let page = BroadcastPage::new(people, ticked, outcome);
-    reply::html(page.status(), &page)
+    reply::apart(move || {
+        let page = BroadcastPage::new(people, ticked, outcome);
+        reply::html(page.status(), &page)
+    })
+    .await
 }
 
 impl Fields {

@@ -13,6 +13,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde::Serialize;
+use tokio::task::JoinError;
 use tracing::{debug, error};
 
 use super::{
@@ -80,6 +81,8 @@ pub(super) enum HttpError {
     HubGone(#[from] HubGone),
     #[error("the page could not be made")]
     Page(#[from] askama::Error),
+    #[error("the answer could not be made")]
+    Answer(#[from] JoinError),
     #[error("the metrics could not be written")]
     Metrics(#[from] fmt::Error),
 }
@@ -106,7 +109,7 @@ impl HttpError {
             | Self::UserType(_) => StatusCode::BAD_REQUEST,
             Self::Unclear(unclear) => unclear.status(),
             Self::HubGone(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Page(_) | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Page(_) | Self::Answer(_) | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -133,6 +136,7 @@ impl HttpError {
             | Self::Unclear(_)
             | Self::HubGone(_)
             | Self::Page(_)
+            | Self::Answer(_)
             | Self::Metrics(_) => None,
         }
     }
@@ -140,7 +144,9 @@ impl HttpError {
     /// What went wrong in words for the caller. A page that cannot be made is our fault and not explained to strangers.
     fn explain(&self) -> String {
         match self.source() {
-            Some(cause) if !matches!(self, Self::Page(_)) => format!("{self}: {cause}"),
+            Some(cause) if !matches!(self, Self::Page(_) | Self::Answer(_)) => {
+                format!("{self}: {cause}")
+            }
             Some(_) | None => self.to_string(),
         }
     }

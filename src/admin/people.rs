@@ -21,7 +21,7 @@ pub(super) fn routes(hub: HubHandle) -> Router {
 
 async fn people(State(hub): State<HubHandle>) -> Result<Response, HttpError> {
     let people = hub.people().await?;
-    Ok(reply::json(StatusCode::OK, &PeopleMap(&people)))
+    reply::apart(move || Ok(reply::json(StatusCode::OK, &PeopleMap(&people)))).await
 }
 
 /// Keyed by username, in order of identify.

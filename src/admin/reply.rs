@@ -5,6 +5,7 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use super::error::HttpError;
 
@@ -28,6 +29,13 @@ impl Format {
             None
         }
     }
+}
+
+/// Makes an answer apart from the threads that serve browsers: with ten thousand people in it that takes a while.
+pub(super) async fn apart(
+    make: impl FnOnce() -> Result<Response, HttpError> + Send + 'static,
+) -> Result<Response, HttpError> {
+    spawn_blocking(make).await?
 }
 
 /// A page.
