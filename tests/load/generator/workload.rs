@@ -129,7 +129,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         "cpu_us_per_change": acting.server_us_per(tally.changes),
         "generator_cpu_us_per_list": acting.own_us_per(tally.lists),
         "delay_ms": percentiles(tally.delays),
-        "cpu_us_per_post": found["posts"].as_u64().and_then(|posts| acting.server_us_per(posts.try_into().ok()?)),
+        "cpu_us_per_post": found.get("posts").and_then(Value::as_u64).and_then(|posts| acting.server_us_per(posts.try_into().ok()?)),
         "found": found,
     }))
 }
