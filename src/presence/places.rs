@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username};
+use super::{
+    AppVersion, Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username,
+};
 
 /// So many places of one user are looked at when one of them is continued.
 const MOST_TABS: usize = 64;
@@ -21,6 +23,8 @@ pub(super) struct Places {
     users: BTreeMap<Username, User>,
     cases: BTreeMap<CaseRef, BTreeSet<ConnectionId>>,
     deadlines: BTreeSet<(Moment, ConnectionId)>,
+    /// How many places run which version of the app. Counted here, because everybody would have to be asked otherwise.
+    versions: BTreeMap<AppVersion, usize>,
     next_rank: u64,
 }
 
@@ -119,6 +123,10 @@ impl Places {
         self.users.get(name)
     }
 
+    pub(super) fn versions(&self) -> &BTreeMap<AppVersion, usize> {
+        &self.versions
+    }
+
     pub(super) fn user_count(&self) -> usize {
         self.users.len()
     }
@@ -164,6 +172,8 @@ impl Places {
         if let Some(loss) = &place.loss {
             self.deadlines.insert((loss.until, conn));
         }
+        let version = place.identity.app_version.clone();
+        *self.versions.entry(version).or_default() += 1;
         self.all.insert(conn, place);
     }
 
@@ -175,6 +185,7 @@ impl Places {
         if let Some(loss) = &place.loss {
             self.deadlines.remove(&(loss.until, conn));
         }
+        self.discount(&place.identity.app_version);
         let username = &place.identity.username;
         if let Some(user) = self.users.get_mut(username) {
             user.connections.remove(&conn);
@@ -305,6 +316,15 @@ impl Places {
             .flatten()
             .take(MOST_TABS)
             .filter_map(|conn| Some((*conn, self.all.get(conn)?)))
+    }
+
+    fn discount(&mut self, version: &AppVersion) {
+        if let Some(places) = self.versions.get_mut(version) {
+            *places -= 1;
+            if *places == 0 {
+                self.versions.remove(version);
+            }
+        }
     }
 
     fn leave(&mut self, conn: ConnectionId, case: &CaseRef) {

@@ -7,10 +7,7 @@
 mod lists;
 mod losses;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
@@ -212,15 +209,9 @@ impl Registry {
     /// How many there are.
     #[must_use]
     pub fn census(&self) -> Census {
-        let mut versions = BTreeMap::new();
-        for (_, place) in self.places.iter() {
-            *versions
-                .entry(place.identity.app_version.clone())
-                .or_default() += 1;
-        }
         Census {
             people: self.places.user_count(),
-            versions,
+            versions: self.places.versions().clone(),
         }
     }
 
