@@ -97,6 +97,7 @@ proptest! {
             world.pass(pause);
             world.act(tab, act);
         }
+        world.the_census_misses_nobody();
         world.come_to_rest();
         world.screens_tell_the_truth();
         world.everybody_leaves();
@@ -472,6 +473,18 @@ impl World {
                 assert_eq!(heard, tab.due, "notifications of {}", USERS[at]);
             }
         }
+    }
+
+    fn the_census_misses_nobody(&self) {
+        let people = self.stage.registry.people(self.stage.now);
+        let census = self.stage.registry.census();
+        assert_eq!(census.people, people.len());
+        let mut versions = BTreeMap::new();
+        for connection in people.iter().flat_map(|it| it.connections.values()) {
+            let version = connection.identity.app_version.clone();
+            *versions.entry(version).or_default() += 1;
+        }
+        assert_eq!(census.versions, versions);
     }
 
     fn everybody_leaves(&mut self) {
