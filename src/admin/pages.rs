@@ -84,8 +84,8 @@ impl BroadcastPage {
     }
 
     fn lost(&self) -> usize {
-        let connections = self.people.iter().flat_map(|p| p.connections.values());
-        connections.filter(|c| c.lost.is_some()).count()
+        let connections = self.people.iter().flat_map(|p| &p.connections);
+        connections.filter(|(_, c)| c.lost.is_some()).count()
     }
 }
 

@@ -73,9 +73,7 @@ impl<'a> From<&'a Person> for PersonJson<'a> {
     }
 }
 
-fn connection_json<'a>(
-    (id, connection): (&'a ConnectionId, &'a Connection),
-) -> (&'a str, ConnectionJson<'a>) {
+fn connection_json((id, connection): &(ConnectionId, Connection)) -> (&str, ConnectionJson<'_>) {
     let json = ConnectionJson {
         case: connection.case.as_ref().map(CaseRef::as_str),
         app_version: connection.identity.app_version.as_str(),

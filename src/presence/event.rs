@@ -215,8 +215,8 @@ pub struct Person {
     pub username: Username,
     /// The user's kind, as first identified.
     pub user_type: UserType,
-    /// The user's connections, at least one.
-    pub connections: BTreeMap<ConnectionId, Connection>,
+    /// The user's connections in order of their ids, at least one. Most users have no more, and a map makes room for eleven.
+    pub connections: Vec<(ConnectionId, Connection)>,
 }
 
 /// What is known about one connection.

@@ -71,11 +71,9 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
     /// Lets go of the topics whose interval is over and returns those to speak of now, which are held on to.
     pub(super) fn release(&mut self, now: Moment) -> Vec<Topic> {
         let mut changed = Vec::new();
-        while let Some((moment, topic)) = self.due.pop_first() {
-            if moment > now {
-                self.due.insert((moment, topic));
-                break;
-            }
+        while self.next_due().is_some_and(|moment| moment <= now)
+            && let Some((_, topic)) = self.due.pop_first()
+        {
             if self.held.get(&topic).is_some_and(|held| held.is_pending) {
                 changed.push(topic);
             } else {

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username};
+use super::{
+    AppVersion, Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username,
+};
 
 /// So many places of one user are looked at when one of them is continued.
 const MOST_TABS: usize = 64;
@@ -17,11 +19,20 @@ const MOST_TABS: usize = 64;
 /// Every place, by its connection, its user, its case and its deadline.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
-    all: BTreeMap<ConnectionId, Place>,
+    all: BTreeMap<ConnectionId, Ranked>,
     users: BTreeMap<Username, User>,
     cases: BTreeMap<CaseRef, BTreeSet<ConnectionId>>,
     deadlines: BTreeSet<(Moment, ConnectionId)>,
+    /// How many places run which version of the app. Counted here, because everybody would have to be asked otherwise.
+    versions: BTreeMap<AppVersion, usize>,
     next_rank: u64,
+}
+
+/// A place and the rank of its user, which is listed by it.
+#[derive(Debug, PartialEq, Eq)]
+struct Ranked {
+    rank: u64,
+    place: Place,
 }
 
 /// Where a connection stands, or stood until it was lost.
@@ -99,7 +110,7 @@ impl Place {
 
 impl Places {
     pub(super) fn get(&self, conn: ConnectionId) -> Option<&Place> {
-        self.all.get(&conn)
+        self.all.get(&conn).map(|ranked| &ranked.place)
     }
 
     /// The place of a connection that is there.
@@ -108,7 +119,7 @@ impl Places {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
-        self.all.iter().map(|(conn, place)| (*conn, place))
+        self.all.iter().map(|(conn, ranked)| (*conn, &ranked.place))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -119,14 +130,40 @@ impl Places {
         self.users.get(name)
     }
 
+    pub(super) fn versions(&self) -> &BTreeMap<AppVersion, usize> {
+        &self.versions
+    }
+
     pub(super) fn user_count(&self) -> usize {
         self.users.len()
     }
 
     /// Everybody, in order of identify.
     pub(super) fn users(&self) -> impl Iterator<Item = (&Username, &User)> {
-        let by_rank: BTreeMap<_, _> = self.users.iter().map(|(n, u)| (u.rank, (n, u))).collect();
-        by_rank.into_values()
+        let mut users: Vec<_> = self.users.iter().collect();
+        users.sort_unstable_by_key(|(_, user)| user.rank);
+        users.into_iter()
+    }
+
+    /// The places of everybody, in the same order: as many in a row as a user has.
+    pub(super) fn by_user(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
+        let mut places: Vec<_> = self.all.iter().collect();
+        // Stable, so that those of one user stay in order.
+        places.sort_by_key(|(_, ranked)| ranked.rank);
+        let places = places.into_iter();
+        places.map(|(conn, ranked)| (*conn, &ranked.place))
+    }
+
+    /// The users behind some connections, each once, in order of identify.
+    pub(super) fn names(&self, connections: &BTreeSet<ConnectionId>) -> Vec<Username> {
+        let ranked = connections.iter().filter_map(|conn| self.all.get(conn));
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_unstable_by_key(|ranked| ranked.rank);
+        ranked.dedup_by_key(|ranked| ranked.rank);
+        let names = ranked.into_iter();
+        names
+            .map(|ranked| ranked.place.identity.username.clone())
+            .collect()
     }
 
     pub(super) fn viewers(&self, case: &CaseRef) -> Option<&BTreeSet<ConnectionId>> {
@@ -157,24 +194,28 @@ impl Places {
                 connections: BTreeSet::new(),
             });
         user.connections.insert(conn);
-        self.next_rank = self.next_rank.max(user.rank + 1);
+        let rank = user.rank;
+        self.next_rank = self.next_rank.max(rank + 1);
         if let Some(case) = &place.case {
             self.cases.entry(case.clone()).or_default().insert(conn);
         }
         if let Some(loss) = &place.loss {
             self.deadlines.insert((loss.until, conn));
         }
-        self.all.insert(conn, place);
+        let version = place.identity.app_version.clone();
+        *self.versions.entry(version).or_default() += 1;
+        self.all.insert(conn, Ranked { rank, place });
     }
 
     pub(super) fn remove(&mut self, conn: ConnectionId) -> Option<Place> {
-        let place = self.all.remove(&conn)?;
+        let Ranked { place, .. } = self.all.remove(&conn)?;
         if let Some(case) = &place.case {
             self.leave(conn, case);
         }
         if let Some(loss) = &place.loss {
             self.deadlines.remove(&(loss.until, conn));
         }
+        self.discount(&place.identity.app_version);
         let username = &place.identity.username;
         if let Some(user) = self.users.get_mut(username) {
             user.connections.remove(&conn);
@@ -190,7 +231,7 @@ impl Places {
 
     /// Puts a connection on another case, or on none, because its page says so.
     pub(super) fn set_case(&mut self, conn: ConnectionId, case: Option<CaseRef>) {
-        let Some(place) = self.all.get_mut(&conn) else {
+        let Some(Ranked { place, .. }) = self.all.get_mut(&conn) else {
             return;
         };
         place.has_spoken = true;
@@ -205,7 +246,7 @@ impl Places {
 
     /// Marks a place as lost, or changes what is known of that.
     pub(super) fn lose(&mut self, conn: ConnectionId, loss: Loss) {
-        if let Some(place) = self.all.get_mut(&conn) {
+        if let Some(Ranked { place, .. }) = self.all.get_mut(&conn) {
             if let Some(known) = place.loss.replace(loss) {
                 self.deadlines.remove(&(known.until, conn));
             }
@@ -304,7 +345,16 @@ impl Places {
             .into_iter()
             .flatten()
             .take(MOST_TABS)
-            .filter_map(|conn| Some((*conn, self.all.get(conn)?)))
+            .filter_map(|conn| Some((*conn, self.get(*conn)?)))
+    }
+
+    fn discount(&mut self, version: &AppVersion) {
+        if let Some(places) = self.versions.get_mut(version) {
+            *places -= 1;
+            if *places == 0 {
+                self.versions.remove(version);
+            }
+        }
     }
 
     fn leave(&mut self, conn: ConnectionId, case: &CaseRef) {

@@ -8,7 +8,8 @@ mod lists;
 mod losses;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
+    iter::{once, repeat_n},
     time::Duration,
 };
 
@@ -187,8 +188,7 @@ impl Registry {
     /// Everybody, in order of identify.
     #[must_use]
     pub fn people(&self, now: Moment) -> Vec<Person> {
-        let seen = |conn: &ConnectionId| {
-            let place = self.places.get(*conn)?;
+        let seen = |(conn, place): (ConnectionId, &Place)| {
             let connection = Connection {
                 identity: place.identity.clone(),
                 case: place.case.clone(),
@@ -197,14 +197,19 @@ impl Registry {
                     left: loss.until.saturating_sub(now),
                 }),
             };
-            Some((*conn, connection))
+            (conn, connection)
         };
+        let mut places = self.places.by_user();
         self.places
             .users()
             .map(|(username, user)| Person {
                 username: username.clone(),
                 user_type: user.kind.clone(),
-                connections: user.connections.iter().filter_map(seen).collect(),
+                connections: places
+                    .by_ref()
+                    .take(user.connections.len())
+                    .map(seen)
+                    .collect(),
             })
             .collect()
     }
@@ -212,15 +217,9 @@ impl Registry {
     /// How many there are.
     #[must_use]
     pub fn census(&self) -> Census {
-        let mut versions = BTreeMap::new();
-        for (_, place) in self.places.iter() {
-            *versions
-                .entry(place.identity.app_version.clone())
-                .or_default() += 1;
-        }
         Census {
             people: self.places.user_count(),
-            versions,
+            versions: self.places.versions().clone(),
         }
     }
 
@@ -228,27 +227,23 @@ impl Registry {
     #[must_use]
     pub fn snapshot(&self, now: Moment) -> Snapshot {
         let next_message = self.messages.next();
-        let mut places = Vec::new();
-        for (_, user) in self.places.users() {
-            let own = user.connections.iter();
-            let own = own.filter_map(|conn| Some((*conn, self.places.get(*conn)?.clone())));
-            places.extend(own.map(|(conn, place)| {
-                SavedPlace {
-                    conn,
-                    identity: place.identity,
-                    user_type: user.kind.clone(),
-                    browser: place.browser,
-                    case: place.case,
-                    unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
-                    left: place
-                        .loss
-                        .filter(|loss| loss.inherited)
-                        .map(|loss| loss.until.saturating_sub(now)),
-                }
-            }));
-        }
+        let users = self.places.users();
+        let kinds = users.flat_map(|(_, user)| repeat_n(&user.kind, user.connections.len()));
+        let places = self.places.by_user().zip(kinds);
+        let places = places.map(|((conn, place), kind)| SavedPlace {
+            conn,
+            identity: place.identity.clone(),
+            user_type: kind.clone(),
+            browser: place.browser.clone(),
+            case: place.case.clone(),
+            unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
+            left: place
+                .loss
+                .filter(|loss| loss.inherited)
+                .map(|loss| loss.until.saturating_sub(now)),
+        });
         Snapshot {
-            places,
+            places: places.collect(),
             messages: self.messages.iter().cloned().collect(),
             next_message,
         }
@@ -330,7 +325,7 @@ impl Registry {
             self.doubts.clear();
         }
         let case = place.case.map(Topic::Viewers);
-        std::iter::once(Topic::Census).chain(case).collect()
+        once(Topic::Census).chain(case).collect()
     }
 
     fn post(&mut self, to: Audience, message: Message, now: Moment, effects: &mut Vec<Effect>) {

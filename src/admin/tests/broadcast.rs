@@ -83,12 +83,8 @@ async fn what_browsers_say_is_text_on_the_page_and_never_markup() {
     let evil = r#""><script>alert('x')</script>"#;
     let mut rig = Rig::new();
     rig.people = vec![person(evil, [(r#""><script>alert("#, Some(evil))])];
-    let identity = &mut rig.people[0]
-        .connections
-        .values_mut()
-        .next()
-        .unwrap()
-        .identity;
+    let (_, connection) = &mut rig.people[0].connections[0];
+    let identity = &mut connection.identity;
     identity.user_type = evil.try_into().unwrap();
     identity.app_version = evil.try_into().unwrap();
     let answer = rig.get(PATH).await;

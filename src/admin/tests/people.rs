@@ -10,7 +10,7 @@ async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_ident
     for path in ["/admin/peopleMap/", "/admin/peopleMap"] {
         let mut rig = Rig::peopled();
         rig.people[1].user_type = user_type("provider");
-        for connection in rig.people[1].connections.values_mut() {
+        for (_, connection) in &mut rig.people[1].connections {
             connection.identity.user_type = user_type("provider");
             connection.identity.app_version = version("2.0.1-rc_3");
         }

@@ -2,12 +2,9 @@
 //!
 //! Lives here: who is told about a topic, and what.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use super::super::{ConnectionId, Effect, Message, Moment, Recipients, Username};
+use super::super::{ConnectionId, Effect, Message, Moment, Recipients};
 use super::{Registry, Topic, to_one};
 
 /// What the lists of one case may come to, in bytes a second. With thousands of viewers every list is tens of megabytes,
@@ -33,7 +30,7 @@ impl Registry {
                 let to: BTreeSet<_> = connected.collect();
                 (!to.is_empty()).then(|| Effect::Send {
                     to: Recipients::These(to),
-                    message: Message::PeopleViewing(self.names(viewers)),
+                    message: Message::PeopleViewing(self.places.names(viewers)),
                 })
             }
             Topic::Census => Some(Effect::Report(self.census())),
@@ -43,7 +40,7 @@ impl Registry {
     /// The list of the case that a connection views, for it alone.
     pub(super) fn list_for(&self, conn: ConnectionId) -> Option<Effect> {
         let case = self.places.get(conn)?.case.as_ref()?;
-        let names = self.names(self.places.viewers(case)?);
+        let names = self.places.names(self.places.viewers(case)?);
         Some(to_one(conn, Message::PeopleViewing(names)))
     }
 
@@ -56,18 +53,6 @@ impl Registry {
             .flatten()
             .filter(|other| **other != conn);
         others.any(|other| self.places.connected(*other).is_some())
-    }
-
-    /// The users behind some connections, each once, in order of identify.
-    fn names(&self, connections: &BTreeSet<ConnectionId>) -> Vec<Username> {
-        let by_rank: BTreeMap<_, _> = connections
-            .iter()
-            .filter_map(|conn| {
-                let username = &self.places.get(*conn)?.identity.username;
-                Some((self.places.user(username)?.rank, username))
-            })
-            .collect();
-        by_rank.into_values().cloned().collect()
     }
 }
 

@@ -125,7 +125,9 @@ fn a_lost_connection_still_counts_and_is_shown_as_lost() {
     assert_eq!(stage.registry.census().people, 1);
     let connections = |stage: &Stage| {
         let people = stage.registry.people(stage.now).into_iter();
-        let connections = people.flat_map(|person| person.connections.into_values());
+        let connections = people
+            .flat_map(|person| person.connections)
+            .map(|(_, it)| it);
         connections.collect::<Vec<_>>()
     };
     assert_eq!(

@@ -97,6 +97,7 @@ proptest! {
             world.pass(pause);
             world.act(tab, act);
         }
+        world.the_census_misses_nobody();
         world.come_to_rest();
         world.screens_tell_the_truth();
         world.everybody_leaves();
@@ -409,7 +410,7 @@ impl World {
         let people = self.stage.registry.people(self.stage.now);
         let connections = people.iter().flat_map(|person| &person.connections);
         let case = connections
-            .filter(|(conn, _)| **conn == to)
+            .filter(|(conn, _)| *conn == to)
             .find_map(|(_, connection)| connection.case.clone());
         let Some(case) = case else {
             return;
@@ -474,6 +475,18 @@ impl World {
         }
     }
 
+    fn the_census_misses_nobody(&self) {
+        let people = self.stage.registry.people(self.stage.now);
+        let census = self.stage.registry.census();
+        assert_eq!(census.people, people.len());
+        let mut versions = BTreeMap::new();
+        for (_, connection) in people.iter().flat_map(|it| &it.connections) {
+            let version = connection.identity.app_version.clone();
+            *versions.entry(version).or_default() += 1;
+        }
+        assert_eq!(census.versions, versions);
+    }
+
     fn everybody_leaves(&mut self) {
         for tab in 0..self.tabs.len() {
             self.close(tab);
@@ -485,8 +498,9 @@ impl World {
     fn excuse_place(&mut self, conn: ConnectionId, until: Moment) {
         let people = self.stage.registry.people(self.stage.now);
         for person in people {
-            let place = person.connections.get(&conn);
-            if let Some(case) = place.and_then(|place| place.case.as_ref()) {
+            let mut places = person.connections.iter();
+            let place = places.find(|(id, _)| *id == conn);
+            if let Some(case) = place.and_then(|(_, place)| place.case.as_ref()) {
                 let user = USERS.iter().find(|user| **user == person.username.as_str());
                 let case = ["X", "Y"].into_iter().find(|known| *known == case.as_str());
                 let entry = self.excused.entry((user.unwrap(), case.unwrap()));
