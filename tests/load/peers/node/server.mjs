@@ -31,8 +31,6 @@ const io = new Server(publicServer, {
 const namespace = io.of(NAMESPACE);
 
 namespace.on('connection', (socket) => {
-  // What a connection costs while it does nothing: its first request is needed no more.
-  socket.conn.request = null;
   socket.data = { user: null, usertype: null, version: null, caseRef: null };
   socket.on('identify', identify);
   socket.on('startViewingCase', startViewingCase);
