@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
     time::Duration,
 };
 
@@ -19,7 +20,9 @@ pub(super) struct Pacer<Topic> {
     interval: Duration,
     /// Topics spoken of lately.
     held: BTreeMap<Topic, Held>,
-    /// When each of them is let go of.
+    /// When each of them that has not changed since may be forgotten. Nobody has to be woken for that.
+    quiet: BTreeSet<(Moment, Topic)>,
+    /// When each of the others is to be spoken of.
     due: BTreeSet<(Moment, Topic)>,
 }
 
@@ -28,8 +31,6 @@ struct Held {
     until: Moment,
     /// Whether it may be spoken of once more before then.
     is_spare: bool,
-    /// Whether it has changed since it was spoken of.
-    is_pending: bool,
 }
 
 impl<Topic: Clone + Ord> Pacer<Topic> {
@@ -37,16 +38,22 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         Self {
             interval,
             held: BTreeMap::new(),
+            quiet: BTreeSet::new(),
             due: BTreeSet::new(),
         }
     }
 
     /// Takes note of a change and says whether to speak of it now.
-    pub(super) fn changed(&mut self, topic: &Topic) -> bool {
-        let Some(held) = self.held.get_mut(topic) else {
+    pub(super) fn changed(&mut self, topic: &Topic, now: Moment) -> bool {
+        self.forget(now);
+        let Some(held) = self.held.get(topic) else {
             return true;
         };
-        held.is_pending = !held.is_spare;
+        if !held.is_spare
+            && let Some(quiet) = self.quiet.take(&(held.until, topic.clone()))
+        {
+            self.due.insert(quiet);
+        }
         held.is_spare
     }
 
@@ -60,31 +67,35 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         let held = Held {
             until: now + interval,
             is_spare: !self.held.contains_key(&topic) && pause <= self.interval,
-            is_pending: false,
         };
         if let Some(before) = self.held.insert(topic.clone(), held) {
-            self.due.remove(&(before.until, topic.clone()));
+            self.quiet.remove(&(before.until, topic.clone()));
         }
-        self.due.insert((held.until, topic));
+        self.quiet.insert((held.until, topic));
     }
 
-    /// Lets go of the topics whose interval is over and returns those to speak of now, which are held on to.
+    /// Returns the topics to speak of now.
     pub(super) fn release(&mut self, now: Moment) -> Vec<Topic> {
-        let mut changed = Vec::new();
-        while self.next_due().is_some_and(|moment| moment <= now)
-            && let Some((_, topic)) = self.due.pop_first()
-        {
-            if self.held.get(&topic).is_some_and(|held| held.is_pending) {
-                changed.push(topic);
-            } else {
-                self.held.remove(&topic);
-            }
-        }
-        changed
+        self.forget(now);
+        let due = iter::from_fn(|| pop(&mut self.due, now));
+        due.collect()
     }
 
-    /// When [`release`](Self::release) next has something to do.
+    /// When [`release`](Self::release) next has something to return.
     pub(super) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(moment, _)| *moment)
     }
+
+    /// Lets go of the topics whose interval is over.
+    fn forget(&mut self, now: Moment) {
+        while let Some(topic) = pop(&mut self.quiet, now) {
+            self.held.remove(&topic);
+        }
+    }
+}
+
+/// Takes out the first topic whose moment has come.
+fn pop<Topic: Ord>(topics: &mut BTreeSet<(Moment, Topic)>, now: Moment) -> Option<Topic> {
+    topics.first().filter(|(moment, _)| *moment <= now)?;
+    topics.pop_first().map(|(_, topic)| topic)
 }

@@ -361,7 +361,7 @@ impl Registry {
     fn spread(&mut self, changed: Vec<Topic>, now: Moment, effects: &mut Vec<Effect>) {
         let mut spoken = BTreeSet::new();
         for topic in changed {
-            if spoken.insert(topic.clone()) && self.pacer.changed(&topic) {
+            if spoken.insert(topic.clone()) && self.pacer.changed(&topic, now) {
                 effects.extend(self.speak_of(topic, now));
             }
         }
