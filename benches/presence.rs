@@ -124,11 +124,11 @@ fn snapshot(bencher: Bencher, users: usize) {
 }
 
 #[divan::bench(args = USERS)]
-fn people(bencher: Bencher, users: usize) {
+fn some_people(bencher: Bencher, users: usize) {
     let centre = CallCentre::new(users, SOME_VIEWERS);
     let nothing = |_: &mut CallCentre| ();
     measure(bencher, centre, nothing, |centre, ()| {
-        centre.registry.people(centre.now)
+        centre.registry.people(None, 250, centre.now)
     });
 }
 

@@ -211,6 +211,8 @@ pub struct Census {
 /// A user, for those who look at the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
+    /// The user's position in the order of identify.
+    pub rank: u64,
     /// The user.
     pub username: Username,
     /// The user's kind, as first identified.

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
+    ops::Bound,
     time::Duration,
 };
 
@@ -143,6 +144,15 @@ impl Places {
         let mut users: Vec<_> = self.users.iter().collect();
         users.sort_unstable_by_key(|(_, user)| user.rank);
         users.into_iter()
+    }
+
+    /// Users in order of their names, from the one after that on.
+    pub(super) fn users_after(
+        &self,
+        name: Option<&Username>,
+    ) -> impl Iterator<Item = (&Username, &User)> {
+        let start = name.map_or(Bound::Unbounded, Bound::Excluded);
+        self.users.range::<Username, _>((start, Bound::Unbounded))
     }
 
     /// The places of everybody, in the same order: as many in a row as a user has.

@@ -185,10 +185,12 @@ impl Registry {
         self.places.get(conn).is_some()
     }
 
-    /// Everybody, in order of identify.
+    /// Some of the people, by name: at most so many, from the one after `after` on. To say it of all of them at once would
+    /// keep events waiting.
     #[must_use]
-    pub fn people(&self, now: Moment) -> Vec<Person> {
-        let seen = |(conn, place): (ConnectionId, &Place)| {
+    pub fn people(&self, after: Option<&Username>, most: usize, now: Moment) -> Vec<Person> {
+        let seen = |conn: &ConnectionId| {
+            let place = self.places.get(*conn)?;
             let connection = Connection {
                 identity: place.identity.clone(),
                 case: place.case.clone(),
@@ -197,21 +199,16 @@ impl Registry {
                     left: loss.until.saturating_sub(now),
                 }),
             };
-            (conn, connection)
+            Some((*conn, connection))
         };
-        let mut places = self.places.by_user();
-        self.places
-            .users()
-            .map(|(username, user)| Person {
-                username: username.clone(),
-                user_type: user.kind.clone(),
-                connections: places
-                    .by_ref()
-                    .take(user.connections.len())
-                    .map(seen)
-                    .collect(),
-            })
-            .collect()
+        let users = self.places.users_after(after).take(most);
+        let people = users.map(|(username, user)| Person {
+            rank: user.rank,
+            username: username.clone(),
+            user_type: user.kind.clone(),
+            connections: user.connections.iter().filter_map(seen).collect(),
+        });
+        people.collect()
     }
 
     /// How many there are.

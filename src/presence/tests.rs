@@ -261,7 +261,8 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
         case: case.map(|case| case.try_into().unwrap()),
         lost: None,
     };
-    let person = |user: &str, connections: Vec<(&str, Option<&str>)>| Person {
+    let person = |rank, user: &str, connections: Vec<(&str, Option<&str>)>| Person {
+        rank,
         username: user.try_into().unwrap(),
         user_type: "operator".try_into().unwrap(),
         connections: connections
@@ -269,13 +270,16 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
             .map(|(id, case)| (conn(id), connection(user, *case)))
             .collect(),
     };
-    assert_eq!(
-        registry.people(Duration::ZERO),
-        vec![
-            person("zoe", vec![("b", Some("X")), ("c", None)]),
-            person("adam", vec![("a", None)]),
-        ]
-    );
+    let zoe = person(0, "zoe", vec![("b", Some("X")), ("c", None)]);
+    let adam = person(1, "adam", vec![("a", None)]);
+    let people = |after: Option<&str>, most| {
+        let after = after.map(|name| name.try_into().unwrap());
+        registry.people(after.as_ref(), most, Duration::ZERO)
+    };
+    assert_eq!(people(None, 3), [adam.clone(), zoe.clone()]);
+    assert_eq!(people(None, 1), [adam]);
+    assert_eq!(people(Some("adam"), 1), [zoe]);
+    assert_eq!(people(Some("zoe"), 1), []);
 }
 
 #[test]
@@ -327,6 +331,10 @@ impl Default for Stage {
 }
 
 impl Stage {
+    fn people(&self) -> Vec<Person> {
+        self.registry.people(None, usize::MAX, self.now)
+    }
+
     /// `+15` lets 15 seconds pass, `.` a tenth of one, `,` half of that, `$` restarts the daemon; the rest are events.
     fn play(&mut self, step: &str) -> Vec<Effect> {
         if step == "$" {

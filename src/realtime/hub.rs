@@ -53,6 +53,9 @@ const AUDIENCE: &str = "audience";
 /// for it again and again; on the way it can be three times as long.
 const POSTED_BYTES: usize = 3 * MOST_KEPT_BYTES;
 
+/// So many people are looked at in one go. It takes a fraction of a millisecond.
+const AT_A_TIME: usize = 250;
+
 impl Hub {
     pub(crate) fn new(
         registry: Registry,
@@ -127,8 +130,9 @@ impl Hub {
                 self.apply(Event::Dismissed { conn }).await;
                 let _ = dismissed.send(lost);
             }
-            Request::People(people) => {
-                let _ = people.send(self.registry.people(self.now()));
+            Request::People { after, people } => {
+                let some = self.registry.people(after.as_ref(), AT_A_TIME, self.now());
+                let _ = people.send(some);
             }
             Request::Snapshot(snapshot) => {
                 let _ = snapshot.send(self.registry.snapshot(self.now()));

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::presence::{Audience, ConnectionId, Ending, Event, Message, Person, Snapshot};
+use crate::presence::{Audience, ConnectionId, Ending, Event, Message, Person, Snapshot, Username};
 
 /// What the hub is asked to do, one at a time.
 #[derive(Debug)]
@@ -42,8 +42,11 @@ pub(crate) enum Request {
         conn: ConnectionId,
         dismissed: oneshot::Sender<bool>,
     },
-    /// Say who is there.
-    People(oneshot::Sender<Vec<Person>>),
+    /// Say who is there, of those whose names follow: some of them, or nobody if there are no more.
+    People {
+        after: Option<Username>,
+        people: oneshot::Sender<Vec<Person>>,
+    },
     /// Say what a restart shall not lose.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Show that the hub is alive.
@@ -146,9 +149,20 @@ impl HubHandle {
             .await
     }
 
-    /// Returns everybody who has identified, in order of identify.
+    /// Returns everybody who has identified, in order of identify. They are asked for a few at a time, and events are heard
+    /// in between.
     pub(crate) async fn people(&self) -> Result<Vec<Person>, HubGone> {
-        self.ask(Request::People).await
+        let mut all: Vec<Person> = Vec::new();
+        loop {
+            let after = all.last().map(|person| person.username.clone());
+            let some = self.ask(|people| Request::People { after, people }).await?;
+            if some.is_empty() {
+                break;
+            }
+            all.extend(some);
+        }
+        all.sort_unstable_by_key(|person| person.rank);
+        Ok(all)
     }
 
     /// Returns what a restart shall not lose.

@@ -144,7 +144,13 @@ impl Rig {
                 continue;
             }
             match request {
-                inbox::Request::People(answer) => answer.send(self.people.clone()).unwrap(),
+                inbox::Request::People { after, people } => {
+                    let all = self.people.iter().cloned().zip(0..);
+                    let all = all.map(|(person, rank)| Person { rank, ..person });
+                    let rest = all.filter(|person| Some(&person.username) > after.as_ref());
+                    let next = rest.min_by(|one, other| one.username.cmp(&other.username));
+                    people.send(next.into_iter().collect()).unwrap();
+                }
                 inbox::Request::Ping(answer) => answer.send(()).unwrap(),
                 inbox::Request::Post {
                     to,
@@ -256,6 +262,7 @@ fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) ->
         )
     });
     Person {
+        rank: 0,
         username: identity.username.clone(),
         user_type: identity.user_type.clone(),
         connections: connections.into(),

@@ -124,7 +124,7 @@ fn a_lost_connection_still_counts_and_is_shown_as_lost() {
     let mut stage = played("a=adam a>X a~ +4");
     assert_eq!(stage.registry.census().people, 1);
     let connections = |stage: &Stage| {
-        let people = stage.registry.people(stage.now).into_iter();
+        let people = stage.people().into_iter();
         let connections = people
             .flat_map(|person| person.connections)
             .map(|(_, it)| it);

@@ -407,7 +407,7 @@ impl World {
     }
 
     fn check(&self, to: ConnectionId, names: &[Username], unsaid: &[Said]) {
-        let people = self.stage.registry.people(self.stage.now);
+        let people = self.stage.people();
         let connections = people.iter().flat_map(|person| &person.connections);
         let case = connections
             .filter(|(conn, _)| *conn == to)
@@ -476,7 +476,7 @@ impl World {
     }
 
     fn the_census_misses_nobody(&self) {
-        let people = self.stage.registry.people(self.stage.now);
+        let people = self.stage.people();
         let census = self.stage.registry.census();
         assert_eq!(census.people, people.len());
         let mut versions = BTreeMap::new();
@@ -496,7 +496,7 @@ impl World {
 
     /// Whoever had this place may be listed until then.
     fn excuse_place(&mut self, conn: ConnectionId, until: Moment) {
-        let people = self.stage.registry.people(self.stage.now);
+        let people = self.stage.people();
         for person in people {
             let mut places = person.connections.iter();
             let place = places.find(|(id, _)| *id == conn);
