@@ -14,7 +14,7 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use socketioxide::{
     ProtocolVersion, SocketIo, TransportType,
     adapter::LocalAdapter,
-    extract::{Extension, SocketRef},
+    extract::SocketRef,
     handler::{ConnectHandler, DisconnectHandler, MessageHandler, Value},
     socket::DisconnectReason,
 };
@@ -26,8 +26,9 @@ use super::{
     NAMESPACE, Socket,
     deadlines::Deadlines,
     ending::{ending, fault},
-    hang_up::{HangUp, guest},
+    hang_up::HangUp,
     inbox::{HubHandle, InboxFull, LastWord},
+    session::Session,
     visit::Visit,
     wire::{self, DecodeError},
 };
@@ -87,8 +88,10 @@ impl Greeter {
         };
         let attend = {
             let greeter = greeter.clone();
-            move |socket: SocketRef, Extension(speaker): Extension<Speaker>| {
-                speaker.attend(&socket);
+            move |socket: SocketRef| {
+                if let Some(speaker) = Session::of(&socket).and_then(Session::take_newcomer) {
+                    speaker.attend(&socket);
+                }
                 let is_first = strangers.start(socket.id);
                 let (greeter, strangers) = (greeter.clone(), strangers.clone());
                 async move {
@@ -121,22 +124,21 @@ impl Greeter {
     }
 
     fn greet(self: &Arc<Self>, socket: &SocketRef) -> Result<(), Refused> {
-        let visit = socket.req_parts().extensions.get::<Visit>();
+        let Some(session) = Session::of(socket) else {
+            return Err(Refused::Unannounced);
+        };
         let speaker = Speaker(Arc::new(Speech {
             conn: ConnectionId::try_from(socket.id.as_str())?,
-            visit: visit.ok_or(Refused::Unannounced)?.clone(),
             greeter: self.clone(),
             pace: DefaultDirectRateLimiter::direct(self.pace),
             turns: Arc::new(Semaphore::new(self.frames_in_flight)),
             stage: Mutex::new(Stage::Early(Vec::new(), self.hub.last_word()?)),
             _in_the_crowd: self.crowd.token(),
         }));
-        if let Some(guest) = guest(socket) {
-            guest.joined();
-        }
+        session.guest.joined();
         socket.on_disconnect(speaker.clone());
         socket.on_fallback(speaker.clone());
-        socket.extensions.insert(speaker);
+        session.let_in(speaker);
         Ok(())
     }
 
@@ -162,11 +164,10 @@ impl Greeter {
 
 /// A connection in the namespace: takes what it says, whatever the event is called, and reports its end.
 #[derive(Clone)]
-struct Speaker(Arc<Speech>);
+pub(crate) struct Speaker(Arc<Speech>);
 
 struct Speech {
     conn: ConnectionId,
-    visit: Visit,
     greeter: Arc<Greeter>,
     /// How fast this connection may speak.
     pace: DefaultDirectRateLimiter,
@@ -195,7 +196,10 @@ impl MessageHandler<LocalAdapter, InOrder> for Speaker {
         if speech.pace.check().is_err() {
             return speech.give_up(&socket, Counter::EventFlood);
         }
-        match speech.decode(&socket, &value) {
+        let Some(Session { visit, .. }) = Session::of(&socket) else {
+            return;
+        };
+        match speech.decode(&socket, visit, &value) {
             Ok(event) => speech.hear(&socket, event),
             Err(error) => {
                 debug!(conn.id = %speech.conn, reason = %error, "frame rejected: {error}");
@@ -249,15 +253,15 @@ impl Speaker {
 }
 
 impl Speech {
-    fn decode(&self, socket: &Socket, value: &Value) -> Result<Event, DecodeError> {
+    fn decode(&self, socket: &Socket, visit: &Visit, value: &Value) -> Result<Event, DecodeError> {
         let Value::Str(text, None) = value else {
             return Err(DecodeError::Binary);
         };
         match (socket.protocol(), socket.transport_type()) {
             (ProtocolVersion::V4, TransportType::Polling) => {
-                wire::decode(self.conn, &self.visit, &wire::decode_twice_encoded(text))
+                wire::decode(self.conn, visit, &wire::decode_twice_encoded(text))
             }
-            _ => wire::decode(self.conn, &self.visit, text),
+            _ => wire::decode(self.conn, visit, text),
         }
     }
 

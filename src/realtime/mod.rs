@@ -13,6 +13,7 @@ mod hang_up;
 mod hub;
 pub(crate) mod inbox;
 mod origin;
+mod session;
 pub(crate) mod visit;
 pub(crate) mod wire;
 
