@@ -85,7 +85,8 @@ pub(super) struct User {
     /// Position in the order of identify, which is the order in which viewers are listed.
     pub(super) rank: u64,
     pub(super) kind: UserType,
-    pub(super) connections: BTreeSet<ConnectionId>,
+    /// In order. Nearly everybody has one, for which a set would take room for eleven.
+    pub(super) connections: Vec<ConnectionId>,
 }
 
 /// What a new connection continues.
@@ -105,6 +106,21 @@ impl Place {
 
     fn belongs_to(&self, identity: &Identity, browser: &Browser) -> bool {
         self.identity == *identity && self.browser == *browser
+    }
+}
+
+impl User {
+    fn add(&mut self, conn: ConnectionId) {
+        if let Err(position) = self.connections.binary_search(&conn) {
+            self.connections.reserve_exact(1);
+            self.connections.insert(position, conn);
+        }
+    }
+
+    fn remove(&mut self, conn: ConnectionId) {
+        if let Ok(position) = self.connections.binary_search(&conn) {
+            self.connections.remove(position);
+        }
     }
 }
 
@@ -191,9 +207,9 @@ impl Places {
             .or_insert_with(|| User {
                 rank: self.next_rank,
                 kind,
-                connections: BTreeSet::new(),
+                connections: Vec::new(),
             });
-        user.connections.insert(conn);
+        user.add(conn);
         let rank = user.rank;
         self.next_rank = self.next_rank.max(rank + 1);
         if let Some(case) = &place.case {
@@ -218,7 +234,7 @@ impl Places {
         self.discount(&place.identity.app_version);
         let username = &place.identity.username;
         if let Some(user) = self.users.get_mut(username) {
-            user.connections.remove(&conn);
+            user.remove(conn);
             if user.connections.is_empty() {
                 self.users.remove(username);
             }
