@@ -32,7 +32,8 @@ pub(super) struct Places {
 #[derive(Debug, PartialEq, Eq)]
 struct Ranked {
     rank: u64,
-    place: Place,
+    /// Boxed, because a third of what a tree has room for is empty.
+    place: Box<Place>,
 }
 
 /// Where a connection stands, or stood until it was lost.
@@ -126,7 +127,7 @@ impl User {
 
 impl Places {
     pub(super) fn get(&self, conn: ConnectionId) -> Option<&Place> {
-        self.all.get(&conn).map(|ranked| &ranked.place)
+        self.all.get(&conn).map(|ranked| &*ranked.place)
     }
 
     /// The place of a connection that is there.
@@ -135,7 +136,9 @@ impl Places {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
-        self.all.iter().map(|(conn, ranked)| (*conn, &ranked.place))
+        self.all
+            .iter()
+            .map(|(conn, ranked)| (*conn, &*ranked.place))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -167,7 +170,7 @@ impl Places {
         // Stable, so that those of one user stay in order.
         places.sort_by_key(|(_, ranked)| ranked.rank);
         let places = places.into_iter();
-        places.map(|(conn, ranked)| (*conn, &ranked.place))
+        places.map(|(conn, ranked)| (*conn, &*ranked.place))
     }
 
     /// The users behind some connections, each once, in order of identify.
@@ -220,6 +223,7 @@ impl Places {
         }
         let version = place.identity.app_version.clone();
         *self.versions.entry(version).or_default() += 1;
+        let place = Box::new(place);
         self.all.insert(conn, Ranked { rank, place });
     }
 
@@ -242,7 +246,7 @@ impl Places {
         if self.users.is_empty() {
             self.next_rank = 0;
         }
-        Some(place)
+        Some(*place)
     }
 
     /// Puts a connection on another case, or on none, because its page says so.
