@@ -33,7 +33,8 @@ pub(super) struct Places {
 #[derive(Debug, PartialEq, Eq)]
 struct Ranked {
     rank: u64,
-    place: Place,
+    /// Boxed, because a third of what a tree has room for is empty.
+    place: Box<Place>,
 }
 
 /// Where a connection stands, or stood until it was lost.
@@ -86,7 +87,8 @@ pub(super) struct User {
     /// Position in the order of identify, which is the order in which viewers are listed.
     pub(super) rank: u64,
     pub(super) kind: UserType,
-    pub(super) connections: BTreeSet<ConnectionId>,
+    /// In order. Nearly everybody has one, for which a set would take room for eleven.
+    pub(super) connections: Vec<ConnectionId>,
 }
 
 /// What a new connection continues.
@@ -109,9 +111,24 @@ impl Place {
     }
 }
 
+impl User {
+    fn add(&mut self, conn: ConnectionId) {
+        if let Err(position) = self.connections.binary_search(&conn) {
+            self.connections.reserve_exact(1);
+            self.connections.insert(position, conn);
+        }
+    }
+
+    fn remove(&mut self, conn: ConnectionId) {
+        if let Ok(position) = self.connections.binary_search(&conn) {
+            self.connections.remove(position);
+        }
+    }
+}
+
 impl Places {
     pub(super) fn get(&self, conn: ConnectionId) -> Option<&Place> {
-        self.all.get(&conn).map(|ranked| &ranked.place)
+        self.all.get(&conn).map(|ranked| &*ranked.place)
     }
 
     /// The place of a connection that is there.
@@ -120,7 +137,9 @@ impl Places {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
-        self.all.iter().map(|(conn, ranked)| (*conn, &ranked.place))
+        self.all
+            .iter()
+            .map(|(conn, ranked)| (*conn, &*ranked.place))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -161,7 +180,7 @@ impl Places {
         // Stable, so that those of one user stay in order.
         places.sort_by_key(|(_, ranked)| ranked.rank);
         let places = places.into_iter();
-        places.map(|(conn, ranked)| (*conn, &ranked.place))
+        places.map(|(conn, ranked)| (*conn, &*ranked.place))
     }
 
     /// The users behind some connections, each once, in order of identify.
@@ -201,9 +220,9 @@ impl Places {
             .or_insert_with(|| User {
                 rank: self.next_rank,
                 kind,
-                connections: BTreeSet::new(),
+                connections: Vec::new(),
             });
-        user.connections.insert(conn);
+        user.add(conn);
         let rank = user.rank;
         self.next_rank = self.next_rank.max(rank + 1);
         if let Some(case) = &place.case {
@@ -214,6 +233,7 @@ impl Places {
         }
         let version = place.identity.app_version.clone();
         *self.versions.entry(version).or_default() += 1;
+        let place = Box::new(place);
         self.all.insert(conn, Ranked { rank, place });
     }
 
@@ -228,7 +248,7 @@ impl Places {
         self.discount(&place.identity.app_version);
         let username = &place.identity.username;
         if let Some(user) = self.users.get_mut(username) {
-            user.connections.remove(&conn);
+            user.remove(conn);
             if user.connections.is_empty() {
                 self.users.remove(username);
             }
@@ -236,7 +256,7 @@ impl Places {
         if self.users.is_empty() {
             self.next_rank = 0;
         }
-        Some(place)
+        Some(*place)
     }
 
     /// Puts a connection on another case, or on none, because its page says so.

@@ -6,7 +6,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY, UPGRADE},
     uri::PathAndQuery,
 };
@@ -20,10 +20,11 @@ use super::{
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
+    session::{Session, origin},
     visit::Visit,
 };
 use crate::{
-    lifecycle::{HttpService, Line, Peer},
+    lifecycle::{HttpService, Peer},
     presence::ConnectionId,
     stats::{Counter, Counters},
 };
@@ -108,20 +109,18 @@ impl Door {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let extensions = request.extensions_mut();
-        let (peer, line) = (extensions.get::<Peer>(), extensions.get::<Line>());
-        let (Some(Peer(peer)), Some(line)) = (peer, line) else {
+        let Some((Peer(peer), line)) = origin(extensions) else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
-        let visit = Visit::new(headers, *peer, &self.trusted_proxies);
+        let visit = Visit::new(headers, peer, &self.trusted_proxies);
         let guest = match self.guests.admit(visit.browser.address) {
-            Ok(guest) => Arc::new(guest),
+            Ok(guest) => guest,
             Err(too_many) => return Ok(self.turn_away(too_many)),
         };
         if headers.contains_key(SEC_WEBSOCKET_KEY) {
             line.carries(&guest.backlog);
         }
-        extensions.insert(visit);
-        extensions.insert(guest);
+        Session::new(guest, visit, line).go_with(extensions);
         self.answer(request).await
     }
 
@@ -129,13 +128,13 @@ impl Door {
     async fn upgrade(
         self,
         session: &str,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
-        let line = request.extensions().get::<Line>().cloned();
+        let origin = origin(request.extensions_mut());
         let hang_up = self.hang_up.clone();
         let answer = self.answer(request).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let (Ok(session), Some(line)) = (ConnectionId::try_from(session), line)
+            && let (Ok(session), Some((_, line))) = (ConnectionId::try_from(session), origin)
         {
             hang_up.upgraded(session, &line);
         }
@@ -218,7 +217,8 @@ fn with_engine_version(uri: &Uri) -> Uri {
         rewritten.push('&');
         rewritten.push_str(pair);
     }
-    let rewritten = PathAndQuery::try_from(rewritten);
+    // It is kept as long as the session, so without room to grow.
+    let rewritten = PathAndQuery::try_from(rewritten.into_boxed_str().into_string());
     rewritten.map_or_else(|_| Uri::default(), Uri::from)
 }
 
@@ -231,11 +231,14 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 /// Copies the one header that the library needs. It keeps the headers of a handshake as long as the session, and
 /// each header value would keep the whole buffer that it was read into: 8 kB a connection.
 fn kept_for_the_session(headers: &HeaderMap) -> HeaderMap {
-    let copied = |name: HeaderName| {
-        let value = headers.get(&name)?;
-        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let Some(Ok(key)) = key.map(HeaderValue::from_bytes) else {
+        return HeaderMap::new();
     };
-    [SEC_WEBSOCKET_KEY].into_iter().filter_map(copied).collect()
+    // By itself it would have room for six.
+    let mut kept = HeaderMap::with_capacity(1);
+    kept.insert(SEC_WEBSOCKET_KEY, key);
+    kept
 }
 
 fn query<'uri>(uri: &'uri Uri, key: &str) -> Option<&'uri str> {

@@ -5,7 +5,6 @@
 //! the packets but spawns the futures of asynchronous ones, which then run in any order; ours are synchronous.
 
 use std::{
-    convert::Infallible,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,22 +14,21 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use socketioxide::{
     ProtocolVersion, SocketIo, TransportType,
     adapter::LocalAdapter,
-    extract::{Extension, SocketRef},
+    extract::SocketRef,
     handler::{ConnectHandler, DisconnectHandler, MessageHandler, Value},
     socket::DisconnectReason,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::debug;
 
 use super::{
     NAMESPACE, Socket,
+    deadlines::Deadlines,
     ending::{ending, fault},
-    hang_up::{HangUp, guest},
+    hang_up::HangUp,
     inbox::{HubHandle, InboxFull, LastWord},
+    session::Session,
     visit::Visit,
     wire::{self, DecodeError},
 };
@@ -43,7 +41,6 @@ use crate::{
 struct InOrder;
 
 /// Receives connections.
-#[derive(Clone)]
 pub(crate) struct Greeter {
     pub(crate) hub: HubHandle,
     pub(crate) hang_up: HangUp,
@@ -78,17 +75,31 @@ impl Greeter {
     /// Handlers are set in a middleware: the library answers CONNECT before it runs the connect handler, and drops
     /// whatever arrives in between.
     pub(crate) fn register(self, io: &SocketIo) {
-        let greeter = self.clone();
-        let greet = move |socket: SocketRef| {
-            let let_in = greeter.greet(&socket);
-            async move { let_in }
-        };
-        let greeter = self.clone();
-        let attend = move |socket: SocketRef, Extension(speaker): Extension<Speaker>| {
-            // Nothing of the connection is kept while waiting, so that one that ends early is freed early.
-            let (conn, left) = (speaker.0.conn, speaker.attend(&socket));
+        let greeter = Arc::new(self);
+        let strangers = Arc::new(Deadlines::new(io, NAMESPACE, greeter.identify_timeout));
+        let visitors = Arc::new(Deadlines::new(io, "/", greeter.identify_timeout));
+
+        let greet = {
             let greeter = greeter.clone();
-            async move { greeter.await_name(conn, left).await }
+            move |socket: SocketRef| {
+                let let_in = greeter.greet(&socket);
+                async move { let_in }
+            }
+        };
+        let attend = {
+            let greeter = greeter.clone();
+            move |socket: SocketRef| {
+                if let Some(speaker) = Session::of(&socket).and_then(Session::take_newcomer) {
+                    speaker.attend(&socket);
+                }
+                let is_first = strangers.start(socket.id);
+                let (greeter, strangers) = (greeter.clone(), strangers.clone());
+                async move {
+                    if is_first {
+                        greeter.await_names(&strangers).await;
+                    }
+                }
+            }
         };
         io.ns(NAMESPACE, attend.with(greet));
 
@@ -98,64 +109,66 @@ impl Greeter {
             ProtocolVersion::V5 => Err(Refused::Empty),
         };
         let namespaces = io.clone();
-        let await_join = async move |socket: SocketRef| self.await_join(&namespaces, socket).await;
-        io.ns("/", await_join.with(only_version_3));
+        let visit = move |socket: SocketRef| {
+            socket.on_disconnect(Visitor(greeter.hang_up.clone()));
+            let is_first = visitors.start(socket.id);
+            let (greeter, visitors) = (greeter.clone(), visitors.clone());
+            let namespaces = namespaces.clone();
+            async move {
+                if is_first {
+                    greeter.await_joins(&visitors, &namespaces).await;
+                }
+            }
+        };
+        io.ns("/", visit.with(only_version_3));
     }
 
-    fn greet(&self, socket: &SocketRef) -> Result<(), Refused> {
-        let visit = socket.req_parts().extensions.get::<Visit>();
+    fn greet(self: &Arc<Self>, socket: &SocketRef) -> Result<(), Refused> {
+        let Some(session) = Session::of(socket) else {
+            return Err(Refused::Unannounced);
+        };
         let speaker = Speaker(Arc::new(Speech {
             conn: ConnectionId::try_from(socket.id.as_str())?,
-            visit: visit.ok_or(Refused::Unannounced)?.clone(),
             greeter: self.clone(),
             pace: DefaultDirectRateLimiter::direct(self.pace),
             turns: Arc::new(Semaphore::new(self.frames_in_flight)),
             stage: Mutex::new(Stage::Early(Vec::new(), self.hub.last_word()?)),
             _in_the_crowd: self.crowd.token(),
         }));
-        if let Some(guest) = guest(socket) {
-            guest.joined();
-        }
+        session.guest.joined();
         socket.on_disconnect(speaker.clone());
         socket.on_fallback(speaker.clone());
-        socket.extensions.insert(speaker);
+        session.let_in(speaker);
         Ok(())
     }
 
-    /// Ends a session of version 3 that stays outside our namespace; the library does so for version 4 only.
-    async fn await_join(self, namespaces: &SocketIo, socket: SocketRef) {
-        let (leaving, left) = oneshot::channel();
-        socket.on_disconnect(Visitor {
-            hang_up: self.hang_up.clone(),
-            _leaving: leaving,
-        });
-        // Only the id is kept while waiting, so that a session that ends early is freed early.
-        let id = socket.id;
-        drop(socket);
-        if timeout(self.identify_timeout, left).await.is_err() {
-            let find = |name| namespaces.of(name)?.get_socket(id);
+    /// Ends sessions of version 3 that stay outside our namespace; the library does so for version 4 only.
+    async fn await_joins(&self, visitors: &Deadlines, namespaces: &SocketIo) {
+        while let Some(sid) = visitors.next().await {
+            let find = |name| namespaces.of(name)?.get_socket(sid);
             if let (Some(idle), None) = (find("/"), find(NAMESPACE)) {
                 self.hang_up.hang_up(&idle);
             }
         }
     }
 
-    /// Ends a connection that does not say whose it is.
-    async fn await_name(self, conn: ConnectionId, left: oneshot::Receiver<Infallible>) {
-        if timeout(self.identify_timeout, left).await.is_err() {
-            self.hub.overdue(conn).await;
+    /// Ends connections that do not say whose they are.
+    async fn await_names(&self, strangers: &Deadlines) {
+        while let Some(sid) = strangers.next().await {
+            if let Ok(conn) = ConnectionId::try_from(sid.as_str()) {
+                self.hub.overdue(conn).await;
+            }
         }
     }
 }
 
 /// A connection in the namespace: takes what it says, whatever the event is called, and reports its end.
 #[derive(Clone)]
-struct Speaker(Arc<Speech>);
+pub(crate) struct Speaker(Arc<Speech>);
 
 struct Speech {
     conn: ConnectionId,
-    visit: Visit,
-    greeter: Greeter,
+    greeter: Arc<Greeter>,
     /// How fast this connection may speak.
     pace: DefaultDirectRateLimiter,
     /// How many frames of this connection may wait for the hub, so that one that floods crowds out only itself.
@@ -171,11 +184,7 @@ enum Stage {
     /// to it, and the list that a frame asks for would be lost, so what is said waits here.
     Early(Vec<(Event, OwnedSemaphorePermit)>, LastWord),
     /// What is said goes to the hub.
-    Live {
-        last_word: LastWord,
-        /// Dropped at the end, for whoever waits for that.
-        _leaving: oneshot::Sender<Infallible>,
-    },
+    Live(LastWord),
     /// What is still being read was said in vain.
     Ended,
 }
@@ -187,7 +196,10 @@ impl MessageHandler<LocalAdapter, InOrder> for Speaker {
         if speech.pace.check().is_err() {
             return speech.give_up(&socket, Counter::EventFlood);
         }
-        match speech.decode(&socket, &value) {
+        let Some(Session { visit, .. }) = Session::of(&socket) else {
+            return;
+        };
+        match speech.decode(&socket, visit, &value) {
             Ok(event) => speech.hear(&socket, event),
             Err(error) => {
                 debug!(conn.id = %speech.conn, reason = %error, "frame rejected: {error}");
@@ -211,7 +223,7 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Speaker {
             heartbeat,
             counters,
             ..
-        } = &speech.greeter;
+        } = &*speech.greeter;
         let line = hang_up.take_line(&socket);
         if let Some(fault) = fault(&socket, reason, line.as_ref()) {
             counters.count(fault);
@@ -223,38 +235,33 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Speaker {
 }
 
 impl Speaker {
-    /// The socket is connected: what it said so far, and from now on, goes to the hub. Returns what ends with it.
-    fn attend(&self, socket: &Socket) -> oneshot::Receiver<Infallible> {
+    /// The socket is connected: what it said so far, and from now on, goes to the hub.
+    fn attend(&self, socket: &Socket) {
         let Self(speech) = self;
         speech.greeter.hang_up.joined(socket);
-        let (leaving, left) = oneshot::channel();
         let mut stage = lock(&speech.stage);
         match mem::replace(&mut *stage, Stage::Ended) {
             Stage::Early(waiting, last_word) => {
-                *stage = Stage::Live {
-                    last_word,
-                    _leaving: leaving,
-                };
+                *stage = Stage::Live(last_word);
                 for (event, turn) in waiting {
                     speech.hand_over(socket, event, turn);
                 }
             }
-            other @ (Stage::Live { .. } | Stage::Ended) => *stage = other,
+            other @ (Stage::Live(_) | Stage::Ended) => *stage = other,
         }
-        left
     }
 }
 
 impl Speech {
-    fn decode(&self, socket: &Socket, value: &Value) -> Result<Event, DecodeError> {
+    fn decode(&self, socket: &Socket, visit: &Visit, value: &Value) -> Result<Event, DecodeError> {
         let Value::Str(text, None) = value else {
             return Err(DecodeError::Binary);
         };
         match (socket.protocol(), socket.transport_type()) {
             (ProtocolVersion::V4, TransportType::Polling) => {
-                wire::decode(self.conn, &self.visit, &wire::decode_twice_encoded(text))
+                wire::decode(self.conn, visit, &wire::decode_twice_encoded(text))
             }
-            _ => wire::decode(self.conn, &self.visit, text),
+            _ => wire::decode(self.conn, visit, text),
         }
     }
 
@@ -264,14 +271,14 @@ impl Speech {
         };
         match &mut *lock(&self.stage) {
             Stage::Early(waiting, _) => waiting.push((event, turn)),
-            Stage::Live { .. } => self.hand_over(socket, event, turn),
+            Stage::Live(_) => self.hand_over(socket, event, turn),
             Stage::Ended => {}
         }
     }
 
     fn end(&self, ending: Ending) {
         match mem::replace(&mut *lock(&self.stage), Stage::Ended) {
-            Stage::Early(_, last_word) | Stage::Live { last_word, .. } => {
+            Stage::Early(_, last_word) | Stage::Live(last_word) => {
                 last_word.say(self.conn, ending);
             }
             Stage::Ended => {}
@@ -294,11 +301,7 @@ impl Speech {
 }
 
 /// A session in `/`.
-struct Visitor {
-    hang_up: HangUp,
-    /// Dropped with this handler when the session ends.
-    _leaving: oneshot::Sender<Infallible>,
-}
+struct Visitor(HangUp);
 
 impl DisconnectHandler<LocalAdapter, InOrder> for Visitor {
     fn call_with_defer(
@@ -307,7 +310,8 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Visitor {
         reason: DisconnectReason,
         defer: fn(Arc<Socket>),
     ) {
-        end_with_namespace(&self.hang_up, &socket, reason);
+        let Self(hang_up) = self;
+        end_with_namespace(hang_up, &socket, reason);
         defer(socket);
     }
 }

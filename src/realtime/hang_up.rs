@@ -16,7 +16,7 @@ use socketioxide::{
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::{NAMESPACE, PATH, Socket, guests::Guest};
+use super::{NAMESPACE, PATH, Socket, guests::Guest, session::Session};
 use crate::{lifecycle::Line, presence::ConnectionId};
 
 /// The Engine.IO server as an HTTP service; what is not its path is not found.
@@ -182,8 +182,8 @@ impl HangUp {
 }
 
 /// The session of a socket.
-pub(crate) fn guest(socket: &Socket) -> Option<&Arc<Guest>> {
-    socket.req_parts().extensions.get()
+pub(crate) fn guest(socket: &Socket) -> Option<&Guest> {
+    Session::of(socket).map(|session| &session.guest)
 }
 
 fn carry(socket: &Socket, line: &Line) {
@@ -193,7 +193,7 @@ fn carry(socket: &Socket, line: &Line) {
 }
 
 fn first_line(socket: &Socket) -> Option<&Line> {
-    socket.req_parts().extensions.get()
+    Session::of(socket).map(|session| &session.line)
 }
 
 impl Lines {

@@ -3,6 +3,7 @@
 //! Lives here: everything that knows sockets. Not here: deciding who is told what (`presence`).
 //! Invariant: one task, the hub, owns the registry and alone sends.
 
+mod deadlines;
 mod door;
 mod ending;
 mod farewell;
@@ -12,6 +13,7 @@ mod hang_up;
 mod hub;
 pub(crate) mod inbox;
 mod origin;
+mod session;
 pub(crate) mod visit;
 pub(crate) mod wire;
 

@@ -104,6 +104,19 @@ async fn strangers_are_closed_in_time() {
     daemon.until_shown("cla_socketserver_sessions 0").await;
 }
 
+#[tokio::test]
+async fn a_stranger_is_closed_in_time_though_many_have_come_and_gone() {
+    let daemon = settings()
+        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 1000)
+        .start()
+        .await;
+    for number in 0..150 {
+        daemon.browser(VERSIONS[number % 2]).await.close().await;
+    }
+    daemon.browser(VERSIONS[0]).await.until_closed().await;
+    daemon.counted("session_closed", "not_identified", 1).await;
+}
+
 /// The library forgets a session whose first packet cannot be written.
 #[tokio::test]
 async fn a_websocket_that_is_gone_before_it_is_greeted_leaves_no_session_behind() {
