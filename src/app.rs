@@ -103,6 +103,7 @@ impl App {
                 daemon.rest.clone(),
             ),
         );
+        tasks.spawn_until(&daemon.rest, "deadlines", realtime.deadlines);
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 

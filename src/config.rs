@@ -71,7 +71,8 @@ pub struct Public {
     pub ping_interval: Duration,
     /// How long a heartbeat may stay unanswered before the connection ends.
     pub ping_timeout: Duration,
-    /// The shortest time between two lists of viewers of one case; zero sends every list.
+    /// The shortest time between two lists of viewers of one case, but for the second one after a quiet time; zero sends
+    /// every list.
     pub merge_interval: Duration,
     /// Peers whose word is taken for where a browser connects from.
     pub trusted_proxies: Vec<IpNet>,

@@ -166,8 +166,7 @@ pub(super) async fn page(
     ticked: Ticked,
     outcome: Outcome,
 ) -> Result<Response, HttpError> {
-    let people = hub.people().await?;
-    reply::apart(move || {
+    reply::with_people(hub, |people| {
         let page = BroadcastPage::new(people, ticked, outcome);
         reply::html(page.status(), &page)
     })

@@ -20,8 +20,10 @@ pub(super) fn routes(hub: HubHandle) -> Router {
 }
 
 async fn people(State(hub): State<HubHandle>) -> Result<Response, HttpError> {
-    let people = hub.people().await?;
-    reply::apart(move || Ok(reply::json(StatusCode::OK, &PeopleMap(&people)))).await
+    reply::with_people(&hub, |people| {
+        Ok(reply::json(StatusCode::OK, &PeopleMap(&people)))
+    })
+    .await
 }
 
 /// Keyed by username, in order of identify.

@@ -5,9 +5,10 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
-use tokio::task::spawn_blocking;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::error::HttpError;
+use crate::{presence::Person, realtime::HubHandle};
 
 /// What a caller reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +32,23 @@ impl Format {
     }
 }
 
-/// Makes an answer apart from the threads that serve browsers: with ten thousand people in it that takes a while.
-pub(super) async fn apart(
-    make: impl FnOnce() -> Result<Response, HttpError> + Send + 'static,
+/// So many answers with everybody in them are made at a time. Whoever gives up waiting for one does not stop its making.
+static LONG_ANSWERS: Semaphore = Semaphore::const_new(2);
+
+/// Makes an answer with everybody in it, apart from the threads that serve browsers: with ten thousand people that takes a
+/// while.
+pub(super) async fn with_people(
+    hub: &HubHandle,
+    make: impl FnOnce(Vec<Person>) -> Result<Response, HttpError> + Send + 'static,
 ) -> Result<Response, HttpError> {
-    spawn_blocking(make).await?
+    // Nobody closes it, so there is always a turn.
+    let turn = LONG_ANSWERS.acquire().await.ok();
+    let people = hub.people().await?;
+    spawn_blocking(move || {
+        let _turn = turn;
+        make(people)
+    })
+    .await?
 }
 
 /// A page.

@@ -67,7 +67,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "public.merge_interval_ms",
         Millis(0..=10_000, |c| &mut c.public.merge_interval),
-        "after the first two changes of a case, at most one list of viewers in this time; 0 sends every list",
+        "after the first two changes of a quiet case, at most one list of viewers in this time; 0 sends every list",
     ),
     Key::new(
         "public.trusted_proxies",

@@ -1,7 +1,8 @@
 //! When to speak about something that keeps changing.
 //!
 //! Lives here: the merging of bursts. Not here: what is said.
-//! Invariant: the first two changes are spoken of at once, later ones at most once an interval, the last one always.
+//! Invariant: the first two changes after a quiet interval are spoken of at once, later ones at most once an interval, the
+//! last one always.
 //!
 //! Two, because somebody who opens a case just after somebody else should not wait for what is meant for bursts, and because
 //! a page that is loaded again leaves its case and is back at once: nobody shall miss it for longer than that takes.
@@ -66,7 +67,7 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         };
         let held = Held {
             until: now + interval,
-            is_spare: !self.held.contains_key(&topic) && pause <= self.interval,
+            is_spare: !self.held.contains_key(&topic) && 2 * pause <= self.interval,
         };
         if let Some(before) = self.held.insert(topic.clone(), held) {
             self.quiet.remove(&(before.until, topic.clone()));

@@ -165,6 +165,10 @@ impl Places {
         users.into_iter()
     }
 
+    pub(super) fn next_rank(&self) -> u64 {
+        self.next_rank
+    }
+
     /// Users in order of their names, from the one after that on.
     pub(super) fn users_after(
         &self,

@@ -1,8 +1,8 @@
 //! The state of presence, and the only code that changes it.
 //!
 //! Lives here: what follows from an event, and who is told. Not here: delivery.
-//! Invariants: whoever is listed has a connection, or a place that has not lapsed; after everybody has left and
-//! the last interval is over, the registry equals a new one.
+//! Invariants: whoever is listed has a connection, or a place that has not lapsed; after everybody has left, once it is
+//! woken when the last interval is over, the registry equals a new one.
 
 mod lists;
 mod losses;
@@ -36,7 +36,7 @@ pub struct Registry {
 /// How patient a registry is, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The shortest time between two lists of one case, and between two censuses.
+    /// The shortest time between two lists of one case, and between two censuses, but for the second one after a quiet time.
     pub merge_interval: Duration,
     /// How long the place of a lost connection is kept; zero keeps none.
     pub grace: Duration,
@@ -185,10 +185,19 @@ impl Registry {
         self.places.get(conn).is_some()
     }
 
-    /// Some of the people, by name: at most so many, from the one after `after` on. To say it of all of them at once would
-    /// keep events waiting.
+    /// Some of the people, by name, from the one after `after` on: so many that they have `most` connections or a few more.
+    /// To say it of all of them at once would keep events waiting.
+    ///
+    /// Only those are meant who identified before `before`, which is [`next_rank`](Self::next_rank) at some moment, or else
+    /// whoever takes name after name would be met again and again.
     #[must_use]
-    pub fn people(&self, after: Option<&Username>, most: usize, now: Moment) -> Vec<Person> {
+    pub fn people(
+        &self,
+        after: Option<&Username>,
+        before: u64,
+        most: usize,
+        now: Moment,
+    ) -> Vec<Person> {
         let seen = |conn: &ConnectionId| {
             let place = self.places.get(*conn)?;
             let connection = Connection {
@@ -201,7 +210,14 @@ impl Registry {
             };
             Some((*conn, connection))
         };
-        let users = self.places.users_after(after).take(most);
+        let users = self.places.users_after(after);
+        let users = users.filter(|(_, user)| user.rank < before);
+        let mut room = most;
+        let users = users.take_while(|(_, user)| {
+            let is_room = room > 0;
+            room = room.saturating_sub(user.connections.len());
+            is_room
+        });
         let people = users.map(|(username, user)| Person {
             rank: user.rank,
             username: username.clone(),
@@ -209,6 +225,12 @@ impl Registry {
             connections: user.connections.iter().filter_map(seen).collect(),
         });
         people.collect()
+    }
+
+    /// The position in the order of identify of whoever is next.
+    #[must_use]
+    pub fn next_rank(&self) -> u64 {
+        self.places.next_rank()
     }
 
     /// How many there are.

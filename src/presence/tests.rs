@@ -81,21 +81,7 @@ fn a_burst_is_two_lists_at_once_and_the_last_state_after_the_interval() {
 #[test]
 fn a_case_whose_lists_are_huge_is_told_less_often_and_others_are_not() {
     let mut registry = Registry::new(rules(INTERVAL));
-    for number in 0..1000 {
-        let conn = format!("{number:016}");
-        let conn = conn.as_str().try_into().unwrap();
-        let name = format!("{number:0128}");
-        let identified = Event::Identified {
-            conn,
-            identity: identity(&name),
-            browser: browser("one"),
-            page: None,
-        };
-        let case = "X".try_into().unwrap();
-        for event in [identified, Event::CaseOpened { conn, case }] {
-            let _ = registry.apply(event, Duration::ZERO);
-        }
-    }
+    crowd(&mut registry, 1000);
     // A thousand lists of 131 kB are what may be said in 2.602 seconds.
     let ms = Duration::from_millis;
     let told = registry.wake(ms(50)).len();
@@ -107,6 +93,26 @@ fn a_case_whose_lists_are_huge_is_told_less_often_and_others_are_not() {
     assert_eq!(at(ms(210), "b>X"), 0, "held back");
     assert_eq!(spoken(&registry.wake(ms(2650))), "");
     assert_ne!(spoken(&registry.wake(ms(2653))), "");
+}
+
+#[test]
+fn two_lists_at_once_are_for_cases_whose_lists_are_soon_sent() {
+    let ms = Duration::from_millis;
+    // Two lists for 90 viewers are what may be sent in 43 milliseconds, two for 100 take 53.
+    for (viewers, expected) in [(90, [1, 1, 0]), (100, [1, 0, 0])] {
+        let mut registry = Registry::new(rules(INTERVAL));
+        crowd(&mut registry, viewers);
+        let _ = registry.wake(ms(100));
+        let _ = registry.wake(ms(200));
+        let told = ["b=b", "b>X", "b<", "b>X"].map(|event| {
+            let effects = registry.apply(parse(event), ms(300));
+            effects
+                .iter()
+                .filter(|it| matches!(it, Effect::Send { .. }))
+                .count()
+        });
+        assert_eq!(told[1..], expected, "{viewers}");
+    }
 }
 
 #[test]
@@ -272,14 +278,17 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
     };
     let zoe = person(0, "zoe", vec![("b", Some("X")), ("c", None)]);
     let adam = person(1, "adam", vec![("a", None)]);
-    let people = |after: Option<&str>, most| {
+    let people = |after: Option<&str>, before, most| {
         let after = after.map(|name| name.try_into().unwrap());
-        registry.people(after.as_ref(), most, Duration::ZERO)
+        registry.people(after.as_ref(), before, most, Duration::ZERO)
     };
-    assert_eq!(people(None, 3), [adam.clone(), zoe.clone()]);
-    assert_eq!(people(None, 1), [adam]);
-    assert_eq!(people(Some("adam"), 1), [zoe]);
-    assert_eq!(people(Some("zoe"), 1), []);
+    assert_eq!(registry.next_rank(), 2);
+    assert_eq!(people(None, 2, 2), [adam.clone(), zoe.clone()]);
+    assert_eq!(people(None, 2, 1), [adam], "a connection at a time");
+    let zoe = [zoe];
+    assert_eq!(people(Some("adam"), 2, 1), zoe, "or a few more");
+    assert_eq!(people(Some("zoe"), 2, 1), []);
+    assert_eq!(people(None, 1, 9), zoe, "who was there before adam");
 }
 
 #[test]
@@ -332,7 +341,8 @@ impl Default for Stage {
 
 impl Stage {
     fn people(&self) -> Vec<Person> {
-        self.registry.people(None, usize::MAX, self.now)
+        let everybody = self.registry.next_rank();
+        self.registry.people(None, everybody, usize::MAX, self.now)
     }
 
     /// `+15` lets 15 seconds pass, `.` a tenth of one, `,` half of that, `$` restarts the daemon; the rest are events.
@@ -441,6 +451,25 @@ fn spoken(effects: &[Effect]) -> String {
         .filter_map(line)
         .collect::<Vec<_>>()
         .join(" | ")
+}
+
+/// So many viewers of case X with the longest names.
+fn crowd(registry: &mut Registry, viewers: usize) {
+    for number in 0..viewers {
+        let conn = format!("{number:016}");
+        let conn = conn.as_str().try_into().unwrap();
+        let name = format!("{number:0128}");
+        let identified = Event::Identified {
+            conn,
+            identity: identity(&name),
+            browser: browser("one"),
+            page: None,
+        };
+        let case = "X".try_into().unwrap();
+        for event in [identified, Event::CaseOpened { conn, case }] {
+            let _ = registry.apply(event, Duration::ZERO);
+        }
+    }
 }
 
 fn rules(merge_interval: Duration) -> Rules {

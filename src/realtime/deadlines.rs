@@ -1,8 +1,7 @@
 //! Looking, when its time is over, whether a connection has done what it ought to have done by then.
 //!
 //! Lives here: whose time runs, and waiting for its end. Not here: what they ought to have done (`handlers`).
-//! Invariant: as long as anybody's time runs, one task waits, and only one. A task and a timer for each would be a large
-//! part of what a connection takes.
+//! Invariant: one task waits for all of them. A task and a timer for each would be a large part of what a connection takes.
 
 use std::{
     collections::VecDeque,
@@ -12,14 +11,21 @@ use std::{
 };
 
 use socketioxide::{SocketIo, socket::Sid};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 /// Those of one namespace whose time runs. All have equally long, so the first to come is the first whose time is over.
 pub(crate) struct Deadlines {
     io: SocketIo,
     namespace: &'static str,
+    /// How long everybody has.
     patience: Duration,
+    /// Held for moments, by those who come and by the one who waits.
     running: Mutex<Running>,
+    /// Wakes the one who waits when there was nobody to wait for.
+    newcomer: Notify,
 }
 
 #[derive(Default)]
@@ -27,7 +33,6 @@ struct Running {
     queue: VecDeque<(Instant, Sid)>,
     /// So many are remembered before those are forgotten that have left.
     sweep_at: usize,
-    is_awaited: bool,
 }
 
 impl Deadlines {
@@ -37,12 +42,12 @@ impl Deadlines {
             namespace,
             patience,
             running: Mutex::default(),
+            newcomer: Notify::new(),
         }
     }
 
-    /// From now on the time of a connection runs. Returns whether the caller is to wait for [`next`](Self::next) until
-    /// there is none; otherwise somebody else does.
-    pub(crate) fn start(&self, newcomer: Sid) -> bool {
+    /// From now on the time of a connection runs.
+    pub(crate) fn start(&self, newcomer: Sid) {
         let mut running = self.running();
         if running.queue.len() >= running.sweep_at {
             // The first one is being waited for.
@@ -51,31 +56,28 @@ impl Deadlines {
                 .queue
                 .retain(|(_, sid)| mem::take(&mut is_first) || self.is_there(*sid));
             running.sweep_at = 64 + 2 * running.queue.len();
+            let room = running.sweep_at;
+            running.queue.shrink_to(room);
         }
         let due = Instant::now() + self.patience;
         running.queue.push_back((due, newcomer));
-        !mem::replace(&mut running.is_awaited, true)
+        self.newcomer.notify_one();
     }
 
-    /// Waits until the time of one is over that is still there; none when nobody's time runs.
-    pub(crate) async fn next(&self) -> Option<Sid> {
-        while let Some((due, sid)) = self.first() {
+    /// Waits until the time of one is over that is still there.
+    pub(crate) async fn next(&self) -> Sid {
+        loop {
+            let first = self.running().queue.front().copied();
+            let Some((due, sid)) = first else {
+                self.newcomer.notified().await;
+                continue;
+            };
             sleep_until(due).await;
             self.running().queue.pop_front();
             if self.is_there(sid) {
-                return Some(sid);
+                return sid;
             }
         }
-        None
-    }
-
-    fn first(&self) -> Option<(Instant, Sid)> {
-        let mut running = self.running();
-        let first = running.queue.front().copied();
-        if first.is_none() {
-            *running = Running::default();
-        }
-        first
     }
 
     fn is_there(&self, sid: Sid) -> bool {

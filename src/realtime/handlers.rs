@@ -23,7 +23,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::debug;
 
 use super::{
-    NAMESPACE, Socket,
+    BoxFuture, NAMESPACE, Socket,
     deadlines::Deadlines,
     ending::{ending, fault},
     hang_up::HangUp,
@@ -74,7 +74,9 @@ impl Greeter {
     ///
     /// Handlers are set in a middleware: the library answers CONNECT before it runs the connect handler, and drops
     /// whatever arrives in between.
-    pub(crate) fn register(self, io: &SocketIo) {
+    ///
+    /// Returns what must run as long as there are connections: it ends those whose time is over.
+    pub(crate) fn register(self, io: &SocketIo) -> BoxFuture {
         let greeter = Arc::new(self);
         let strangers = Arc::new(Deadlines::new(io, NAMESPACE, greeter.identify_timeout));
         let visitors = Arc::new(Deadlines::new(io, "/", greeter.identify_timeout));
@@ -87,18 +89,13 @@ impl Greeter {
             }
         };
         let attend = {
-            let greeter = greeter.clone();
+            let strangers = strangers.clone();
             move |socket: SocketRef| {
                 if let Some(speaker) = Session::of(&socket).and_then(Session::take_newcomer) {
                     speaker.attend(&socket);
                 }
-                let is_first = strangers.start(socket.id);
-                let (greeter, strangers) = (greeter.clone(), strangers.clone());
-                async move {
-                    if is_first {
-                        greeter.await_names(&strangers).await;
-                    }
-                }
+                strangers.start(socket.id);
+                async {}
             }
         };
         io.ns(NAMESPACE, attend.with(greet));
@@ -108,19 +105,23 @@ impl Greeter {
             ProtocolVersion::V4 => Ok(()),
             ProtocolVersion::V5 => Err(Refused::Empty),
         };
-        let namespaces = io.clone();
-        let visit = move |socket: SocketRef| {
-            socket.on_disconnect(Visitor(greeter.hang_up.clone()));
-            let is_first = visitors.start(socket.id);
-            let (greeter, visitors) = (greeter.clone(), visitors.clone());
-            let namespaces = namespaces.clone();
-            async move {
-                if is_first {
-                    greeter.await_joins(&visitors, &namespaces).await;
-                }
+        let visit = {
+            let (hang_up, visitors) = (greeter.hang_up.clone(), visitors.clone());
+            move |socket: SocketRef| {
+                socket.on_disconnect(Visitor(hang_up.clone()));
+                visitors.start(socket.id);
+                async {}
             }
         };
         io.ns("/", visit.with(only_version_3));
+
+        let namespaces = io.clone();
+        Box::pin(async move {
+            tokio::join!(
+                greeter.await_names(&strangers),
+                greeter.await_joins(&visitors, &namespaces)
+            );
+        })
     }
 
     fn greet(self: &Arc<Self>, socket: &SocketRef) -> Result<(), Refused> {
@@ -144,7 +145,8 @@ impl Greeter {
 
     /// Ends sessions of version 3 that stay outside our namespace; the library does so for version 4 only.
     async fn await_joins(&self, visitors: &Deadlines, namespaces: &SocketIo) {
-        while let Some(sid) = visitors.next().await {
+        loop {
+            let sid = visitors.next().await;
             let find = |name| namespaces.of(name)?.get_socket(sid);
             if let (Some(idle), None) = (find("/"), find(NAMESPACE)) {
                 self.hang_up.hang_up(&idle);
@@ -154,7 +156,8 @@ impl Greeter {
 
     /// Ends connections that do not say whose they are.
     async fn await_names(&self, strangers: &Deadlines) {
-        while let Some(sid) = strangers.next().await {
+        loop {
+            let sid = strangers.next().await;
             if let Ok(conn) = ConnectionId::try_from(sid.as_str()) {
                 self.hub.overdue(conn).await;
             }

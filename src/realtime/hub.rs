@@ -15,14 +15,14 @@ use tracing::{debug, error};
 use super::{
     NAMESPACE, QUEUED_MESSAGES,
     hang_up::{HangUp, guest},
-    inbox::{Delivery, Inbox, Request},
+    inbox::{Delivery, Inbox, Request, Rest},
     wire::{self, Outgoing},
 };
 use crate::{
     lifecycle::Full,
     presence::{
-        Census, ConnectionId, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Recipients,
-        Registry,
+        Census, ConnectionId, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Person,
+        Recipients, Registry,
     },
     stats::{Counter, Counters},
 };
@@ -53,7 +53,7 @@ const AUDIENCE: &str = "audience";
 /// for it again and again; on the way it can be three times as long.
 const POSTED_BYTES: usize = 3 * MOST_KEPT_BYTES;
 
-/// So many people are looked at in one go. It takes a fraction of a millisecond.
+/// So many connections are looked at in one go. It takes a fraction of a millisecond.
 const AT_A_TIME: usize = 250;
 
 impl Hub {
@@ -130,9 +130,11 @@ impl Hub {
                 self.apply(Event::Dismissed { conn }).await;
                 let _ = dismissed.send(lost);
             }
-            Request::People { after, people } => {
-                let some = self.registry.people(after.as_ref(), AT_A_TIME, self.now());
-                let _ = people.send(some);
+            Request::NextRank(rank) => {
+                let _ = rank.send(self.registry.next_rank());
+            }
+            Request::People(rest, people) => {
+                let _ = people.send(self.some_people(&rest));
             }
             Request::Snapshot(snapshot) => {
                 let _ = snapshot.send(self.registry.snapshot(self.now()));
@@ -152,6 +154,11 @@ impl Hub {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn some_people(&self, Rest { after, before }: &Rest) -> Vec<Person> {
+        self.registry
+            .people(after.as_ref(), *before, AT_A_TIME, self.now())
     }
 
     /// Returns whom the last message sent reaches, which is the posted one if there was one.

@@ -42,11 +42,10 @@ pub(crate) enum Request {
         conn: ConnectionId,
         dismissed: oneshot::Sender<bool>,
     },
-    /// Say who is there, of those whose names follow: some of them, or nobody if there are no more.
-    People {
-        after: Option<Username>,
-        people: oneshot::Sender<Vec<Person>>,
-    },
+    /// Say how many have identified since there was nobody.
+    NextRank(oneshot::Sender<u64>),
+    /// Say who is there of the rest: some of them, or nobody if there are no more.
+    People(Rest, oneshot::Sender<Vec<Person>>),
     /// Say what a restart shall not lose.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Show that the hub is alive.
@@ -55,6 +54,13 @@ pub(crate) enum Request {
     Drain(oneshot::Sender<()>),
     /// End, and leave the next daemon what it must know.
     Finish(oneshot::Sender<Snapshot>),
+}
+
+/// Those whose names come after one, of those who identified before somebody was about to have a position in that order.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) after: Option<Username>,
+    pub(crate) before: u64,
 }
 
 /// Whom a message reaches.
@@ -150,12 +156,14 @@ impl HubHandle {
     }
 
     /// Returns everybody who has identified, in order of identify. They are asked for a few at a time, and events are heard
-    /// in between.
+    /// in between: whoever changes names meanwhile may be missing.
     pub(crate) async fn people(&self) -> Result<Vec<Person>, HubGone> {
         let mut all: Vec<Person> = Vec::new();
+        let before = self.ask(Request::NextRank).await?;
         loop {
             let after = all.last().map(|person| person.username.clone());
-            let some = self.ask(|people| Request::People { after, people }).await?;
+            let rest = Rest { after, before };
+            let some = self.ask(|people| Request::People(rest, people)).await?;
             if some.is_empty() {
                 break;
             }

@@ -81,6 +81,8 @@ pub(crate) struct Realtime {
     pub(crate) pulse: Pulse,
     /// To be spawned.
     pub(crate) hub_task: BoxFuture,
+    /// To be spawned too: ends connections that do not do in time what they ought to.
+    pub(crate) deadlines: BoxFuture,
 }
 
 impl Realtime {
@@ -96,7 +98,7 @@ impl Realtime {
         let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
         let hang_up = HangUp::new(engine.clone(), io.clone(), tracker.clone());
         let crowd = TaskTracker::new();
-        Greeter {
+        let deadlines = Greeter {
             hub: hub.clone(),
             hang_up: hang_up.clone(),
             counters: counters.clone(),
@@ -149,6 +151,7 @@ impl Realtime {
             census,
             pulse,
             hub_task,
+            deadlines,
         }
     }
 }

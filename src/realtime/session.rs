@@ -19,6 +19,7 @@ pub(crate) struct Session {
     pub(crate) visit: Visit,
     /// The TCP connection of the handshake.
     pub(crate) line: Line,
+    /// Who was let into the namespace and whose socket is not connected yet. The lock is held to put somebody in or out.
     newcomer: Mutex<Option<Speaker>>,
 }
 

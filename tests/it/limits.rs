@@ -113,8 +113,13 @@ async fn a_stranger_is_closed_in_time_though_many_have_come_and_gone() {
     for number in 0..150 {
         daemon.browser(VERSIONS[number % 2]).await.close().await;
     }
-    daemon.browser(VERSIONS[0]).await.until_closed().await;
-    daemon.counted("session_closed", "not_identified", 1).await;
+    // Once nobody's time runs any more, that of the next one does.
+    for count in 1..=2 {
+        daemon.browser(VERSIONS[0]).await.until_closed().await;
+        daemon
+            .counted("session_closed", "not_identified", count)
+            .await;
+    }
 }
 
 /// The library forgets a session whose first packet cannot be written.

@@ -144,7 +144,8 @@ impl Rig {
                 continue;
             }
             match request {
-                inbox::Request::People { after, people } => {
+                inbox::Request::NextRank(rank) => rank.send(u64::MAX).unwrap(),
+                inbox::Request::People(inbox::Rest { after, .. }, people) => {
                     let all = self.people.iter().cloned().zip(0..);
                     let all = all.map(|(person, rank)| Person { rank, ..person });
                     let rest = all.filter(|person| Some(&person.username) > after.as_ref());

@@ -40,6 +40,8 @@ pub(crate) struct Tally {
     pub(crate) wrong: u32,
     /// For each change and each page that had to see it, how long that took.
     pub(crate) delays: Vec<Duration>,
+    /// What pages had still to see when they left.
+    pub(crate) left_unseen: usize,
 }
 
 #[derive(Default)]
@@ -68,6 +70,8 @@ struct View {
     first: usize,
     /// How many changes it has seen, or need not see because they were before it came.
     seen: usize,
+    /// How many of them the last list shows that it was sent.
+    shown: usize,
 }
 
 /// So many lists of one case are usually on their way at most.
@@ -86,8 +90,9 @@ impl Expectation {
     }
 
     /// A page turns to a case, and away from the one that it shows.
-    pub(crate) fn opens(&mut self, page: usize, user: User, case: usize, now: Instant) {
+    pub(crate) fn opens(&mut self, page: usize, user: User, case: u32, now: Instant) {
         self.closes(page, user, now);
+        let case = case as usize;
         let opened = &mut self.cases[case];
         let first = opened.changes.len();
         *opened.viewers.entry(user).or_default() += 1;
@@ -97,6 +102,7 @@ impl Expectation {
             case,
             first,
             seen: first,
+            shown: first,
         });
     }
 
@@ -106,6 +112,7 @@ impl Expectation {
             return;
         };
         let left = &mut self.cases[view.case];
+        self.tally.left_unseen += left.changes.len() - view.seen;
         if let Some(pages) = left.viewers.get_mut(&user) {
             *pages -= 1;
         }
@@ -131,11 +138,12 @@ impl Expectation {
         let delays = case.changes[news].iter().map(|said| now - *said);
         self.tally.delays.extend(delays);
         view.seen = view.seen.max(freshness);
+        view.shown = freshness.max(view.first);
     }
 
-    /// How many sightings are still to come.
+    /// How many changes screens do not show as they are now.
     pub(crate) fn awaited(&self) -> usize {
-        let unseen = |view: &View| self.cases[view.case].changes.len() - view.seen;
+        let unseen = |view: &View| self.cases[view.case].changes.len() - view.shown;
         self.views.iter().flatten().map(unseen).sum()
     }
 
@@ -232,6 +240,25 @@ mod tests {
         assert_eq!(all.awaited(), 0);
         let tally = all.tally();
         assert_eq!((tally.changes, tally.lists, tally.wrong), (3, 5, 0));
+    }
+
+    #[test]
+    fn a_list_that_comes_after_a_later_one_is_not_the_last_word() {
+        let mut all = settled();
+        all.closes(2, 2, Instant::now());
+        all.shows(0, br#"["user0","user1"]"#, Instant::now());
+        all.shows(1, br#"["user0","user1"]"#, Instant::now());
+        assert_eq!(all.awaited(), 0);
+        all.shows(1, br#"["user0","user1","user2"]"#, Instant::now());
+        assert_eq!(all.awaited(), 1);
+    }
+
+    #[test]
+    fn what_a_page_had_not_seen_when_it_left_is_counted() {
+        let mut all = settled();
+        all.closes(2, 2, Instant::now());
+        all.closes(1, 1, Instant::now());
+        assert_eq!(all.tally().left_unseen, 1);
     }
 
     #[test]

@@ -34,21 +34,21 @@ struct Options {
     /// The server's process.
     #[arg(long)]
     pid: u32,
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     users: u32,
     /// Pages of each user.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     tabs: u32,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     cases: u32,
     /// Switches, changes or notifications a second.
-    #[arg(long, default_value_t = 100.0)]
+    #[arg(long, default_value_t = 100.0, value_parser = positive)]
     rate: f64,
     /// How long that goes on.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     /// Pages that connect in each second; without it, a hundred are always about to.
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     join_rate: Option<f64>,
     /// The version of Engine.IO that pages speak; if both are given, they take turns.
     #[arg(long, value_delimiter = ',', default_value = "4")]
@@ -69,6 +69,14 @@ enum Workload {
     Notify,
     /// Staff look at the admin page and at peopleMap while pages turn from case to case.
     Staff,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_normal() && *number > 0.0);
+    number.ok_or_else(|| "it is to be a number above 0".to_owned())
 }
 
 fn main() -> Result<()> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 /// A process to be measured.
@@ -20,6 +20,9 @@ pub(crate) enum Process {
     /// The generator.
     Own,
 }
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The kernel counts the time of a process in hundredths of a second, whatever the hardware does.
 const TICK: Duration = Duration::from_millis(10);
@@ -105,7 +108,12 @@ impl Spent {
         micros_per(self.server, count)
     }
 
-    /// The same of the generator.
+    /// How much of its one processor the generator used: near 1, what is measured is its own limit.
+    pub(crate) fn own_share(&self) -> f64 {
+        round(self.own.as_secs_f64() / self.time.as_secs_f64())
+    }
+
+    /// Those of the generator.
     pub(crate) fn own_us_per(&self, count: u32) -> Option<f64> {
         micros_per(self.own, count)
     }
@@ -113,15 +121,19 @@ impl Spent {
 
 /// Asks the admin listener, and returns the body of the answer.
 pub(crate) async fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(admin).await?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
+    let answer = timeout(PATIENCE, async {
+        let mut stream = TcpStream::connect(admin).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        io::Result::Ok(answer)
+    });
+    let answer = answer.await??;
     let Some(("HTTP/1.1 200 OK", rest)) = answer.split_once("\r\n") else {
         bail!(
             "{method} {path}: {}",
@@ -152,6 +164,9 @@ pub(crate) fn p99_at_most_ms(before: &[(f64, u64)], after: &[(f64, u64)]) -> Opt
         .zip(after)
         .map(|((bound, before), (_, after))| (bound, after - before));
     let all = counts.clone().next_back()?.1;
+    if all == 0 {
+        return None;
+    }
     let (bound, _) = counts.clone().find(|(_, count)| count * 100 >= all * 99)?;
     Some(bound * 1000.0)
 }

@@ -36,6 +36,7 @@ pub(crate) struct Page {
     mouth: Mouth,
     world: Rc<World>,
     is_in: Cell<bool>,
+    case: Cell<u32>,
 }
 
 /// What makes one page differ from the others.
@@ -44,7 +45,7 @@ pub(crate) struct Plan {
     pub(crate) user: User,
     pub(crate) engine: Engine,
     /// The case that it shows at first.
-    pub(crate) case: usize,
+    pub(crate) case: u32,
 }
 
 const JOIN: &str = "40/socket.io,";
@@ -72,6 +73,7 @@ pub(crate) async fn open(
         mouth,
         world,
         is_in: Cell::new(false),
+        case: Cell::new(plan.case),
     });
     while !page.is_in.get() {
         ear.hear(|text| page.hears(text)).await.context("join")?;
@@ -88,8 +90,14 @@ pub(crate) async fn listen(page: Rc<Page>, mut ear: Ear) {
 }
 
 impl Page {
+    /// The case that it shows, or showed last.
+    pub(crate) fn case(&self) -> u32 {
+        self.case.get()
+    }
+
     /// Turns to a case.
-    pub(crate) fn opens(&self, case: usize) {
+    pub(crate) fn opens(&self, case: u32) {
+        self.case.set(case);
         let mut expectation = self.world.expectation.borrow_mut();
         expectation.opens(self.number, self.user, case, Instant::now());
         self.says(&format!(
@@ -97,10 +105,11 @@ impl Page {
         ));
     }
 
-    /// Leaves a case.
-    pub(crate) fn closes(&self, case: usize) {
+    /// Leaves its case.
+    pub(crate) fn closes(&self) {
         let mut expectation = self.world.expectation.borrow_mut();
         expectation.closes(self.number, self.user, Instant::now());
+        let case = self.case.get();
         self.says(&format!(r#"42/socket.io,["stopViewingCase","case{case}"]"#));
     }
 

@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{
     task::spawn_local,
-    time::{Instant, interval, sleep, sleep_until},
+    time::{Instant, interval, sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -123,7 +123,8 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         "resident_bytes": resident,
         "bytes_per_connection": resident.saturating_sub(empty) / count,
         "changes": tally.changes, "lists": tally.lists, "seen": tally.delays.len(),
-        "missed": missed + missed_by_newcomers, "wrong": tally.wrong + at_first.wrong,
+        "missed": missed + missed_by_newcomers, "left_unseen": tally.left_unseen, "wrong": tally.wrong + at_first.wrong,
+        "generator_busy": joining.own_share().max(acting.own_share()),
         "lists_per_s": acting.pace(tally.lists),
         "cpu_us_per_list": acting.server_us_per(tally.lists),
         "cpu_us_per_change": acting.server_us_per(tally.changes),
@@ -147,7 +148,8 @@ impl Options {
             if let Some(rate) = self.join_rate {
                 sleep_until(begun + Duration::from_secs_f64(f64::from(number) / rate)).await;
             }
-            let (page, ear) = page::open(self.public, self.plan(number)?, world.clone()).await?;
+            let opening = page::open(self.public, self.plan(number)?, world.clone());
+            let (page, ear) = timeout(PATIENCE, opening).await??;
             spawn_local(page::listen(page.clone(), ear));
             anyhow::Ok((number, page))
         });
@@ -160,7 +162,7 @@ impl Options {
 
     fn plan(&self, number: u32) -> Result<Plan> {
         let mut engines = self.engine.iter().cycle();
-        let engine = engines.nth((number % 2).try_into()?);
+        let engine = engines.nth(number.try_into()?);
         let cases = if self.workload == Workload::Hot {
             1
         } else {
@@ -170,7 +172,7 @@ impl Options {
             number,
             user: number / self.tabs,
             engine: *engine.unwrap_or(&page::Engine::Four),
-            case: (number % cases).try_into()?,
+            case: number % cases,
         })
     }
 
@@ -196,9 +198,10 @@ impl Options {
         // One after the other, so that none is back within one list.
         let mut order = order.into_iter().cycle();
         self.at_rate(|| {
-            let case = chance.u32(..self.cases);
-            if let (Some(page), Ok(case)) = (order.next(), case.try_into()) {
-                page.opens(case);
+            if let Some(page) = order.next() {
+                // Another one, if there is one.
+                let step = chance.u32(1..self.cases.max(2));
+                page.opens((page.case() + step) % self.cases);
             }
         })
         .await;
@@ -208,13 +211,13 @@ impl Options {
         let mut present: VecDeque<_> = pages.iter().collect();
         let mut away: VecDeque<&Rc<Page>> = VecDeque::new();
         self.at_rate(|| {
-            if away.len() > AWAY
+            if away.len() >= AWAY
                 && let Some(page) = away.pop_front()
             {
                 page.opens(0);
                 present.push_back(page);
             } else if let Some(page) = present.pop_front() {
-                page.closes(0);
+                page.closes();
                 away.push_back(page);
             }
         })
