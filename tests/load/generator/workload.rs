@@ -115,6 +115,10 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     let tally = world.expectation.borrow_mut().tally();
     let cut_off = world.cut_off.get();
     ensure!(cut_off == 0, "the server has cut off {cut_off} connections");
+    let busy = match options.workload {
+        Workload::Idle | Workload::Storm => joining.own_share(),
+        Workload::Switch | Workload::Hot | Workload::Notify | Workload::Staff => acting.own_share(),
+    };
     Ok(json!({
         "users": options.users, "tabs": options.tabs, "cases": options.cases,
         "connects_per_s": joining.pace(count),
@@ -124,7 +128,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         "bytes_per_connection": resident.saturating_sub(empty) / count,
         "changes": tally.changes, "lists": tally.lists, "seen": tally.delays.len(),
         "missed": missed + missed_by_newcomers, "left_unseen": tally.left_unseen, "wrong": tally.wrong + at_first.wrong,
-        "generator_busy": joining.own_share().max(acting.own_share()),
+        "generator_busy": busy,
         "lists_per_s": acting.pace(tally.lists),
         "cpu_us_per_list": acting.server_us_per(tally.lists),
         "cpu_us_per_change": acting.server_us_per(tally.changes),
