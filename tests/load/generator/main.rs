@@ -10,7 +10,7 @@ mod page;
 mod websocket;
 mod workload;
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -25,12 +25,12 @@ use page::Engine;
 struct Options {
     /// What goes on once all pages are open.
     workload: Workload,
-    /// Where browsers connect.
+    /// Where browsers connect, on this machine.
     #[arg(long)]
-    public: SocketAddr,
+    public: SocketAddrV4,
     /// Where the back-end and staff connect.
     #[arg(long)]
-    admin: SocketAddr,
+    admin: SocketAddrV4,
     /// The server's process.
     #[arg(long)]
     pid: u32,

@@ -2,7 +2,7 @@
 //!
 //! Lives here: /proc, requests to the admin listener, percentiles. Not here: pages.
 
-use std::{fs, io, net::SocketAddr, time::Duration};
+use std::{fs, io, net::SocketAddrV4, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -120,7 +120,12 @@ impl Spent {
 }
 
 /// Asks the admin listener, and returns the body of the answer.
-pub(crate) async fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> Result<String> {
+pub(crate) async fn ask(
+    admin: SocketAddrV4,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<String> {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
@@ -147,7 +152,7 @@ pub(crate) async fn ask(admin: SocketAddr, method: &str, path: &str, body: &str)
 }
 
 /// How often the hub was how fast, by the upper bound in seconds, counted with all that was faster. Peers do not say.
-pub(crate) async fn hub_latencies(admin: SocketAddr) -> Vec<(f64, u64)> {
+pub(crate) async fn hub_latencies(admin: SocketAddrV4) -> Vec<(f64, u64)> {
     let metrics = ask(admin, "GET", "/metrics", "").await.unwrap_or_default();
     let bucket = |line: &str| {
         let line = line.strip_prefix(r#"cla_socketserver_hub_latency_seconds_bucket{le=""#)?;

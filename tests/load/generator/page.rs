@@ -5,7 +5,7 @@
 
 use std::{
     cell::Cell,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddrV4},
     rc::Rc,
 };
 
@@ -54,7 +54,7 @@ const NOTIFICATION: &[u8] = br#"42/socket.io,["notification","#;
 
 /// Opens a page and waits until it has been let in.
 pub(crate) async fn open(
-    server: SocketAddr,
+    server: SocketAddrV4,
     plan: Plan,
     world: Rc<World>,
 ) -> Result<(Rc<Page>, Ear)> {
