@@ -76,6 +76,7 @@ fn a_burst_is_two_lists_at_once_and_the_last_state_after_the_interval() {
     let mut at = |moment, event: &str| spoken(&registry.apply(parse(event), moment));
     assert_eq!(at(ms(161), "b<"), "a: adam", "at once again");
     assert_eq!(at(ms(162), "b>X"), "ab: adam eve", "and again");
+    assert_eq!(at(ms(212), "b<"), "a: adam", "though nothing has woken it");
 }
 
 #[test]
