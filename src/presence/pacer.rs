@@ -44,9 +44,8 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         }
     }
 
-    /// Takes note of a change and says whether to speak of it now.
-    pub(super) fn changed(&mut self, topic: &Topic, now: Moment) -> bool {
-        self.forget(now);
+    /// Takes note of a change and says whether to speak of it now. What fell due before has been released.
+    pub(super) fn changed(&mut self, topic: &Topic) -> bool {
         let Some(held) = self.held.get(topic) else {
             return true;
         };
@@ -75,9 +74,11 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         self.quiet.insert((held.until, topic));
     }
 
-    /// Returns the topics to speak of now.
+    /// Lets go of the topics whose interval is over and returns those to speak of now.
     pub(super) fn release(&mut self, now: Moment) -> Vec<Topic> {
-        self.forget(now);
+        while let Some(topic) = pop(&mut self.quiet, now) {
+            self.held.remove(&topic);
+        }
         let due = iter::from_fn(|| pop(&mut self.due, now));
         due.collect()
     }
@@ -85,13 +86,6 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
     /// When [`release`](Self::release) next has something to return.
     pub(super) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(moment, _)| *moment)
-    }
-
-    /// Lets go of the topics whose interval is over.
-    fn forget(&mut self, now: Moment) {
-        while let Some(topic) = pop(&mut self.quiet, now) {
-            self.held.remove(&topic);
-        }
     }
 }
 

@@ -380,7 +380,7 @@ impl Registry {
     fn spread(&mut self, changed: Vec<Topic>, now: Moment, effects: &mut Vec<Effect>) {
         let mut spoken = BTreeSet::new();
         for topic in changed {
-            if spoken.insert(topic.clone()) && self.pacer.changed(&topic, now) {
+            if spoken.insert(topic.clone()) && self.pacer.changed(&topic) {
                 effects.extend(self.speak_of(topic, now));
             }
         }
