@@ -16,8 +16,8 @@
 //! [`Registry`](presence::Registry); that returns [`Effect`](presence::Effect)s, which the hub performs in order.
 //! All that decides is synchronous and pure; all that waits is thin.
 //!
-//! Who is to be told is answered by the registry alone. The library's rooms are not used: they would be a second copy of
-//! who views what, with names that strangers choose.
+//! Who is to be told is answered by the registry alone. No room of the library outlives the sending of one message: rooms
+//! for cases would be a second copy of who views what, with names that strangers choose.
 
 mod admin;
 pub mod app;

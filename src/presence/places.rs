@@ -178,7 +178,7 @@ impl Places {
         self.users.range::<Username, _>((start, Bound::Unbounded))
     }
 
-    /// The places of everybody, in the same order: as many in a row as a user has.
+    /// The places of everybody, users in the order of [`users`](Self::users): as many in a row as one has.
     pub(super) fn by_user(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
         let mut places: Vec<_> = self.all.iter().collect();
         // Stable, so that those of one user stay in order.

@@ -12,7 +12,7 @@ use super::{Registry, Topic, to_one};
 const BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
 
 impl Registry {
-    /// Announces a topic as it stands now, and holds it back for a while.
+    /// Announces a topic as it stands now, and takes note that it was.
     pub(super) fn speak_of(&mut self, topic: Topic, now: Moment) -> Option<Effect> {
         let effect = self.announce(topic.clone());
         let pause = effect.as_ref().map(pause).unwrap_or_default();
