@@ -123,7 +123,7 @@ class Trial {
     await this.#attackers.dismiss();
     this.#judge(seen, watched);
     await this.#recover();
-    return { tally, seen, watched, after: this.#victim.holdings() };
+    return { tally, seen, watched, after: await this.#victim.settled() };
   }
 
   #judge({ latencies, missed, closed }, { health }) {
@@ -149,7 +149,6 @@ class Trial {
       }
       await pause(250);
     }
-    await pause(1_000);
   }
 
   #judgeMemory() {

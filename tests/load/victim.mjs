@@ -11,6 +11,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { Daemon } from '../clients/daemon.mjs';
 import { member } from './wire.mjs';
@@ -19,6 +20,11 @@ const MIB = 1024;
 const WATCH_MS = 100;
 const HEALTH_MS = 250;
 const HEALTH_TIMEOUT_MS = 5_000;
+
+/** The allocator gives back over some seconds. It is done when a second has brought no more than this. */
+const SETTLED_MIB = 0.25;
+const SETTLING_MS = 1_000;
+const MOST_SETTLING_MS = 20_000;
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'overload-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
@@ -56,6 +62,17 @@ export class Victim {
   /** What it holds: resident memory, open files. */
   holdings() {
     return { mib: this.#status('VmRSS'), files: readdirSync(`/proc/${this.#daemon.pid}/fd`).length };
+  }
+
+  /** What it holds when it no longer gives back memory. */
+  async settled() {
+    const deadline = performance.now() + MOST_SETTLING_MS;
+    for (let last = this.holdings(); ; ) {
+      await pause(SETTLING_MS);
+      const now = this.holdings();
+      if (last.mib - now.mib <= SETTLED_MIB || performance.now() > deadline) return now;
+      last = now;
+    }
   }
 
   #runs() {
