@@ -4,6 +4,7 @@
 
 mod backlog;
 mod files;
+mod line;
 mod listeners;
 mod server;
 mod systemd;
@@ -16,9 +17,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) use backlog::{Backlog, Full};
 pub(crate) use files::Shares;
 pub use files::raise_file_limit;
+pub(crate) use line::Line;
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners, Passed};
-pub(crate) use server::{HttpService, LAST_WORDS, Line, Patience, Peer, Server};
+pub(crate) use server::{HttpService, LAST_WORDS, Patience, Peer, Server};
 pub(crate) use systemd::{announce, ready, stopping, watch};
 pub use tasks::Died;
 pub(crate) use tasks::Tasks;

@@ -1,0 +1,246 @@
+//! One TCP connection.
+//!
+//! Lives here: reading and writing it, what is known of what has come and gone, cutting it. Not here: accepting it, HTTP.
+
+use std::{
+    io::{self, IoSlice},
+    net::Shutdown,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use governor::{DefaultDirectRateLimiter, Quota};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::Instant,
+};
+
+use super::Backlog;
+use crate::stats::{Counter, Counters};
+
+/// A handle on the TCP connection that a request came over.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    stream: Weak<TcpStream>,
+    traffic: Arc<Traffic>,
+}
+
+/// What is known of the bytes that a connection has received, and has sent.
+#[derive(Debug)]
+struct Traffic {
+    since: Instant,
+    /// When the last ones came, in milliseconds from then.
+    last_at: AtomicU64,
+    /// The last eight of them, as a number of the network.
+    tail: AtomicU64,
+    /// Whether there will be no more.
+    is_over: AtomicBool,
+    /// What is sent over it, once it is a websocket.
+    backlog: OnceLock<Backlog>,
+}
+
+impl Line {
+    /// Cuts the connection, whatever either side is doing.
+    pub(crate) fn hang_up(&self) {
+        if let Some(stream) = self.stream.upgrade() {
+            // An error means that the peer was faster.
+            let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether the connection is still open.
+    pub(crate) fn is_up(&self) -> bool {
+        self.stream.strong_count() > 0
+    }
+
+    /// How long nothing has been heard over it.
+    pub(crate) fn silence(&self) -> Duration {
+        let last_at = Duration::from_millis(self.traffic.last_at.load(Relaxed));
+        self.traffic.since.elapsed().saturating_sub(last_at)
+    }
+
+    /// Whether its peer, or the network, or we have ended it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.traffic.is_over.load(Relaxed)
+    }
+
+    /// From now on what is sent over it is taken off a backlog, that of the first who says so.
+    pub(crate) fn carries(&self, backlog: &Backlog) {
+        self.traffic.backlog.get_or_init(|| backlog.clone());
+    }
+
+    /// The last bytes that were heard over it, zeroes in front if they were fewer.
+    pub(crate) fn tail(&self) -> [u8; 8] {
+        self.traffic.tail.load(Relaxed).to_be_bytes()
+    }
+}
+
+impl Traffic {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            last_at: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            backlog: OnceLock::new(),
+        }
+    }
+
+    /// One task reads a connection, so nothing comes between loading and storing.
+    fn hear(&self, bytes: &[u8]) {
+        let millis = self.since.elapsed().as_millis();
+        self.last_at
+            .store(millis.try_into().unwrap_or(u64::MAX), Relaxed);
+        let last = bytes.iter().skip(bytes.len().saturating_sub(8));
+        let push = |tail: u64, byte: &u8| tail << 8 | u64::from(*byte);
+        self.tail
+            .store(last.fold(self.tail.load(Relaxed), push), Relaxed);
+    }
+}
+
+/// A stream that can be cut through its [`Line`] while it is being read and written.
+pub(super) struct Connection {
+    stream: Arc<TcpStream>,
+    traffic: Arc<Traffic>,
+    pace: Option<DefaultDirectRateLimiter>,
+    counters: Counters,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// What was accepted: it may send as fast as `pace` says, and keeps `permit` for as long as its file is open.
+    pub(super) fn new(
+        stream: TcpStream,
+        pace: Option<Quota>,
+        counters: Counters,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            stream: Arc::new(stream),
+            traffic: Arc::new(Traffic::new()),
+            pace: pace.map(DefaultDirectRateLimiter::direct),
+            counters,
+            _permit: permit,
+        }
+    }
+
+    pub(super) fn line(&self) -> Line {
+        Line {
+            stream: Arc::downgrade(&self.stream),
+            traffic: self.traffic.clone(),
+        }
+    }
+
+    /// Takes note of what came, or that nothing will come any more.
+    fn hear(&self, bytes: &[u8]) -> io::Result<()> {
+        let Some(count) = u32::try_from(bytes.len()).ok().and_then(NonZeroU32::new) else {
+            self.traffic.is_over.store(true, Relaxed);
+            return Ok(());
+        };
+        self.traffic.hear(bytes);
+        let in_time = |pace: &DefaultDirectRateLimiter| matches!(pace.check_n(count), Ok(Ok(())));
+        if self.pace.as_ref().is_none_or(in_time) {
+            return Ok(());
+        }
+        self.counters.count(Counter::ByteFlood);
+        self.traffic.is_over.store(true, Relaxed);
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "sends too fast",
+        ))
+    }
+
+    /// Writes, and takes for written what cannot be because the connection is over. Whoever reads it learns of that, and
+    /// only then does the library end a session: one whose first packet cannot be written it would never let go of.
+    fn poll_try(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match write(&self.stream) {
+                Ok(written) => {
+                    if let Some(backlog) = self.traffic.backlog.get() {
+                        backlog.shrink(written);
+                    }
+                    return Poll::Ready(Ok(written));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    // So that reading comes to an end, whatever it was.
+                    let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
+                    return Poll::Ready(Ok(bytes));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    self.traffic.is_over.store(true, Relaxed);
+                    return Poll::Ready(Err(error));
+                }
+                Ok(_) => {
+                    let heard = buffer.filled().get(before..).unwrap_or_default();
+                    return Poll::Ready(self.hear(heard));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, bytes.len(), |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_try(cx, bytes, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // An error means that the peer was faster.
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}
