@@ -2,10 +2,13 @@
 //!
 //! Lives here: wiring, and the order of start and stop. Not here: the environment, the command line, exit codes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -121,7 +124,7 @@ impl App {
             patience: Patience::from(&self.config.limits),
             tracker: daemon.conversations.clone(),
             counters: daemon.sources.counters.clone(),
-            share: shares.public,
+            share: Arc::new(Semaphore::new(shares.public)),
             closed: daemon.closed.clone(),
             stop: daemon.public.clone(),
         };
@@ -132,7 +135,6 @@ impl App {
                 ..public.patience
             },
             tracker: tasks.tracker().clone(),
-            share: shares.admin,
             closed: daemon.rest.clone(),
             stop: daemon.rest.clone(),
             ..public.clone()
@@ -148,14 +150,19 @@ impl App {
         }
         for listener in self.listeners.admin {
             lifecycle::log_listening("admin", &listener);
-            tasks.spawn("admin listener", staff.clone().run(listener, admin.clone()));
+            let staff = Server {
+                share: Arc::new(Semaphore::new(shares.admin)),
+                ..staff.clone()
+            };
+            tasks.spawn("admin listener", staff.run(listener, admin.clone()));
         }
         Ok(())
     }
 
     fn shares(&self) -> Shares {
-        let shares = Shares::among(self.files, self.config.limits.admin_connections);
-        let (files, room) = (self.files, shares.public.available_permits());
+        let staff = self.config.limits.admin_connections;
+        let shares = Shares::among(self.files, staff, self.listeners.admin.len());
+        let (files, room) = (self.files, shares.public);
         let sessions = self.config.limits.sessions;
         if room < sessions {
             warn!(

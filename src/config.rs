@@ -190,7 +190,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for the rest of a request, and its answer; long polls excepted.
     pub request_timeout: Duration,
-    /// Connections to the admin app at once.
+    /// Connections to the admin app at once, on all of its addresses together.
     pub admin_connections: usize,
     /// Age of unacknowledged data at which a connection ends.
     pub tcp_user_timeout: Duration,

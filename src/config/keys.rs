@@ -231,7 +231,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.admin_connections",
         Count(1..=10_000, |c| &mut c.limits.admin_connections),
-        "connections to the admin app at once; further ones wait",
+        "connections to the admin app at once, shared out equally among its addresses; further ones wait",
     ),
     Key::new(
         "limits.tcp_user_timeout_ms",

@@ -3,29 +3,29 @@
 //! Lives here: how many there may be and who may use them. Invariant: no number of browsers takes the files that staff
 //! and health checks need.
 
-use std::sync::Arc;
-
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
 /// Files that are for no connection: the log, the resolver, StatsD, the runtime, with room to spare.
 const OWN: usize = 128;
 
-/// One permit for every connection that may be open.
-#[derive(Clone, Debug)]
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shares {
-    pub(crate) public: Arc<Semaphore>,
-    pub(crate) admin: Arc<Semaphore>,
+    /// On all public addresses together.
+    pub(crate) public: usize,
+    /// On each address of the admin app: whoever takes all of one does not keep out who comes to another.
+    pub(crate) admin: usize,
 }
 
 impl Shares {
-    /// Shares out so many files, at most `admin` of them to the admin app.
-    pub(crate) fn among(files: usize, admin: usize) -> Self {
+    /// Shares out so many files, at most `admin` of them to the admin app, but one to each of its `addresses`.
+    pub(crate) fn among(files: usize, admin: usize, addresses: usize) -> Self {
         let admin = admin.min(files / 4);
         let public = files - admin - OWN.min(files / 4);
         Self {
-            public: Arc::new(Semaphore::new(public.min(Semaphore::MAX_PERMITS))),
-            admin: Arc::new(Semaphore::new(admin)),
+            public: public.min(Semaphore::MAX_PERMITS),
+            admin: admin.checked_div(addresses).unwrap_or_default().max(1),
         }
     }
 }
@@ -56,17 +56,17 @@ mod tests {
 
     #[test]
     fn browsers_leave_files_for_staff() {
-        for (files, wanted, public, admin) in [
-            (65_536, 128, 65_280, 128),
-            (65_536, 1, 65_407, 1),
-            (1024, 128, 768, 128),
-            (300, 128, 150, 75),
-            (4, 128, 2, 1),
-            (usize::MAX, 128, Semaphore::MAX_PERMITS, 128),
+        for (files, wanted, addresses, public, admin) in [
+            (65_536, 128, 1, 65_280, 128),
+            (65_536, 128, 2, 65_280, 64),
+            (65_536, 1, 2, 65_407, 1),
+            (1024, 128, 1, 768, 128),
+            (300, 128, 1, 150, 75),
+            (4, 128, 1, 2, 1),
+            (usize::MAX, 128, 1, Semaphore::MAX_PERMITS, 128),
         ] {
-            let shares = Shares::among(files, wanted);
-            let permits = [&shares.public, &shares.admin].map(|share| share.available_permits());
-            assert_eq!(permits, [public, admin], "{files}");
+            let shares = Shares::among(files, wanted, addresses);
+            assert_eq!(shares, Shares { public, admin }, "{files}");
         }
     }
 }

@@ -90,12 +90,8 @@ impl Settings {
         let dir = TempDir::new().unwrap();
         let mut command = self.shell.map_or_else(binary, binary_after);
         command
-            .args([
-                "--public-listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-            ])
+            .env("CLA_PUBLIC__LISTEN", "127.0.0.1:0")
+            .env("CLA_ADMIN__LISTEN", "127.0.0.1:0")
             .env("STATSD_HOST", "127.0.0.1")
             .env(
                 "STATSD_PORT",
@@ -121,8 +117,8 @@ impl Settings {
             _dir: dir,
         };
         daemon.until_logged("ready").await;
-        daemon.public = daemon.address("public");
-        daemon.admin = daemon.address("admin");
+        daemon.public = daemon.addresses("public")[0];
+        daemon.admin = daemon.addresses("admin")[0];
         daemon
     }
 }
@@ -206,13 +202,15 @@ impl Daemon {
         &self.logged
     }
 
-    fn address(&self, name: &str) -> SocketAddr {
-        let line = self.logged.iter().find(|line| line["listen.name"] == name);
-        line.unwrap()["listen.addr"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap()
+    /// Where a listener can be reached, in the order of the configuration.
+    pub fn addresses(&self, name: &str) -> Vec<SocketAddr> {
+        let lines = self
+            .logged
+            .iter()
+            .filter(|line| line["listen.name"] == name);
+        lines
+            .map(|line| line["listen.addr"].as_str().unwrap().parse().unwrap())
+            .collect()
     }
 }
 

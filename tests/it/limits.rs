@@ -382,9 +382,12 @@ async fn nobody_is_waited_for_longer_than_allowed() {
 }
 
 #[tokio::test]
-async fn connections_to_the_admin_app_are_bounded_and_others_wait() {
+async fn connections_to_an_address_of_the_admin_app_are_bounded_and_others_wait() {
     let daemon = settings()
-        .env("CLA_LIMITS__ADMIN_CONNECTIONS", 2)
+        .env("CLA_ADMIN__LISTEN", "127.0.0.1:0,127.0.0.2:0")
+        .env("CLA_LIMITS__ADMIN_CONNECTIONS", 4)
+        // Longer than a test waits: only a connection of its own is an answer.
+        .env("CLA_LIMITS__HEADER_TIMEOUT_MS", 60_000)
         .start()
         .await;
     let mut held = Vec::new();
@@ -394,11 +397,19 @@ async fn connections_to_the_admin_app_are_bounded_and_others_wait() {
             .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await
             .unwrap();
-        stream.read_u8().await.unwrap();
+        let answered = timeout(PATIENCE, stream.read_u8()).await;
+        assert!(answered.is_ok(), "not answered within the limit");
         held.push(stream);
     }
     let waits = timeout(Duration::from_millis(300), daemon.get("/healthz"));
     assert!(waits.await.is_err(), "answered beyond the limit");
+    let elsewhere = daemon.addresses("admin")[1];
+    let answer = sent(
+        elsewhere,
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     held.pop();
     assert_eq!(daemon.get("/healthz").await.status, 200);
     let page = daemon.get("/metrics").await.body;

@@ -14,7 +14,6 @@ export default {
   what: ({ attackers, seconds }) =>
     `${attackers} requests on each listener, a byte a second for ${seconds} s: half in their headers, half in their body`,
   mostMiB: 128,
-  onAdmin: true,
 
   async run({ public: publicPort, admin, attackers, seconds }, tally) {
     const until = performance.now() + seconds * 1_000;
