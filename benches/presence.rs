@@ -176,6 +176,8 @@ struct CallCentre {
     registry: Registry,
     now: Moment,
     actor: ConnectionId,
+    /// Whether the actor is connected.
+    is_here: bool,
     /// How many connections there have been.
     connections: usize,
 }
@@ -192,6 +194,7 @@ impl CallCentre {
             }),
             now: Moment::ZERO,
             actor: conn(0),
+            is_here: false,
             connections: 0,
         };
         for user in (0..users).rev() {
@@ -204,7 +207,7 @@ impl CallCentre {
 
     /// Puts the actor back on its case, takes the step that leads to what is measured, and lets time pass.
     fn prepare<Input>(&mut self, step: impl FnOnce(&mut Self) -> Input) -> Input {
-        if !self.registry.knows(self.actor) || self.registry.is_lost(self.actor) {
+        if !self.is_here {
             let event = self.coming();
             self.apply(event);
         }
@@ -227,10 +230,12 @@ impl CallCentre {
     }
 
     fn end(&mut self, ending: Ending) {
-        self.apply(self.ending(ending));
+        let event = self.ending(ending);
+        self.apply(event);
     }
 
-    fn ending(&self, ending: Ending) -> Event {
+    fn ending(&mut self, ending: Ending) -> Event {
+        self.is_here = false;
         let conn = self.actor;
         Event::Ended { conn, ending }
     }
@@ -250,6 +255,7 @@ impl CallCentre {
     fn arrival(&mut self, user: usize) -> Event {
         self.connections += 1;
         self.actor = conn(self.connections);
+        self.is_here = true;
         let username = format!("adviser-{user:05}");
         let page = format!("/call_centre/{}/diagnosis/", case(0));
         Event::Identified {

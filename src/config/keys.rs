@@ -241,7 +241,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.shutdown_grace_ms",
         Millis(1..=DAY, |c| &mut c.limits.shutdown_grace),
-        "time for an orderly stop; after that the daemon exits 1",
+        "time for an orderly stop, beyond drain.spread_ms; after that the daemon exits 1",
     ),
 ];
 

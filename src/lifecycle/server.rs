@@ -30,6 +30,12 @@ use crate::{
 /// How long to wait before accepting again after an error that will not pass by itself, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many bytes of one connection are held before they are taken for a request or a part of its body, and so the most
+/// that the headers of a request may have: as many as nginx passes on if nothing else is said.
+///
+/// <https://nginx.org/en/docs/http/ngx_http_core_module.html#large_client_header_buffers>
+const BUFFER: usize = 32 * 1024;
+
 /// How long a request that is under way may take once the daemon stops, so that nobody can hold up the stop.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -149,6 +155,7 @@ impl Server {
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.patience.header)
+                .max_buf_size(BUFFER)
                 .serve_connection(TokioIo::new(connection), service)
                 .with_upgrades()
         );
@@ -161,7 +168,8 @@ impl Server {
         };
         if let Err(error) = served {
             debug!(%error, "connection ended: {error}");
-            if error.is_timeout() {
+            // Whoever has been answered, and asks for nothing more, has done nothing wrong.
+            if error.is_timeout() && !asked.is_cancelled() {
                 self.counters.count(Counter::HeaderTimeout);
             } else if error.is_parse() {
                 self.counters.count(Counter::BadHead);

@@ -1,7 +1,8 @@
 //! Tasks that the daemon cannot live without.
 //!
-//! Lives here: the only place that spawns. Invariant: a task that dies ends the daemon; a restart is better than a
-//! daemon that looks alive and tells operators nothing.
+//! Lives here: spawning them. Not here: conversations, which end as they like.
+//! Invariant: a task that dies ends the daemon; a restart is better than a daemon that looks alive and tells operators
+//! nothing.
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

@@ -179,12 +179,6 @@ impl Registry {
         place.is_some_and(|place| !place.is_connected())
     }
 
-    /// Whether that connection has said whose it is.
-    #[must_use]
-    pub fn knows(&self, conn: ConnectionId) -> bool {
-        self.places.get(conn).is_some()
-    }
-
     /// Some of the people, by name, from the one after `after` on: so many that they have `most` connections or a few more.
     /// To say it of all of them at once would keep events waiting.
     ///
@@ -280,12 +274,13 @@ impl Registry {
         };
         let mut changed = vec![Topic::Census];
         if known.identity.username != identity.username
-            && self.has_room_for(&identity.username, effects)
             && let Some(place) = self.places.remove(conn)
         {
             changed.extend(place.case.clone().map(Topic::Viewers));
-            let kind = identity.user_type.clone();
-            self.places.insert(conn, Place { identity, ..place }, kind);
+            if self.has_room_for(&identity.username, effects) {
+                let kind = identity.user_type.clone();
+                self.places.insert(conn, Place { identity, ..place }, kind);
+            }
         }
         changed
     }

@@ -20,7 +20,7 @@ use super::{
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
-    session::{Session, origin},
+    session::{Session, came_from},
     visit::Visit,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) struct Door {
     /// Who is believed about where browsers connect from.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) guests: Guests,
-    /// How long the body of a POST may take. It is at most `limits.message_bytes` long.
+    /// How long the body of a POST may take, at most `limits.message_bytes`, and the answer to it.
     pub(crate) request_timeout: Duration,
     pub(crate) counters: Counters,
 }
@@ -82,7 +82,7 @@ impl Door {
         let headers = std::mem::take(request.headers_mut());
         *request.headers_mut() = kept_for_the_session(&headers);
         match (query(request.uri(), "sid").map(str::to_owned), websocket) {
-            (None, _) => self.shake_hands(&headers, request).await,
+            (None, _) => self.shake_hands(&headers, websocket, request).await,
             (Some(session), true) => self.upgrade(&session, request).await,
             (Some(session), false) => self.poll(session, request).await,
         }
@@ -106,10 +106,11 @@ impl Door {
     async fn shake_hands(
         self,
         headers: &HeaderMap,
+        websocket: bool,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let extensions = request.extensions_mut();
-        let Some((Peer(peer), line)) = origin(extensions) else {
+        let Some((Peer(peer), line)) = came_from(extensions) else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
         let visit = Visit::new(headers, peer, &self.trusted_proxies);
@@ -117,7 +118,8 @@ impl Door {
             Ok(guest) => guest,
             Err(too_many) => return Ok(self.turn_away(too_many)),
         };
-        if headers.contains_key(SEC_WEBSOCKET_KEY) {
+        let line = websocket.then_some(line);
+        if let Some(line) = &line {
             line.carries(&guest.backlog);
         }
         Session::new(guest, visit, line).go_with(extensions);
@@ -130,7 +132,7 @@ impl Door {
         session: &str,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
-        let origin = origin(request.extensions_mut());
+        let origin = came_from(request.extensions_mut());
         let hang_up = self.hang_up.clone();
         let answer = self.answer(request).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS

@@ -118,7 +118,7 @@ impl Greeter {
         let namespaces = io.clone();
         Box::pin(async move {
             tokio::join!(
-                greeter.await_names(&strangers),
+                greeter.await_names(&strangers, &namespaces),
                 greeter.await_joins(&visitors, &namespaces)
             );
         })
@@ -155,11 +155,16 @@ impl Greeter {
     }
 
     /// Ends connections that do not say whose they are.
-    async fn await_names(&self, strangers: &Deadlines) {
+    async fn await_names(&self, strangers: &Deadlines, namespaces: &SocketIo) {
         loop {
             let sid = strangers.next().await;
-            if let Ok(conn) = ConnectionId::try_from(sid.as_str()) {
-                self.hub.overdue(conn).await;
+            let socket = namespaces.of(NAMESPACE).and_then(|ns| ns.get_socket(sid));
+            if let Some(socket) = socket
+                && !Session::of(&socket).is_some_and(Session::has_a_name)
+                && self.hang_up.hang_up(&socket)
+            {
+                debug!(conn.id = %sid, "connection closed: it does not say whose it is");
+                self.counters.count(Counter::NeverIdentified);
             }
         }
     }
@@ -199,11 +204,16 @@ impl MessageHandler<LocalAdapter, InOrder> for Speaker {
         if speech.pace.check().is_err() {
             return speech.give_up(&socket, Counter::EventFlood);
         }
-        let Some(Session { visit, .. }) = Session::of(&socket) else {
+        let Some(session) = Session::of(&socket) else {
             return;
         };
-        match speech.decode(&socket, visit, &value) {
-            Ok(event) => speech.hear(&socket, event),
+        match speech.decode(&socket, &session.visit, &value) {
+            Ok(event) => {
+                if let Event::Identified { .. } = event {
+                    session.named();
+                }
+                speech.hear(&socket, event);
+            }
             Err(error) => {
                 debug!(conn.id = %speech.conn, reason = %error, "frame rejected: {error}");
                 speech.greeter.counters.count(counter(&error));
@@ -290,7 +300,7 @@ impl Speech {
 
     fn hand_over(&self, socket: &Socket, event: Event, turn: OwnedSemaphorePermit) {
         if let Err(InboxFull) = self.greeter.hub.frame(event, turn) {
-            self.give_up(socket, Counter::FrameFlood);
+            self.give_up(socket, Counter::InboxFull);
         }
     }
 

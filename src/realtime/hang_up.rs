@@ -31,7 +31,7 @@ pub(crate) enum EngineVersion {
     Four,
 }
 
-/// Marks a socket whose session was not ended by its client.
+/// Marks a socket whose session was not ended by a goodbye of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// By us, because of what it did or failed to do.
@@ -193,7 +193,7 @@ fn carry(socket: &Socket, line: &Line) {
 }
 
 fn first_line(socket: &Socket) -> Option<&Line> {
-    Session::of(socket).map(|session| &session.line)
+    Session::of(socket)?.line.as_ref()
 }
 
 impl Lines {

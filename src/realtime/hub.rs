@@ -5,7 +5,7 @@
 
 use std::{future::pending, ops::ControlFlow, sync::Arc};
 
-use socketioxide::{BroadcastError, SocketError, SocketIo, extract::SocketRef};
+use socketioxide::{BroadcastError, SendError, SocketError, SocketIo, extract::SocketRef};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
@@ -21,8 +21,7 @@ use super::{
 use crate::{
     lifecycle::Full,
     presence::{
-        Census, ConnectionId, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Person,
-        Recipients, Registry,
+        Census, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Person, Recipients, Registry,
     },
     stats::{Counter, Counters},
 };
@@ -111,11 +110,6 @@ impl Hub {
             }
             Request::Ended { conn, ending } => {
                 self.apply(Event::Ended { conn, ending }).await;
-            }
-            Request::Overdue(conn) => {
-                if !self.registry.knows(conn) {
-                    self.outlet.turn_out(conn);
-                }
             }
             Request::Post {
                 to,
@@ -282,10 +276,7 @@ impl Outlet {
             Err(BroadcastError::Socket(errors)) => {
                 let full = |error: &SocketError| matches!(error, SocketError::InternalChannelFull);
                 if errors.iter().any(full) {
-                    // Nothing tells whose queue it was. Whoever comes back gets its list.
-                    for socket in sockets {
-                        self.give_up(socket, Counter::SlowReader);
-                    }
+                    return self.emit_to_each(sockets, outgoing);
                 }
                 sockets.len() - errors.len()
             }
@@ -296,22 +287,23 @@ impl Outlet {
         }
     }
 
+    /// Sends to one after the other, because nothing told whose queue was full: what the library answers by itself, to packets
+    /// that make no event, is in no backlog. For the others it is the second time, which changes nothing on their screens.
+    fn emit_to_each(&self, sockets: &[SocketRef], outgoing: &Outgoing) -> usize {
+        let takes = |socket: &&SocketRef| {
+            let sent = socket.emit(outgoing.event, &outgoing.payload);
+            if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
+                self.give_up(socket, Counter::SlowReader);
+            }
+            sent.is_ok()
+        };
+        sockets.iter().filter(takes).count()
+    }
+
     fn give_up(&self, socket: &SocketRef, counter: Counter) {
         if self.hang_up.hang_up(socket) {
             debug!(conn.id = %socket.id, "connection closed: it does not read");
             self.counters.count(counter);
-        }
-    }
-
-    /// Closes the connection of a stranger.
-    fn turn_out(&self, conn: ConnectionId) {
-        let socket = self.io.of(NAMESPACE).zip(conn.as_str().parse().ok());
-        let socket = socket.and_then(|(namespace, id)| namespace.get_socket(id));
-        if let Some(socket) = socket
-            && self.hang_up.hang_up(&socket)
-        {
-            debug!(conn.id = %conn, "connection closed: it does not say whose it is");
-            self.counters.count(Counter::NeverIdentified);
         }
     }
 }

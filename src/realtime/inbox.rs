@@ -29,8 +29,6 @@ pub(crate) enum Request {
     },
     /// A connection ended.
     Ended { conn: ConnectionId, ending: Ending },
-    /// A connection has had the time to say whose it is. If it has not, it is closed.
-    Overdue(ConnectionId),
     /// Send a message and say whom it reaches.
     Post {
         to: Audience,
@@ -203,12 +201,6 @@ impl HubHandle {
             turn,
         });
         Ok(())
-    }
-
-    /// Closes a connection if it has not said whose it is.
-    pub(crate) async fn overdue(&self, conn: ConnectionId) {
-        // An error means that the daemon is about to stop.
-        let _ = self.send(Request::Overdue(conn)).await;
     }
 
     /// How much waits for the hub.

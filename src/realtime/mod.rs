@@ -59,8 +59,8 @@ const WS_READ_BUFFER_BYTES: usize = 512;
 /// Messages that may wait for one connection.
 const QUEUED_MESSAGES: usize = 128;
 
-/// What the library's queue has room for beyond that: its own packets, and what is written but not yet counted as such. The
-/// library drops what does not fit, and does not always say whose it was.
+/// What the library's queue has room for beyond that: what is written but not yet counted as such, and what the library
+/// says by itself, of which a client can cause as much as it likes.
 const SPARE_MESSAGES: usize = 32;
 
 type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -5,7 +5,10 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use http::Extensions;
@@ -17,18 +20,21 @@ use crate::lifecycle::{Line, Peer};
 pub(crate) struct Session {
     pub(crate) guest: Guest,
     pub(crate) visit: Visit,
-    /// The TCP connection of the handshake.
-    pub(crate) line: Line,
+    /// The TCP connection of a websocket that was one from the start. One that was polling may lend its first to others since.
+    pub(crate) line: Option<Line>,
+    /// Whether it has said whose it is.
+    named: AtomicBool,
     /// Who was let into the namespace and whose socket is not connected yet. The lock is held to put somebody in or out.
     newcomer: Mutex<Option<Speaker>>,
 }
 
 impl Session {
-    pub(crate) fn new(guest: Guest, visit: Visit, line: Line) -> Self {
+    pub(crate) fn new(guest: Guest, visit: Visit, line: Option<Line>) -> Self {
         Self {
             guest,
             visit,
             line,
+            named: AtomicBool::new(false),
             newcomer: Mutex::default(),
         }
     }
@@ -50,6 +56,15 @@ impl Session {
         self.swap(None)
     }
 
+    /// It has said whose it is, whether or not there is room for it in the list.
+    pub(crate) fn named(&self) {
+        self.named.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_a_name(&self) -> bool {
+        self.named.load(Relaxed)
+    }
+
     /// Travels with a request from now on.
     pub(crate) fn go_with(self, extensions: &mut Extensions) {
         extensions.insert(Arc::new(self));
@@ -61,7 +76,7 @@ impl Session {
     }
 }
 
-/// Takes off a request where it comes from.
-pub(crate) fn origin(extensions: &mut Extensions) -> Option<(Peer, Line)> {
+/// Takes off a request where it came from.
+pub(crate) fn came_from(extensions: &mut Extensions) -> Option<(Peer, Line)> {
     extensions.remove().zip(extensions.remove())
 }

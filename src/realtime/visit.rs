@@ -27,7 +27,12 @@ impl Visit {
     /// Reads the headers of a handshake that came from `peer`.
     pub(crate) fn new(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
-        let forwarded = || text(headers, X_REAL_IP)?.parse().ok();
+        let forwarded = || {
+            text(headers, X_REAL_IP)?
+                .parse()
+                .ok()
+                .map(|it: IpAddr| it.to_canonical())
+        };
         let is_proxy = trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
         let address = is_proxy.then(forwarded).flatten().unwrap_or(peer);
         Self {
@@ -67,6 +72,7 @@ mod tests {
             ("127.0.0.1", Some("192.0.2.7"), "192.0.2.7"),
             ("127.0.0.1", Some("2001:db8::7"), "2001:db8::7"),
             ("::ffff:127.0.0.1", Some("192.0.2.7"), "192.0.2.7"),
+            ("127.0.0.1", Some("::ffff:192.0.2.7"), "192.0.2.7"),
             ("127.0.0.1", Some("unknown"), "127.0.0.1"),
             ("127.0.0.1", None, "127.0.0.1"),
             ("198.51.100.1", Some("192.0.2.7"), "198.51.100.1"),

@@ -1,7 +1,7 @@
 //! Frames and what they mean.
 //!
 //! Lives here: the names and shapes on the wire, both ways. Not here: sockets, deciding.
-//! Invariant: no input makes this panic, recurse without bound or allocate more than it was sent.
+//! Invariant: no input makes this panic, recurse without bound or allocate more than some ten times what it was sent.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -126,7 +126,7 @@ fn identity(payload: &RawValue) -> Result<Identity, DecodeError> {
     })
 }
 
-/// Unknown, if nothing usable was said: for want of a version nobody shall be missing from a colleague's screen.
+/// Unknown, if what was said is too long or empty: for want of a version nobody shall be missing from a colleague's screen.
 fn known<'text, T>(text: Option<&'text str>) -> T
 where
     T: Default + TryFrom<&'text str>,

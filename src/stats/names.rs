@@ -125,6 +125,8 @@ counters! {
         ByteFlood = "bytes_per_second",
         /// Too many frames of a connection were waiting for the hub.
         FrameFlood = "frames_in_flight",
+        /// Too many frames of all connections were.
+        InboxFull = "inbox",
         /// A connection did not take what it was sent, so many messages of it.
         SlowReader = "slow_reader",
         /// A connection did not take what it was sent, so many bytes of it.

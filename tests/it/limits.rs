@@ -49,9 +49,9 @@ async fn sessions_are_bounded_in_all_and_by_client_address() {
 
 #[tokio::test]
 async fn new_sessions_are_bounded_in_time() {
-    for (limit, statuses) in [
-        ("HANDSHAKES_PER_SECOND", [200, 200, 200, 503]),
-        ("HANDSHAKES_PER_SECOND_PER_ADDRESS", [200, 200, 429, 429]),
+    for (limit, burst, refusal) in [
+        ("HANDSHAKES_PER_SECOND", 3, 503),
+        ("HANDSHAKES_PER_SECOND_PER_ADDRESS", 2, 429),
     ] {
         let daemon = settings()
             .env(&format!("CLA_LIMITS__{limit}"), 1)
@@ -59,24 +59,24 @@ async fn new_sessions_are_bounded_in_time() {
             .env("CLA_LIMITS__SESSIONS_PER_ADDRESS", 2)
             .start()
             .await;
-        for status in statuses {
-            let address = match limit {
-                "HANDSHAKES_PER_SECOND" => format!("192.0.2.{}", daemon.logged.len()),
-                _ => "192.0.2.1".to_owned(),
+        let mut let_in = 0;
+        // On a slow machine a second passes meanwhile, and one more is let in.
+        let refused = loop {
+            let answer = handshake(&daemon, "192.0.2.1").await;
+            let Some(session) = answer.session() else {
+                break answer.status;
             };
-            let answer = handshake(&daemon, &address).await;
-            assert_eq!(answer.status, status, "{limit}");
-            if let Some(session) = answer.session() {
-                // Whoever leaves at once makes room, but not in time.
-                let session = Poller::known(daemon.public, Version::Four, session);
-                session.join().await;
-                session.post(&["1"]).await;
-                daemon.until_shown("cla_socketserver_sessions 0").await;
-            }
-        }
-        let refused = statuses.iter().filter(|status| **status != 200).count();
+            let_in += 1;
+            // Whoever leaves at once makes room, but not in time.
+            let session = Poller::known(daemon.public, Version::Four, session);
+            session.join().await;
+            session.post(&["1"]).await;
+            daemon.until_shown("cla_socketserver_sessions 0").await;
+        };
+        assert_eq!(refused, refusal, "{limit}");
+        assert!((burst..20 * burst).contains(&let_in), "{let_in}: {limit}");
         daemon
-            .counted("session_refused", &limit.to_lowercase(), refused)
+            .counted("session_refused", &limit.to_lowercase(), 1)
             .await;
     }
 }
@@ -84,7 +84,7 @@ async fn new_sessions_are_bounded_in_time() {
 #[tokio::test]
 async fn strangers_are_closed_in_time() {
     let daemon = settings()
-        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 300)
+        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 1000)
         .start()
         .await;
     for version in VERSIONS {
@@ -131,26 +131,30 @@ async fn a_websocket_that_is_gone_before_it_is_greeted_leaves_no_session_behind(
         .env("CLA_LOG__LEVEL", "info")
         .start()
         .await;
-    let knocks = (0..1000).map(|number| {
-        let version = VERSIONS[number % 2].number();
-        let server = daemon.public;
-        async move {
-            let stream = TcpStream::connect(server).await.unwrap();
-            let upgrade = format!(
-                "GET /socket.io/?EIO={version}&transport=websocket HTTP/1.1\r\nHost: x\r\n\
-                 Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            );
-            stream.try_write(upgrade.as_bytes()).unwrap();
-            // Resets the connection at some moment of the handshake.
-            tokio::time::sleep(Duration::from_micros(number as u64 % 500)).await;
-            SockRef::from(&stream)
-                .set_linger(Some(Duration::ZERO))
-                .unwrap();
-        }
-    });
-    for knock in knocks {
-        knock.await;
+    let knock = async |version: Version| {
+        let stream = TcpStream::connect(daemon.public).await.unwrap();
+        let upgrade = format!(
+            "GET /socket.io/?EIO={}&transport=websocket HTTP/1.1\r\nHost: x\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            version.number()
+        );
+        stream.try_write(upgrade.as_bytes()).unwrap();
+        stream
+    };
+    for number in 0..1000 {
+        let stream = knock(VERSIONS[number % 2]).await;
+        // Resets the connection at some moment of the handshake.
+        tokio::time::sleep(Duration::from_micros(number as u64 % 500)).await;
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+    for version in VERSIONS {
+        let mut status = [0; 12];
+        let mut stream = knock(version).await;
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 101", "nobody was let in");
     }
     daemon.until_shown("cla_socketserver_sessions 0").await;
 }
@@ -171,8 +175,12 @@ async fn whoever_speaks_too_fast_is_closed_and_may_come_back() {
                 .await;
             hasty.until_viewing(&["hasty"]).await;
         }
-        // What is dropped counts, too.
-        hasty.say("no such event", json!(null)).await;
+        // What is dropped counts, too. On a slow machine a second passes meanwhile, and one more is heard.
+        for _ in 0..5 {
+            let frame = Message::text(event_frame("no such event", json!(null)));
+            // The daemon may be faster to close than we are to send.
+            let _ = hasty.send_message(frame).await;
+        }
         hasty.until_closed().await;
         daemon
             .counted("connection_closed", "events_per_second", at + 1)
@@ -228,6 +236,46 @@ async fn users_and_cases_are_bounded() {
     assert!(of_eve.values().all(|it| it["caseViewed"].is_null()));
     second.say("startViewingCase", json!("X")).await;
     second.until_viewing(&["adam", "eve"]).await;
+}
+
+#[tokio::test]
+async fn whoever_is_one_too_many_of_a_user_stays_connected() {
+    let daemon = settings()
+        .env("CLA_LIMITS__CONNECTIONS_PER_USER", 1)
+        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 1000)
+        .start()
+        .await;
+    let _first = Browser::identified(daemon.public, Version::Four, "adam").await;
+    let mut second = daemon.browser(Version::Four).await;
+    second.identify("adam").await;
+    // Its time is over before that of whoever comes later.
+    let mut stranger = daemon.browser(Version::Four).await;
+    stranger.until_closed().await;
+    daemon.counted("session_closed", "not_identified", 1).await;
+    second.identify("eve").await;
+    second.say("startViewingCase", json!("X")).await;
+    second.until_viewing(&["eve"]).await;
+}
+
+#[tokio::test]
+async fn whoever_fills_the_queue_of_the_library_closes_nobody_elses_connection() {
+    let daemon = settings().start().await;
+    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
+    adam.say("startViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam"]).await;
+    let flooder = Poller::joined(daemon.public, Version::Four).await;
+    let identify = event_frame("identify", json!("eve"));
+    let open = event_frame("startViewingCase", json!("X"));
+    flooder.post(&[&identify, &open]).await;
+    adam.until_viewing(&["adam", "eve"]).await;
+    // The library answers each of these by itself, and nobody takes the answers.
+    flooder.post(&["40/x,"; 200]).await;
+    let mut joe = Browser::identified(daemon.public, Version::Four, "joe").await;
+    joe.say("startViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam", "eve", "joe"]).await;
+    daemon.counted("connection_closed", "slow_reader", 1).await;
+    joe.say("stopViewingCase", json!("X")).await;
+    adam.until_viewing(&["adam", "eve"]).await;
 }
 
 #[tokio::test]
@@ -301,9 +349,47 @@ async fn whoever_takes_what_it_is_sent_is_sent_any_amount() {
 }
 
 #[tokio::test]
+async fn when_too_much_of_all_waits_for_the_hub_whoever_adds_to_it_is_closed() {
+    let daemon = settings()
+        .hasty()
+        .env("CLA_LIMITS__INBOX", 1)
+        .env("CLA_LIMITS__SESSIONS", 1)
+        .env("CLA_LOG__LEVEL", "info")
+        .start()
+        .await;
+    let session = Poller::joined(daemon.public, Version::Four).await;
+    let frame = event_frame("identify", json!("flooder"));
+    let burst = vec![frame.as_str(); 200];
+    let closed = timeout(PATIENCE, async {
+        while session.post(&burst).await.status == 200 {}
+    });
+    assert!(closed.await.is_ok(), "it may flood for ever");
+    daemon.counted("connection_closed", "inbox", 1).await;
+}
+
+#[tokio::test]
+async fn headers_are_bounded() {
+    let daemon = settings().start().await;
+    let request = |length| {
+        let filler = "x".repeat(length);
+        format!(
+            "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: {filler}\r\n\r\n"
+        )
+    };
+    for (server, count) in [(daemon.public, 1), (daemon.admin, 2)] {
+        let heard = sent(server, &request(31 * 1024)).await;
+        assert!(heard.starts_with("HTTP/1.1 "), "{heard}");
+        assert!(!heard.starts_with("HTTP/1.1 431"), "{heard}");
+        let refused = sent(server, &request(64 * 1024)).await;
+        assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
+        daemon.counted("request_refused", "bad_head", count).await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_long_or_makes_no_sense_is_told_apart() {
     let daemon = settings().start().await;
-    let long = "x".repeat(65_537);
+    let long = "x".repeat(16_385);
     for (at, version) in VERSIONS.into_iter().enumerate() {
         // A body that is too long ends its session as a bad packet does, so that there is one more each time.
         for (packet, reason, count) in [
@@ -352,7 +438,7 @@ async fn nobody_is_waited_for_longer_than_allowed() {
         let rest = sent(server, &half).await;
         assert!(!rest.contains("200"), "{rest}");
     }
-    // Nor is one that has been answered and asks for nothing more.
+    // Nor is one that has been answered and asks for nothing more, but that is nobody's fault.
     let rest = sent(
         daemon.admin,
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -360,7 +446,7 @@ async fn nobody_is_waited_for_longer_than_allowed() {
     .await;
     assert!(rest.contains("200"), "{rest}");
     daemon
-        .counted("connection_closed", "header_timeout", 5)
+        .counted("connection_closed", "header_timeout", 4)
         .await;
     let head = |path: &str, media_type: &str| {
         format!(
@@ -415,7 +501,7 @@ async fn connections_to_an_address_of_the_admin_app_are_bounded_and_others_wait(
     let page = daemon.get("/metrics").await.body;
     let delayed = r#"cla_socketserver_accept_total{outcome="delayed"} "#;
     let times = page.lines().find_map(|line| line.strip_prefix(delayed));
-    assert_ne!(times, Some("0"), "{page}");
+    assert!(times.is_some_and(|times| times != "0"), "{page}");
 }
 
 #[tokio::test]

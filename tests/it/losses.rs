@@ -348,8 +348,8 @@ impl Browser {
 /// A daemon that gives up soon on whoever is silent.
 fn impatient() -> Settings {
     settings()
-        .env("CLA_PUBLIC__PING_INTERVAL_MS", 300)
-        .env("CLA_PUBLIC__PING_TIMEOUT_MS", 700)
+        .env("CLA_PUBLIC__PING_INTERVAL_MS", 500)
+        .env("CLA_PUBLIC__PING_TIMEOUT_MS", 1500)
 }
 
 /// Connects and identifies, as every browser does every time.

@@ -55,7 +55,7 @@ async fn whoever_does_not_come_back_after_a_restart_is_gone_when_its_grace_is_ov
     end(&mut daemon, SIGTERM).await;
     drop(people);
     let daemon = keeping_in(dir.path())
-        .env("CLA_PRESENCE__RESTART_GRACE_MS", 2000)
+        .env("CLA_PRESENCE__RESTART_GRACE_MS", 5000)
         .start()
         .await;
     let mut adam = arrives(&daemon, Version::Four, "adam").await;
@@ -120,7 +120,7 @@ async fn a_goodbye_during_the_drain_is_a_goodbye_and_a_frame_still_counts() {
 #[tokio::test]
 async fn a_drain_is_spread_and_ends_with_the_last() {
     for (people, spread, at_least, at_most) in [
-        (60, 600, Duration::from_millis(100), Duration::from_secs(5)),
+        (60, 600, Duration::from_millis(50), Duration::from_secs(5)),
         (3, 60_000, Duration::ZERO, Duration::from_secs(5)),
     ] {
         let mut daemon = settings().env("CLA_DRAIN__SPREAD_MS", spread).start().await;

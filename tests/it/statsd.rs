@@ -99,7 +99,7 @@ async fn what_is_wrong_with_frames_is_counted() {
 
 #[tokio::test]
 async fn what_becomes_of_lost_connections_is_counted() {
-    let mut daemon = settings().env("CLA_PRESENCE__GRACE_MS", 500).start().await;
+    let mut daemon = settings().env("CLA_PRESENCE__GRACE_MS", 2000).start().await;
     let mut adam = daemon.browser(Version::Four).await;
     adam.identify("adam").await;
     adam.say("startViewingCase", json!("X")).await;
@@ -122,7 +122,7 @@ async fn what_becomes_of_lost_connections_is_counted() {
             "presence.resumed:1|c",
             "presence.flicker_suppressed:1|c",
             "presence.lapsed:1|c",
-            "presence.staleness:500|ms",
+            "presence.staleness:2000|ms",
         ],
     )
     .await;

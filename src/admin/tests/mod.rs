@@ -166,7 +166,6 @@ impl Rig {
                 }
                 other @ (inbox::Request::Frame { .. }
                 | inbox::Request::Ended { .. }
-                | inbox::Request::Overdue(_)
                 | inbox::Request::Snapshot(_)
                 | inbox::Request::Drain(_)
                 | inbox::Request::Finish(_)) => panic!("no business of the admin app: {other:?}"),

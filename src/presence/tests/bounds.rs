@@ -20,8 +20,8 @@ fn a_user_has_so_many_places_and_no_more() {
         ),
         (
             "somebody else",
-            "a=adam b=adam c=eve c>X c=adam c>X",
-            "c: eve",
+            "a=adam b=adam c=eve c>X d=joe d>X c=adam",
+            "d: joe",
             1,
         ),
         ("itself", "a=adam b=adam a=adam a>X", "a: adam", 0),

@@ -129,7 +129,7 @@ async fn serve(stream: TcpStream, presence: &Mutex<Presence>) -> Result<(), Erro
         identity: None,
         case: None,
     };
-    let open = r#""upgrades":[],"pingInterval":25000,"pingTimeout":45000,"maxPayload":65536"#;
+    let open = r#""upgrades":[],"pingInterval":25000,"pingTimeout":45000,"maxPayload":16384"#;
     let open = format!(r#"0{{"sid":"{id:016x}",{open}}}"#);
     socket.feed(open.into()).await?;
     let welcome = if is_v3 {

@@ -25,7 +25,7 @@ const io = new Server(publicServer, {
   transports: ['polling', 'websocket'],
   pingInterval: 25_000,
   pingTimeout: 45_000,
-  maxHttpBufferSize: 65_536,
+  maxHttpBufferSize: 16_384,
   perMessageDeflate: false,
 });
 const namespace = io.of(NAMESPACE);
