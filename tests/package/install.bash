@@ -65,6 +65,18 @@ it_can_be_purged_at_once_while_it_runs() {
   purging_it_leaves_nothing
 }
 
+places_that_outlive_a_reboot_go_too() {
+  install_package
+  echo '[Service]
+StateDirectory=cla-socketserver
+Environment=CLA_PRESENCE__STATE_DIR=/var/lib/cla-socketserver' >"$scratch/drop-in"
+  put "$scratch/drop-in" /run/systemd/system/cla-socketserver.service.d/test.conf
+  box systemctl daemon-reload
+  box systemctl restart cla-socketserver
+  box test -d /var/lib/private/cla-socketserver
+  purging_it_leaves_nothing
+}
+
 units=(cla-socketserver.service cla-socketserver.socket cla-socketserver-admin.socket)
 
 journal() { box journalctl --quiet --no-pager --output cat --unit 'cla-socketserver*' "$@"; }
@@ -86,11 +98,11 @@ nothing_runs() {
 }
 
 # Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.
-# Without /run/private itself, where systemd puts the directories of all services that have a user of their own.
+# Without /run/private and /var/lib/private themselves, where systemd puts the directories of all services that have a user of their own.
 snapshot() {
   box find /etc /usr /var /run /root /home /opt /srv -xdev \( \
     -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /run/systemd -o -path /run/log \
-    \) -prune -o -path /run/private -o -print | sort
+    \) -prune -o -path /run/private -o -path /var/lib/private -o -print | sort
   box getent passwd
 }
 
@@ -105,4 +117,5 @@ for suite in "${suites[@]}"; do
   claim removing_it_ends_it_and_leaves_the_configuration
   claim purging_it_leaves_nothing
   claim it_can_be_purged_at_once_while_it_runs
+  claim places_that_outlive_a_reboot_go_too
 done
