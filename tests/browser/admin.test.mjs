@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { LIMIT_MS } from '../clients/daemon.mjs';
 import { assertAccessible, assertItems, Frontend, launch, photograph, setUp } from './browser.mjs';
 
 const OUT_OF_DATE = 'Your page is out of date, refresh it.';
@@ -107,7 +108,7 @@ describe('the broadcast form', () => {
       await assertItems(stage.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
       const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
       await lose(stage.tabs.zoe);
-      while ((await stage.daemon.connectionsOf('Zoë Ωραία'))[0][1].lost === undefined);
+      await isKnownToBeLost(stage, 'Zoë Ωραία');
       const { page } = await openForm(stage);
       const row = page.getByRole('row').filter({ hasText: id });
       await row.getByText(/^Lost \d+ s ago, kept for another \d+ s$/).waitFor();
@@ -126,7 +127,7 @@ describe('the broadcast form', () => {
     const stage = await office(t);
     const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
     await lose(stage.tabs.zoe);
-    while ((await stage.daemon.connectionsOf('Zoë Ωραία'))[0][1].lost === undefined);
+    await isKnownToBeLost(stage, 'Zoë Ωραία');
     const form = await openForm(stage);
     await form.connection(id).check();
     await form.connection(id).press('Enter');
@@ -200,6 +201,14 @@ async function told({ tabs, daemon }, names) {
   for (const name of names) await tabs[name].message.filter({ hasText: OUT_OF_DATE }).waitFor();
   for (const [name, { message }] of Object.entries(tabs)) {
     assert.equal(await message.textContent(), names.includes(name) ? OUT_OF_DATE : '', name);
+  }
+}
+
+/** Waits until the daemon knows that the only connection of somebody is lost. */
+async function isKnownToBeLost({ daemon }, username) {
+  const deadline = performance.now() + LIMIT_MS;
+  while ((await daemon.connectionsOf(username))[0][1].lost === undefined) {
+    assert.ok(performance.now() < deadline, `${username} is not lost`);
   }
 }
 

@@ -153,8 +153,8 @@ export async function freePorts(count) {
 }
 
 function binary() {
-  const path = process.env.CLA_SOCKETSERVER_BIN;
-  assert.ok(path, 'CLA_SOCKETSERVER_BIN must be the path of the daemon');
+  const path = process.env.SOCKETSERVER_BIN;
+  assert.ok(path, 'SOCKETSERVER_BIN must be the path of the daemon');
   return path;
 }
 

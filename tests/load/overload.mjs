@@ -38,10 +38,10 @@ const MOST_TRIES = 3;
 const MOST_ROUND_MS = 180_000;
 
 /** How much more than at the start the daemon may hold once the attackers are forgotten. */
-const MOST_LEFT_MIB = 16;
+const MOST_LEFT_MIB = 8;
 
 /** What the second round may leave behind more than the first. */
-const MOST_GROWTH_MIB = 4;
+const MOST_GROWTH_MIB = 2;
 
 const ORDER = ['abandoned', 'idle', 'flood', 'slow-readers', 'slow-requests', 'huge-frames', 'flapping', 'files'];
 

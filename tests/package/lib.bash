@@ -107,7 +107,7 @@ install_package() {
 
 # Path of the package under test.
 package() {
-  echo "${CLA_SOCKETSERVER_DEB:?is not set; run tests/package/run, or set it to the path of the package}"
+  echo "${SOCKETSERVER_DEB:?is not set; run tests/package/run, or set it to the path of the package}"
 }
 
 # Path of the package again, as a version before: the same daemon, another default configuration if given as text.

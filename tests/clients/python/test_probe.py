@@ -1,6 +1,6 @@
 """What the Python programs around the daemon do to it, call for call.
 
-From the top of the repository, with CLA_SOCKETSERVER_BIN set:
+From the top of the repository, with SOCKETSERVER_BIN set:
 
     python3 -m venv target/python
     target/python/bin/pip install --quiet --requirement tests/clients/python/requirements.txt
@@ -37,7 +37,7 @@ class DaemonTestCase(unittest.TestCase):
     def setUpClass(cls):
         cls.public, cls.admin = free_addresses(2)
         cls.daemon = subprocess.Popen(
-            [os.environ["CLA_SOCKETSERVER_BIN"], "--public-listen", cls.public, "--admin-listen", cls.admin],
+            [os.environ["SOCKETSERVER_BIN"], "--public-listen", cls.public, "--admin-listen", cls.admin],
             env={"PATH": os.environ["PATH"]},
         )
         cls.addClassCleanup(cls.stop)
