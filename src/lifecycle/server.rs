@@ -31,10 +31,10 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many bytes of one connection are held before they are taken for a request or a part of its body, and so the most
-/// that the headers of a request may have: as many as nginx passes on if nothing else is said.
+/// that the headers of a request may have, or a little more: nginx passes on 33 KiB if nothing else is said, and adds to it.
 ///
 /// <https://nginx.org/en/docs/http/ngx_http_core_module.html#large_client_header_buffers>
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 40 * 1024;
 
 /// How long a request that is under way may take once the daemon stops, so that nobody can hold up the stop.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -143,14 +143,16 @@ impl Server {
     {
         let line = connection.line();
         let asked = CancellationToken::new();
-        let asks = asked.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            asks.cancel();
-            let extensions = request.extensions_mut();
-            extensions.insert(peer);
-            extensions.insert(line.clone());
-            service.clone().oneshot(request)
-        });
+        let service = {
+            let (line, asked) = (line.clone(), asked.clone());
+            service_fn(move |mut request: Request<Incoming>| {
+                asked.cancel();
+                let extensions = request.extensions_mut();
+                extensions.insert(peer);
+                extensions.insert(line.clone());
+                service.clone().oneshot(request)
+            })
+        };
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -168,8 +170,9 @@ impl Server {
         };
         if let Err(error) = served {
             debug!(%error, "connection ended: {error}");
-            // Whoever has been answered, and asks for nothing more, has done nothing wrong.
-            if error.is_timeout() && !asked.is_cancelled() {
+            // Whoever has been answered, and says nothing more, has done nothing wrong.
+            let has_begun = !asked.is_cancelled() || line.silence() < self.patience.header;
+            if error.is_timeout() && has_begun {
                 self.counters.count(Counter::HeaderTimeout);
             } else if error.is_parse() {
                 self.counters.count(Counter::BadHead);

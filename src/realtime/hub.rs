@@ -291,6 +291,10 @@ impl Outlet {
     /// that make no event, is in no backlog. For the others it is the second time, which changes nothing on their screens.
     fn emit_to_each(&self, sockets: &[SocketRef], outgoing: &Outgoing) -> usize {
         let takes = |socket: &&SocketRef| {
+            if let Some(guest) = guest(socket) {
+                // It waits twice, if it waits, but nobody is closed for the second time.
+                let _ = guest.backlog.grow(outgoing.bytes(), usize::MAX, usize::MAX);
+            }
             let sent = socket.emit(outgoing.event, &outgoing.payload);
             if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
                 self.give_up(socket, Counter::SlowReader);

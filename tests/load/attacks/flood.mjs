@@ -21,7 +21,7 @@ const FLOODS = {
   'malformed events': filled(`42${NAMESPACE}["identify",7]`, event('startViewingCase', 'x'.repeat(200)), event('nonsense')),
 };
 
-const NOISE = event('nonsense', 'x'.repeat(60_000));
+const NOISE = event('nonsense', 'x'.repeat(16_000));
 
 export default {
   full: { seconds: 10 },
