@@ -27,17 +27,12 @@ impl Visit {
     /// Reads the headers of a handshake that came from `peer`.
     pub(crate) fn new(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
-        let forwarded = || {
-            text(headers, X_REAL_IP)?
-                .parse()
-                .ok()
-                .map(|it: IpAddr| it.to_canonical())
-        };
+        let forwarded = || text(headers, X_REAL_IP)?.parse().ok();
         let is_proxy = trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
         let address = is_proxy.then(forwarded).flatten().unwrap_or(peer);
         Self {
             browser: Browser {
-                address,
+                address: address.to_canonical(),
                 agent: text(headers, USER_AGENT).and_then(agent),
             },
             page: text(headers, REFERER).and_then(page),

@@ -306,6 +306,52 @@ async fn lists_that_nobody_takes_are_bounded_in_bytes() {
     }
 }
 
+/// The TCP connection of the handshake carries whatever else its client, or a proxy, asks for.
+#[tokio::test]
+async fn what_is_heard_elsewhere_is_not_taken_for_the_lists_that_wait() {
+    let daemon = settings()
+        .hasty()
+        .env("CLA_LIMITS__QUEUED_BYTES", 1024)
+        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)
+        .start()
+        .await;
+    let name = "n".repeat(128);
+    let mut awake = Browser::identified(daemon.public, Version::Four, &name).await;
+    // The key is that of a websocket, and is not asked for.
+    let (mut line, asleep) = polls_over_one_line(&daemon, "Sec-WebSocket-Key: x\r\n").await;
+    let case = event_frame("startViewingCase", json!(name));
+    asleep
+        .post(&[&event_frame("identify", json!("asleep")), &case])
+        .await;
+    for _ in 0..7 {
+        awake.send(&case).await;
+        awake.hears().await;
+        hears(&mut line, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404").await;
+    }
+    daemon.counted("connection_closed", "queued_bytes", 1).await;
+}
+
+#[tokio::test]
+async fn closing_an_upgraded_session_leaves_the_line_of_its_handshake_alone() {
+    let daemon = settings()
+        .env("CLA_LIMITS__EVENTS_PER_SECOND", 1)
+        .env("CLA_LIMITS__EVENTS_BURST", 5)
+        .start()
+        .await;
+    let (mut line, session) = polls_over_one_line(&daemon, "").await;
+    let mut hasty = session.upgrade().await;
+    for _ in 0..10 {
+        let frame = Message::text(event_frame("no such event", json!(null)));
+        // The daemon may be faster to close than we are to send.
+        let _ = hasty.send_message(frame).await;
+    }
+    hasty.until_closed().await;
+    daemon
+        .counted("connection_closed", "events_per_second", 1)
+        .await;
+    hears(&mut line, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404").await;
+}
+
 #[tokio::test]
 async fn messages_that_nobody_takes_are_bounded_in_bytes() {
     let daemon = settings()
@@ -584,6 +630,30 @@ async fn joined_as(daemon: &Daemon, version: Version, name: &str) -> Poller {
     let is_known = |people: &serde_json::Value| people.to_string().contains(&session.id);
     daemon.until_people(is_known).await;
     session
+}
+
+/// A session in the namespace, and the connection that it came over, which stays open.
+async fn polls_over_one_line(daemon: &Daemon, header: &str) -> (TcpStream, Poller) {
+    let mut line = TcpStream::connect(daemon.public).await.unwrap();
+    let handshake =
+        format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n{header}\r\n");
+    let open = hears(&mut line, &handshake, "pingInterval").await;
+    let (_, id) = open.split_once(r#""sid":""#).unwrap();
+    let (id, _) = id.split_once('"').unwrap();
+    let session = Poller::known(daemon.public, Version::Four, id.to_owned());
+    session.join().await;
+    (line, session)
+}
+
+/// Asks over a connection and returns what is heard over it, up to `text` or a little more.
+async fn hears(line: &mut TcpStream, request: &str, text: &str) -> String {
+    line.write_all(request.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains(text) {
+        let read = timeout(PATIENCE, line.read_buf(&mut heard)).await;
+        assert_ne!(read.unwrap().unwrap(), 0, "closed");
+    }
+    String::from_utf8(heard).unwrap()
 }
 
 async fn handshake(daemon: &Daemon, address: &str) -> Answer {
