@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) use backlog::{Backlog, Full};
 pub(crate) use files::Shares;
 pub use files::raise_file_limit;
-pub(crate) use line::Line;
+pub(crate) use line::{Held, Line};
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners, Passed};
 pub(crate) use server::{HttpService, LAST_WORDS, Patience, Peer, Server};

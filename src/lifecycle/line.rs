@@ -1,6 +1,7 @@
 //! One TCP connection.
 //!
-//! Lives here: reading and writing it, what is known of what has come and gone, cutting it. Not here: accepting it, HTTP.
+//! Lives here: reading and writing it, what is known of what has come and gone, holding and cutting it. Not here: accepting
+//! it, HTTP.
 
 use std::{
     io::{self, IoSlice},
@@ -8,7 +9,7 @@ use std::{
     num::NonZeroU32,
     pin::Pin,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -46,6 +47,35 @@ struct Traffic {
     is_over: AtomicBool,
     /// What is sent over it, once it is a websocket.
     backlog: OnceLock<Backlog>,
+    hold: Mutex<Hold>,
+}
+
+/// Whether somebody but its server reads and writes a connection.
+#[derive(Debug)]
+enum Hold {
+    /// Nobody does.
+    Free,
+    /// Somebody does; the server waits.
+    Held,
+    /// Somebody did, and the server is to read that first. Boxed, because nearly every connection is free.
+    GivenBack(Box<Replay>),
+}
+
+/// What the holder of a connection has read of it.
+#[derive(Debug)]
+struct Replay {
+    heard: Vec<u8>,
+    /// Where its second part begins.
+    second: usize,
+    /// How much of it the server has read.
+    read: usize,
+}
+
+/// The right to read and write a connection while its server waits. Dropped without giving it back, it cuts the connection.
+#[derive(Debug)]
+pub(crate) struct Held {
+    stream: Arc<TcpStream>,
+    traffic: Arc<Traffic>,
 }
 
 impl Line {
@@ -78,6 +108,18 @@ impl Line {
         self.traffic.backlog.get_or_init(|| backlog.clone());
     }
 
+    /// Keeps the server from reading and writing until the connection is given back. None if it is closed already.
+    ///
+    /// Only who is about to answer a request that came over it may do so.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        let stream = self.stream.upgrade()?;
+        *self.traffic.hold() = Hold::Held;
+        Some(Held {
+            stream,
+            traffic: self.traffic.clone(),
+        })
+    }
+
     /// The last bytes that were heard over it, zeroes in front if they were fewer.
     pub(crate) fn tail(&self) -> [u8; 8] {
         self.traffic.tail.load(Relaxed).to_be_bytes()
@@ -92,7 +134,13 @@ impl Traffic {
             tail: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             backlog: OnceLock::new(),
+            hold: Mutex::new(Hold::Free),
         }
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn hold(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One task reads a connection, so nothing comes between loading and storing.
@@ -104,6 +152,111 @@ impl Traffic {
         let push = |tail: u64, byte: &u8| tail << 8 | u64::from(*byte);
         self.tail
             .store(last.fold(self.tail.load(Relaxed), push), Relaxed);
+    }
+}
+
+impl Hold {
+    /// Gives the server what it is to read before anything else, if there is such a thing.
+    fn replay(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<bool> {
+        let Self::GivenBack(replay) = self else {
+            return match self {
+                Self::Held => Poll::Pending,
+                Self::Free | Self::GivenBack(_) => Poll::Ready(false),
+            };
+        };
+        let unread = replay.unread();
+        let (now, _) = unread.split_at(unread.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        replay.read += now.len();
+        if replay.read == replay.heard.len() {
+            *self = Self::Free;
+        }
+        Poll::Ready(true)
+    }
+
+    /// Whether what the server writes has been written by the holder.
+    fn is_written(&self) -> bool {
+        match self {
+            Self::GivenBack(replay) => replay.read <= replay.second,
+            Self::Free | Self::Held => false,
+        }
+    }
+}
+
+impl Replay {
+    /// The rest of the part that is being read.
+    fn unread(&self) -> &[u8] {
+        let end = if self.read < self.second {
+            self.second
+        } else {
+            self.heard.len()
+        };
+        self.heard.get(self.read..end).unwrap_or_default()
+    }
+}
+
+impl Held {
+    /// Waits for more to read, and adds at least one byte of it to `bytes`.
+    ///
+    /// # Errors
+    /// When nothing will come any more.
+    pub(crate) async fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut buffer = [0; 64];
+        let read = loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => break read,
+            }
+        };
+        match read.map(|count| buffer.get(..count).unwrap_or_default()) {
+            Ok(heard @ [_, ..]) => {
+                self.traffic.hear(heard);
+                bytes.extend_from_slice(heard);
+                Ok(())
+            }
+            over => {
+                self.traffic.is_over.store(true, Relaxed);
+                over.and(Err(io::ErrorKind::UnexpectedEof.into()))
+            }
+        }
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the server read `heard` again, in two parts. What it writes before it reads the second part, which begins at
+    /// `second`, is taken for written.
+    pub(crate) fn give_back(self, heard: Vec<u8>, second: usize) {
+        let read = 0;
+        *self.traffic.hold() = Hold::GivenBack(Box::new(Replay {
+            heard,
+            second,
+            read,
+        }));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut hold = self.traffic.hold();
+        if let Hold::Held = *hold {
+            *hold = Hold::Free;
+            let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -168,6 +321,9 @@ impl Connection {
         bytes: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        if self.traffic.hold().is_written() {
+            return Poll::Ready(Ok(bytes));
+        }
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             match write(&self.stream) {
@@ -195,6 +351,9 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        if ready!(self.traffic.hold().replay(buffer)) {
+            return Poll::Ready(Ok(()));
+        }
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buffer) {

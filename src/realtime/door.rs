@@ -2,12 +2,12 @@
 //!
 //! Lives here: Origin, limits, and what must be put right before the library sees a request. Not here: Socket.IO.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
     uri::PathAndQuery,
 };
 use hyper::body::{Body as _, Incoming};
@@ -15,12 +15,15 @@ use ipnet::IpNet;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+use tracing::debug;
+use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 use super::{
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
     session::{Session, came_from},
+    upgrade::Upgrades,
     visit::Visit,
 };
 use crate::{
@@ -34,6 +37,7 @@ use crate::{
 pub(crate) struct Door {
     pub(crate) engine: Engine,
     pub(crate) hang_up: HangUp,
+    pub(crate) upgrades: Upgrades,
     pub(crate) origins: Arc<Origins>,
     /// Who is believed about where browsers connect from.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
@@ -76,15 +80,17 @@ impl Door {
             return self.take(request).await;
         }
         let websocket = query(request.uri(), "transport") == Some("websocket");
-        if websocket && !asks_for_websocket(request.headers()) {
+        // The library looks at the key only, and would answer 101 to a client that stays with HTTP.
+        let handshake = websocket.then(|| create_response_with_body(&request, || ()));
+        let Ok(handshake) = handshake.transpose() else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
-        }
+        };
         let headers = std::mem::take(request.headers_mut());
         *request.headers_mut() = kept_for_the_session(&headers);
-        match (query(request.uri(), "sid").map(str::to_owned), websocket) {
+        match (query(request.uri(), "sid").map(str::to_owned), handshake) {
             (None, _) => self.shake_hands(&headers, websocket, request).await,
-            (Some(session), true) => self.upgrade(&session, request).await,
-            (Some(session), false) => self.poll(session, request).await,
+            (Some(session), Some(handshake)) => self.upgrade(&session, &handshake, request).await,
+            (Some(session), None) => self.poll(session, request).await,
         }
     }
 
@@ -126,21 +132,31 @@ impl Door {
         self.answer(request).await
     }
 
-    /// Takes note of the connection that a session goes over to.
+    /// Moves a session to a websocket, or leaves it as it is if its client cannot be heard over that.
     async fn upgrade(
         self,
         session: &str,
+        handshake: &Response<()>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
-        let origin = came_from(request.extensions_mut());
-        let hang_up = self.hang_up.clone();
-        let answer = self.answer(request).await?;
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let (Ok(session), Some((_, line))) = (ConnectionId::try_from(session), origin)
-        {
-            hang_up.upgraded(session, &line);
+        let refused = refusal(StatusCode::BAD_REQUEST, 3, "Bad request");
+        let mut head = Vec::new();
+        let (Ok(session), Some((_, line)), Ok(())) = (
+            ConnectionId::try_from(session),
+            came_from(request.extensions_mut()),
+            write_response(&mut head, handshake),
+        ) else {
+            return Ok(refused);
+        };
+        let (hang_up, counters) = (self.hang_up.clone(), self.counters.clone());
+        if let Err(error) = self.upgrades.of(session).probe(&line, &head).await {
+            debug!(conn.id = %session, %error, "session stays on polling: {error}");
+            counters.count(Counter::UpgradeFailed);
+            return Ok(refused);
         }
-        Ok(answer)
+        counters.count(Counter::UpgradeCompleted);
+        hang_up.upgraded(session, &line);
+        self.answer(request).await
     }
 
     /// Waits with a client for news. When it goes away meanwhile, as a closed tab does, this future is dropped.
@@ -150,12 +166,26 @@ impl Door {
         request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let hang_up = self.hang_up.clone();
+        let version = engine_version(request.uri());
+        let upgrade = ConnectionId::try_from(session.as_str());
+        let upgrade = upgrade.map(|session| self.upgrades.of(session));
         let waiting = Waiting {
             hang_up: hang_up.clone(),
-            version: engine_version(request.uri()),
+            version,
             session: Some(session),
         };
-        let answer = self.answer(request).await?;
+        let noop_due = async {
+            match &upgrade {
+                Ok(upgrade) => upgrade.noop_due().await,
+                Err(_) => pending().await,
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = self.answer(request) => answer?,
+            // Nothing is lost with the answer that was not ready.
+            () = noop_due => noop(version),
+        };
         if let Some(session) = waiting.answered()
             && let Some(taken) = answer.body().size_hint().exact()
         {
@@ -224,12 +254,6 @@ fn with_engine_version(uri: &Uri) -> Uri {
     rewritten.map_or_else(|_| Uri::default(), Uri::from)
 }
 
-/// The library looks at the key of a handshake only, and would answer 101 to a client that stays with HTTP.
-fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(UPGRADE).map(HeaderValue::as_bytes);
-    upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case(b"websocket"))
-}
-
 /// Copies the one header that the library needs. It keeps the headers of a handshake as long as the session, and
 /// each header value would keep the whole buffer that it was read into: 8 kB a connection.
 fn kept_for_the_session(headers: &HeaderMap) -> HeaderMap {
@@ -252,6 +276,17 @@ fn pairs(uri: &Uri) -> impl Iterator<Item = &str> {
         .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty())
+}
+
+/// The packet that says nothing.
+fn noop(version: EngineVersion) -> Response<Body> {
+    let mut response = Response::new(Body::from(match version {
+        EngineVersion::Three => "1:6",
+        EngineVersion::Four => "6",
+    }));
+    let text = HeaderValue::from_static("text/plain; charset=UTF-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
 }
 
 /// Refuses in the words of Engine.IO.

@@ -8,7 +8,7 @@ use socketioxide::{SocketIo, operators::BroadcastOperators};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{NAMESPACE, hang_up::HangUp};
+use super::{NAMESPACE, hang_up::HangUp, upgrade::Upgrades};
 use crate::lifecycle::LAST_WORDS;
 
 /// Time that the closing of one connection adds to a stop, as long as that fits into what the stop may take.
@@ -18,6 +18,7 @@ const PER_CONNECTION: Duration = Duration::from_millis(2);
 pub(crate) struct Farewell {
     pub(crate) io: SocketIo,
     pub(crate) hang_up: HangUp,
+    pub(crate) upgrades: Upgrades,
     /// Knows the connections that are in the namespace.
     pub(crate) crowd: TaskTracker,
 }
@@ -25,6 +26,7 @@ pub(crate) struct Farewell {
 impl Farewell {
     /// Closes one connection after the other, spread over `spread` or less, and returns when the last one is gone.
     pub(crate) async fn say(self, spread: Duration) {
+        self.upgrades.close();
         let namespace = self.io.of(NAMESPACE);
         let sockets = namespace
             .map(BroadcastOperators::sockets)

@@ -14,6 +14,7 @@ mod hub;
 pub(crate) mod inbox;
 mod origin;
 mod session;
+mod upgrade;
 pub(crate) mod visit;
 pub(crate) mod wire;
 
@@ -37,6 +38,7 @@ use self::{
     hang_up::{Engine, HangUp},
     hub::{Hub, Outlet},
     origin::Origins,
+    upgrade::Upgrades,
 };
 use crate::{
     config::Config,
@@ -98,6 +100,7 @@ impl Realtime {
         let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
         let hang_up = HangUp::new(engine.clone(), io.clone(), tracker.clone());
         let crowd = TaskTracker::new();
+        let upgrades = Upgrades::default();
         let deadlines = Greeter {
             hub: hub.clone(),
             hang_up: hang_up.clone(),
@@ -114,6 +117,7 @@ impl Realtime {
         let door = Door {
             engine,
             hang_up: hang_up.clone(),
+            upgrades: upgrades.clone(),
             origins: Arc::new(Origins::new(&config.site_hostnames)),
             trusted_proxies: config.public.trusted_proxies.as_slice().into(),
             guests,
@@ -123,6 +127,7 @@ impl Realtime {
         let farewell = Farewell {
             io: io.clone(),
             hang_up: hang_up.clone(),
+            upgrades,
             crowd,
         };
         let outlet = Outlet {
@@ -131,14 +136,7 @@ impl Realtime {
             counters: counters.clone(),
             queued_bytes: limits.queued_bytes,
         };
-        let rules = Rules {
-            merge_interval: config.public.merge_interval,
-            grace: config.presence.grace,
-            lost_places: limits.sessions,
-            places_per_user: limits.connections_per_user,
-            cases: limits.cases,
-        };
-        let registry = Registry::restored(rules, left, config.presence.restart_grace);
+        let registry = Registry::restored(rules(config), left, config.presence.restart_grace);
         let (census_sender, census) = watch::channel(Census::default());
         let changed = Arc::new(Notify::new());
         let hub_task = Hub::new(registry, outlet, census_sender, changed.clone());
@@ -153,6 +151,18 @@ impl Realtime {
             hub_task,
             deadlines,
         }
+    }
+}
+
+/// What the registry needs of the configuration.
+fn rules(config: &Config) -> Rules {
+    let limits = &config.limits;
+    Rules {
+        merge_interval: config.public.merge_interval,
+        grace: config.presence.grace,
+        lost_places: limits.sessions,
+        places_per_user: limits.connections_per_user,
+        cases: limits.cases,
     }
 }
 

@@ -150,6 +150,12 @@ counters! {
         /// Those of the client's address did.
         AddressFlood = "handshakes_per_second_per_address",
     }
+    "upgrade" by "outcome", "Websockets that clients of polling sessions have tried" {
+        /// A session has moved to a websocket.
+        UpgradeCompleted = "completed",
+        /// Nothing got through, or not what belongs there: the session stays on polling.
+        UpgradeFailed = "failed",
+    }
     "session_closed" by "reason", "Sessions that were closed because they stayed strangers" {
         /// A session did not join the namespace in time.
         NeverJoined = "not_joined",

@@ -16,7 +16,8 @@ import { LIMIT_MS } from '../clients/daemon.mjs';
 import { clients, Office } from '../clients/people.mjs';
 
 export const CASE = 'AB-1234-5678';
-const SITE = 'http://chs.example.org';
+/** The site as browsers reach it. */
+export const SITE = 'http://chs.example.org';
 
 /** Heartbeats and grace of a daemon that nobody has to wait long for. */
 export const QUICK = { interval: 1_000, timeout: 2_000, grace: 3_000 };
@@ -41,14 +42,19 @@ export class FarBrowser {
 
   /** Opens a case as somebody, in a profile of its own, and returns once the connection is on its last transport. */
   async opensCase(name, transports = 'polling,websocket') {
+    const tab = await this.visits(SITE, name, transports);
+    await tab.listen(transports.split(',').at(-1));
+    return tab;
+  }
+
+  /** Loads the page of a case as somebody, from wherever the site is reached. */
+  async visits(site, name, transports = 'polling,websocket') {
     const context = await this.#browser.newContext();
     context.setDefaultTimeout(LIMIT_MS);
     const page = await context.newPage();
-    const settings = new URLSearchParams({ server: SITE, name, usertype: 'operator', caseRef: CASE, transports });
-    await page.goto(`${SITE}/call_centre/${CASE}/?${settings}`);
-    const tab = new Tab(page);
-    await tab.listen(transports.split(',').at(-1));
-    return tab;
+    const settings = new URLSearchParams({ server: site, name, usertype: 'operator', caseRef: CASE, transports });
+    await page.goto(`${site}/call_centre/${CASE}/?${settings}`);
+    return new Tab(page);
   }
 
   /** Stops every process of the browser where it stands, and returns how many. */

@@ -38,11 +38,17 @@ export class Office {
 
   /** Somebody connects, says who they are (a name, or all that `identify` takes) and opens a case. */
   async arrives(client, who, caseRef) {
-    const identity = typeof who === 'string' ? { username: who, usertype: 'operator', appVersion: '1.0' } : who;
-    const person = new Person(client, this.daemon.publicUrl, identity);
-    this.#people.push(person);
+    const person = this.comes(client, who);
     await person.opens(caseRef);
     await person.settles();
+    return person;
+  }
+
+  /** Somebody begins to connect, through a proxy if its URL is given, and says who they are at every connect. */
+  comes(client, who, url = this.daemon.publicUrl) {
+    const identity = typeof who === 'string' ? { username: who, usertype: 'operator', appVersion: '1.0' } : who;
+    const person = new Person(client, url, identity);
+    this.#people.push(person);
     return person;
   }
 
@@ -61,10 +67,10 @@ class Person {
   /** How far each event has been waited for, as a position in `#frames`. */
   #read = {};
 
-  constructor(client, publicUrl, identity) {
+  constructor(client, url, identity) {
     this.#client = client;
     this.#identity = identity;
-    this.#socket = client.io(`${publicUrl}/socket.io`, {
+    this.#socket = client.io(`${url}/socket.io`, {
       transports: client.transports,
       forceNew: true,
       reconnectionDelay: 50,

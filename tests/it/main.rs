@@ -26,4 +26,5 @@ mod presence;
 mod process;
 mod restart;
 mod statsd;
+mod upgrade;
 mod wire;

@@ -251,6 +251,10 @@ impl Poller {
         poller
     }
 
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
     pub async fn join(&self) {
         self.post(&["40/socket.io,"]).await;
         self.until("40/socket.io").await;

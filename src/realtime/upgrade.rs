@@ -1,0 +1,216 @@
+//! Moving a polling session to a websocket.
+//!
+//! Lives here: the client's probe of a websocket, and the polls that wait meanwhile. Not here: sockets (`lifecycle`).
+//! Invariant: a session stays on polling, undisturbed, until its client has sent the upgrade packet over the websocket.
+//!
+//! Clients probe because a network may let the handshake of a websocket through and nothing after it. The library would
+//! end the session of a client whose probe fails, and answer its polls at once while it waits for the probe. So the
+//! dialogue below is held before the library sees the connection, which then meets the same bytes once more.
+//!
+//! ```text
+//! client                                        server
+//!   │ GET /socket.io/?transport=websocket&sid=… →  │
+//!   │ ← 101                                        │
+//!   │ 2probe →                                     │
+//!   │ ← 3probe, and a noop to the poll that waits  │
+//!   │ 5 →                                          │ from here on the session is a websocket
+//! ```
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    io::{self, Cursor},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Data, OpCode},
+};
+
+use crate::{
+    lifecycle::{Held, Line},
+    presence::ConnectionId,
+};
+
+/// Time from the handshake of a websocket to the upgrade packet, as in the Node.js server.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Shortest time between two noops to the polls of one session. The Node.js server has the same.
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a client sends first over a websocket.
+const PROBE: &[u8] = b"2probe";
+
+/// The answer to it, a text frame.
+const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
+
+/// What a client sends when its last poll has been answered.
+const UPGRADE: &[u8] = b"5";
+
+/// The upgrades of all sessions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Upgrades(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The sessions that have a poll waiting or a probe under way.
+    sessions: Mutex<HashMap<ConnectionId, Arc<NoopDue>>>,
+    closing: CancellationToken,
+}
+
+/// When the next noop is due, while the client waits for its poll to be answered.
+type NoopDue = watch::Sender<Option<Instant>>;
+
+/// A poll or a probe of a session.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    upgrades: Upgrades,
+    session: ConnectionId,
+    noop: Arc<NoopDue>,
+}
+
+impl Upgrades {
+    /// Ends every probe that is under way, and every later one.
+    pub(crate) fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// Takes note of a poll or a probe for as long as the returned value lives.
+    pub(crate) fn of(&self, session: ConnectionId) -> Upgrade {
+        Upgrade {
+            upgrades: self.clone(),
+            session,
+            noop: self.sessions().entry(session).or_default().clone(),
+        }
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn sessions(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<NoopDue>>> {
+        self.0
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Upgrade {
+    /// Answers a request with `handshake`, and waits until the client has sent the upgrade packet.
+    ///
+    /// The connection is then as it was before: whoever reads it meets the probe, and what is written in answer to the
+    /// request and to the probe is dropped.
+    ///
+    /// # Errors
+    /// When the client does anything else, or nothing in time. The connection is cut then.
+    pub(crate) async fn probe(self, line: &Line, handshake: &[u8]) -> io::Result<()> {
+        let held = line.hold().ok_or(io::ErrorKind::NotConnected)?;
+        let probed = timeout(PROBE_TIMEOUT, self.converse(held, handshake));
+        let closing = &self.upgrades.0.closing;
+        let probed = closing.run_until_cancelled(probed).await;
+        self.noop.send_replace(None);
+        probed.ok_or(io::ErrorKind::ConnectionAborted)??
+    }
+
+    async fn converse(&self, mut held: Held, handshake: &[u8]) -> io::Result<()> {
+        held.write_all(handshake).await?;
+        let mut heard = Vec::new();
+        let probe = expect(&mut held, &mut heard, 0, PROBE).await?;
+        held.write_all(PROBE_ANSWER).await?;
+        self.noop.send_replace(Some(Instant::now()));
+        expect(&mut held, &mut heard, probe, UPGRADE).await?;
+        held.give_back(heard, probe);
+        Ok(())
+    }
+
+    /// Returns when a poll of the session must be answered with a noop, because its client has probed a websocket and
+    /// waits for the last poll to end.
+    pub(crate) async fn noop_due(&self) {
+        let mut due = self.noop.subscribe();
+        loop {
+            let Ok(Some(moment)) = due.wait_for(Option::is_some).await.map(|due| *due) else {
+                // The sender is ours, so this cannot happen.
+                return pending().await;
+            };
+            sleep_until(moment).await;
+            let taken = self.noop.send_if_modified(|due| {
+                let is_due = due.is_some_and(|due| due <= moment);
+                if is_due {
+                    *due = Some(moment + NOOP_INTERVAL);
+                }
+                is_due
+            });
+            if taken {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        let mut sessions = self.upgrades.sessions();
+        // One is in the map, the other is this.
+        if Arc::strong_count(&self.noop) == 2 {
+            sessions.remove(&self.session);
+        }
+    }
+}
+
+/// Reads until one more text frame is complete, which must hold `packet`. Returns where it ends.
+async fn expect(
+    held: &mut Held,
+    heard: &mut Vec<u8>,
+    start: usize,
+    packet: &[u8],
+) -> io::Result<usize> {
+    loop {
+        let frame = heard.get(start..).unwrap_or_default();
+        if let Some(length) = text_frame(frame, packet)? {
+            return Ok(start + length);
+        }
+        held.read(heard).await?;
+    }
+}
+
+/// The length of the frame that `bytes` begin with, once it is complete.
+///
+/// # Errors
+/// When it is no text frame of a client, or holds anything but `packet`.
+fn text_frame(bytes: &[u8], packet: &[u8]) -> io::Result<Option<usize>> {
+    let mut cursor = Cursor::new(bytes);
+    let header = FrameHeader::parse(&mut cursor).map_err(io::Error::other)?;
+    let Some((header, length)) = header else {
+        return Ok(None);
+    };
+    let FrameHeader {
+        is_final: true,
+        rsv1: false,
+        rsv2: false,
+        rsv3: false,
+        opcode: OpCode::Data(Data::Text),
+        mask: Some(mask),
+    } = header
+    else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    if length != packet.len() as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let start = usize::try_from(cursor.position()).map_err(io::Error::other)?;
+    let end = start + packet.len();
+    let Some(payload) = bytes.get(start..end) else {
+        return Ok(None);
+    };
+    let unmasked = payload.iter().zip(mask.iter().cycle());
+    let unmasked = unmasked.map(|(byte, mask)| byte ^ mask);
+    if !unmasked.eq(packet.iter().copied()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Some(end))
+}
