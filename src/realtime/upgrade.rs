@@ -214,3 +214,21 @@ fn text_frame(bytes: &[u8], packet: &[u8]) -> io::Result<Option<usize>> {
     }
     Ok(Some(end))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_remembered_as_long_as_it_polls_or_probes() {
+        let upgrades = Upgrades::default();
+        let session = ConnectionId::try_from("0123456789abcdef").unwrap();
+        let (poll, probe) = (upgrades.of(session), upgrades.of(session));
+        probe.noop.send_replace(Some(Instant::now()));
+        poll.noop_due().await;
+        drop(probe);
+        assert_eq!(upgrades.sessions().len(), 1);
+        drop(poll);
+        assert_eq!(upgrades.sessions().len(), 0);
+    }
+}
