@@ -19,6 +19,7 @@ use tracing::debug;
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 use super::{
+    elsewhere,
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
@@ -74,6 +75,9 @@ impl Door {
     }
 
     async fn enter(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if let Some(refusal) = elsewhere::refusal(&request) {
+            return Ok(refusal);
+        }
         let mut request = request.map(Body::new);
         *request.uri_mut() = with_engine_version(request.uri());
         if request.method() != Method::GET {

@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod door;
+mod elsewhere;
 mod ending;
 mod farewell;
 mod guests;

@@ -248,6 +248,23 @@ async fn the_public_listener_serves_nothing_but_socket_io() {
         let answer = http::request(daemon.public, "GET", path, &[], "").await;
         assert_eq!(answer.status, 404, "{path}");
     }
+    for path in [
+        "/admin/notifications/",
+        "/socket.iox/",
+        "/x/socket.io/",
+        "*",
+    ] {
+        let headers = [("Content-Type", "application/json")];
+        let body = r#"{"notifications":[]}"#;
+        let answer = http::request(daemon.public, "POST", path, &headers, body).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.header("Content-Type"), Some("application/json"));
+        // `cla_backend` looks for this member before it counts a try as failed.
+        assert_eq!(answer.json()["success"], false);
+        let error = answer.json()["error"].to_string();
+        assert!(error.contains("/socket.io/") && error.contains("admin.listen"));
+        assert!(!error.contains(&daemon.admin.port().to_string()), "{error}");
+    }
     for path in ["/socket.io/", "/socket.io/?EIO=4&transport=carrier-pigeon"] {
         let answer = http::request(daemon.public, "GET", path, &[], "").await;
         assert_eq!(answer.status, 400, "{path}");
