@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     at,
     audit::Administrator,
-    body::Posted,
+    body::{Decoded, Posted},
     error::HttpError,
     pages::{BroadcastPage, Outcome},
+    receipt::{Reach, Receipt},
     reply::{self, Format},
 };
 use crate::{
@@ -75,16 +76,25 @@ pub(super) struct Ticked {
 /// Why it is not clear what to send, or to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unclear {
-    #[error("msg is missing or is not a message that browsers know, so nothing was sent")]
+    #[error(
+        "msg is missing or is not a message that browsers know, so nothing was sent; they know {}",
+        known_messages()
+    )]
     Message,
-    #[error("neither selectedClients nor allClients is true, so nothing was sent")]
+    #[error("neither selectedClients nor allClients is true, so nothing was sent; set one of them")]
     NoButton,
-    #[error("both selectedClients and allClients are true, so nothing was sent")]
+    #[error("both selectedClients and allClients are true, so nothing was sent; set one of them")]
     BothButtons,
     #[error(
-        "selectedClients is true but there is no username and no socketID, so nothing was sent"
+        "selectedClients is true but there is no username and no socketID, so nothing was sent; name somebody, or set \
+         allClients instead"
     )]
     NobodyChosen,
+}
+
+fn known_messages() -> String {
+    let ids = SystemMessage::ALL.map(|message| format!("\"{}\"", message.id()));
+    ids.join(", ")
 }
 
 impl Unclear {
@@ -97,13 +107,28 @@ impl Unclear {
     }
 }
 
-/// What a program is told after a broadcast.
+/// What is particular to the answer to a program: the request as it was understood, and what became of it.
 #[derive(Serialize)]
-struct Receipt {
-    success: bool,
-    reached: usize,
-    /// Lost connections that get it when they come back.
-    kept: usize,
+struct Sent {
+    msg: &'static str,
+    #[serde(flatten)]
+    to: Addressed,
+    #[serde(flatten)]
+    reach: Reach,
+}
+
+#[derive(Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Addressed {
+    All {
+        all_clients: bool,
+    },
+    Selected {
+        selected_clients: bool,
+        username: Vec<String>,
+        #[serde(rename = "socketID")]
+        socket_id: Vec<String>,
+    },
 }
 
 async fn show(State(hub): State<HubHandle>) -> Result<Response, HttpError> {
@@ -117,14 +142,21 @@ async fn send(
     posted: Posted,
 ) -> Result<Response, HttpError> {
     let format = posted.answered_in(&headers);
-    let fields: Fields = posted.decode()?;
+    let Decoded {
+        value: fields,
+        mut ignored,
+    } = posted.decode::<Fields>()?;
     match (fields.order(), format) {
         (Ok((message, to)), _) => {
-            let everyone = to == Audience::Everyone;
-            let message = Message::System(message);
-            let delivery = hub.post(to.clone(), message.clone()).await?;
-            administrator.sent(&message, &to, delivery);
-            confirm(&hub, delivery, everyone, format).await
+            let delivery = hub.post(to.clone(), Message::System(message)).await?;
+            administrator.sent(&Message::System(message), &to, delivery);
+            match format {
+                Format::Json => {
+                    ignored.extend(fields.unused(&to));
+                    Ok(receipt(message, &to, delivery, ignored).answer())
+                }
+                Format::Html => confirm(&hub, &to, delivery).await,
+            }
         }
         (Err(unclear), Format::Html) => {
             page(&hub, fields.ticked(), Outcome::Unclear(unclear)).await
@@ -133,31 +165,44 @@ async fn send(
     }
 }
 
+fn receipt(
+    message: SystemMessage,
+    to: &Audience,
+    delivery: Delivery,
+    ignored: BTreeSet<String>,
+) -> Receipt<Sent> {
+    let (to, nobody) = match to {
+        Audience::Chosen { users, connections } => {
+            let selected = Addressed::Selected {
+                selected_clients: true,
+                username: users.iter().map(ToString::to_string).collect(),
+                socket_id: connections.iter().map(ToString::to_string).collect(),
+            };
+            (selected, "nobody who was chosen")
+        }
+        Audience::Everyone | Audience::UserType(_) => {
+            (Addressed::All { all_clients: true }, "no browser")
+        }
+    };
+    let reach = Reach::from(delivery);
+    let warning = format!("{nobody} is connected or lost, so nobody gets this");
+    let warning = reach.is_nobody().then_some(warning);
+    let msg = message.id();
+    Receipt::new(Sent { msg, to, reach }, ignored).warn(warning)
+}
+
 async fn confirm(
     hub: &HubHandle,
+    to: &Audience,
     delivery: Delivery,
-    everyone: bool,
-    format: Format,
 ) -> Result<Response, HttpError> {
     let Delivery { reached, kept } = delivery;
-    match format {
-        Format::Json => {
-            let receipt = Receipt {
-                success: true,
-                reached,
-                kept,
-            };
-            Ok(reply::json(StatusCode::OK, &receipt))
-        }
-        Format::Html => {
-            let outcome = match (reached + kept, everyone) {
-                (0, true) => Outcome::NobodyThere,
-                (0, false) => Outcome::AllGone,
-                _ => Outcome::Sent(delivery),
-            };
-            page(hub, Ticked::default(), outcome).await
-        }
-    }
+    let outcome = match (reached + kept, *to == Audience::Everyone) {
+        (0, true) => Outcome::NobodyThere,
+        (0, false) => Outcome::AllGone,
+        _ => Outcome::Sent(delivery),
+    };
+    page(hub, Ticked::default(), outcome).await
 }
 
 /// The form with the people who are there now.
@@ -190,6 +235,16 @@ impl Fields {
             (true, false) => self.ticked().into(),
         };
         Ok((message, to))
+    }
+
+    /// The names of members that were given and do not count, because the message is for everyone anyway.
+    fn unused(&self, to: &Audience) -> impl Iterator<Item = String> {
+        let chosen = [("username", &self.users), ("socketID", &self.connections)];
+        let chosen = chosen.into_iter().filter(|(_, names)| !names.is_empty());
+        let all = *to == Audience::Everyone;
+        chosen
+            .filter(move |_| all)
+            .map(|(member, _)| member.to_owned())
     }
 
     /// Names that cannot be anybody's are nobody's, like those of people who have left.

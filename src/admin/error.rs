@@ -7,11 +7,11 @@ use std::{error::Error, fmt, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{Request, State, rejection::BytesRejection},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tokio::task::JoinError;
 use tracing::{debug, error};
@@ -23,7 +23,7 @@ use super::{
     reply::{self, Format},
 };
 use crate::{
-    presence::InvalidText,
+    presence::{InvalidText, UserType},
     realtime::HubGone,
     stats::{Counter, Counters},
 };
@@ -31,7 +31,10 @@ use crate::{
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
-    #[error("there is nothing at this address")]
+    #[error(
+        "there is nothing at this address; this listener has /admin/broadcast/, /admin/notifications/, /admin/peopleMap/, \
+         /admin/places/end/, /healthz, /readyz and /metrics, and Socket.IO is on the public listener"
+    )]
     NotFound,
     #[error("this address does not take that method")]
     MethodNotAllowed,
@@ -39,7 +42,10 @@ pub(super) enum HttpError {
         "this address may not use this app; if it should, add it to admin.allow_from (CLA_ADMIN__ALLOW_FROM)"
     )]
     UnknownPeer,
-    #[error("the request names no host, or names it in a way that cannot be read")]
+    #[error(
+        "the request has no Host header that can be read; send one, a host name or an IP address with or without a port, \
+         such as localhost:8006"
+    )]
     BadHost,
     #[error(
         "this app does not answer to the name {0}; if it should, add the name to admin.hostnames (CLA_ADMIN__HOSTNAMES)"
@@ -49,31 +55,71 @@ pub(super) enum HttpError {
         "the request was made by a page of another site; send it from this app's own page, or with a client that is no browser"
     )]
     CrossOrigin,
-    #[error("the request took too long to arrive or to carry out")]
+    #[error(
+        "the request took longer than limits.request_timeout_ms (CLA_LIMITS__REQUEST_TIMEOUT_MS) to arrive or to carry out"
+    )]
     TimedOut,
     #[error(
-        "the body is of a type that is not understood; send application/json or application/x-www-form-urlencoded"
+        "the body is {0}, which is not understood; send application/json or application/x-www-form-urlencoded"
     )]
-    UnknownMediaType,
-    #[error("the body is larger than allowed")]
-    TooLarge,
-    #[error("the body did not arrive whole")]
+    UnknownMediaType(String),
+    #[error(
+        "the body has no Content-Type; send application/json or application/x-www-form-urlencoded"
+    )]
+    NoMediaType,
+    #[error("the body is compressed ({0}); send it uncompressed, without Content-Encoding")]
+    Compressed(String),
+    #[error(
+        "the body is larger than the {0} bytes that limits.admin_body_bytes (CLA_LIMITS__ADMIN_BODY_BYTES) allows"
+    )]
+    TooLarge(usize),
+    #[error("the body did not arrive whole; send it again")]
     Incomplete,
-    #[error("the body is not UTF-8")]
+    #[error("the body is not UTF-8 text; encode it as UTF-8, and do not compress it")]
     NotUtf8,
-    #[error("the body is not a JSON object")]
+    #[error("the body is empty; send a JSON object")]
+    Empty,
+    #[error("the body is not a JSON object; send one, which begins with {{")]
     NotAnObject,
-    #[error("the body is not the JSON that is expected here")]
-    Json(#[source] serde_json::Error),
-    #[error("the body is not the form that is expected here")]
-    Form(#[source] serde_html_form::de::Error),
-    #[error("notifications is missing or null, so nothing was sent")]
+    #[error(
+        "the body is announced as a form but looks like JSON; send it with Content-Type: application/json"
+    )]
+    JsonAsForm,
+    #[error("{member} is not the JSON that is expected here")]
+    Json {
+        /// What is wrong: a member, or the body itself.
+        member: String,
+        #[source]
+        cause: serde_json::Error,
+    },
+    #[error(
+        "{0} is in the form more than once; send lists as JSON, with Content-Type: application/json"
+    )]
+    Repeated(String),
+    #[error(
+        r#"notifications is missing or null, so nothing was sent; post {{"notifications": [...]}}"#
+    )]
     NoNotifications,
-    #[error("place is missing, so nothing was ended")]
+    #[error(
+        "notifications in a form has to be the text of a JSON array or object, so nothing was sent; better send JSON, with \
+         Content-Type: application/json"
+    )]
+    NotJsonText,
+    #[error(
+        r#"place is missing, so nothing was ended; post {{"place": "<socket id>"}}, with an id from /admin/peopleMap/"#
+    )]
     NoPlace,
-    #[error("notifications is nested more than {} deep", notifications::MAX_DEPTH)]
+    #[error(
+        "notifications is nested more than {} deep, which browsers may fail to read",
+        notifications::MAX_DEPTH
+    )]
     TooDeep,
-    #[error("usertype cannot be used")]
+    #[error("usertype and userType, two spellings of one member, are different; send one of them")]
+    TwoUserTypes,
+    #[error(
+        "usertype cannot be used, which is at most {} bytes without control characters",
+        UserType::MAX_BYTES
+    )]
     UserType(#[source] InvalidText),
     #[error(transparent)]
     Unclear(#[from] Unclear),
@@ -95,17 +141,23 @@ impl HttpError {
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownPeer | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            Self::UnknownMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownMediaType(_) | Self::NoMediaType | Self::Compressed(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadHost
             | Self::Incomplete
             | Self::NotUtf8
+            | Self::Empty
             | Self::NotAnObject
-            | Self::Json(_)
-            | Self::Form(_)
+            | Self::JsonAsForm
+            | Self::Json { .. }
+            | Self::Repeated(_)
             | Self::NoNotifications
+            | Self::NotJsonText
             | Self::NoPlace
             | Self::TooDeep
+            | Self::TwoUserTypes
             | Self::UserType(_) => StatusCode::BAD_REQUEST,
             Self::Unclear(unclear) => unclear.status(),
             Self::HubGone(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -119,19 +171,25 @@ impl HttpError {
             Self::UnknownPeer => Some(Counter::AdminAddress),
             Self::BadHost | Self::UnknownHost(_) => Some(Counter::AdminHost),
             Self::CrossOrigin => Some(Counter::AdminOrigin),
-            Self::TooLarge => Some(Counter::AdminBody),
+            Self::TooLarge(_) => Some(Counter::AdminBody),
             Self::TimedOut => Some(Counter::AdminTimeout),
             Self::NotFound
             | Self::MethodNotAllowed
-            | Self::UnknownMediaType
+            | Self::UnknownMediaType(_)
+            | Self::NoMediaType
+            | Self::Compressed(_)
             | Self::Incomplete
             | Self::NotUtf8
+            | Self::Empty
             | Self::NotAnObject
-            | Self::Json(_)
-            | Self::Form(_)
+            | Self::JsonAsForm
+            | Self::Json { .. }
+            | Self::Repeated(_)
             | Self::NoNotifications
+            | Self::NotJsonText
             | Self::NoPlace
             | Self::TooDeep
+            | Self::TwoUserTypes
             | Self::UserType(_)
             | Self::Unclear(_)
             | Self::HubGone(_)
@@ -142,35 +200,50 @@ impl HttpError {
     }
 
     /// What went wrong in words for the caller. A page that cannot be made is our fault and not explained to strangers.
-    fn explain(&self) -> String {
-        match self.source() {
-            Some(cause) if !matches!(self, Self::Page(_) | Self::Answer(_)) => {
+    fn explain(&self, allow: Option<&HeaderValue>) -> String {
+        let methods = allow.and_then(|methods| methods.to_str().ok());
+        match (self.source(), methods) {
+            (Some(cause), _) if !matches!(self, Self::Page(_) | Self::Answer(_)) => {
                 format!("{self}: {cause}")
             }
-            Some(_) | None => self.to_string(),
+            (_, Some(methods)) => format!("{self}; it takes {}", methods.replace(',', ", ")),
+            (Some(_) | None, None) => self.to_string(),
         }
     }
 
-    fn answer(&self, format: Format) -> Response {
-        let explanation = self.explain();
+    /// The header that says to a program what would be right, where HTTP has one.
+    fn remedy(&self) -> Option<(HeaderName, HeaderValue)> {
+        let remedy = |name, value| Some((name, HeaderValue::from_static(value)));
+        if matches!(self, Self::UnknownMediaType(_) | Self::NoMediaType) {
+            let types = "application/json, application/x-www-form-urlencoded";
+            remedy(header::ACCEPT, types)
+        } else if matches!(self, Self::Compressed(_)) {
+            remedy(header::ACCEPT_ENCODING, "identity")
+        } else {
+            None
+        }
+    }
+
+    /// The refusal of a request to an address that takes the methods in `allow`, if it is known.
+    fn answer(&self, format: Format, allow: Option<HeaderValue>) -> Response {
+        let explanation = self.explain(allow.as_ref());
+        let mut answer = self.worded(format, &explanation);
+        let allow = allow.map(|methods| (header::ALLOW, methods));
+        answer
+            .headers_mut()
+            .extend(allow.into_iter().chain(self.remedy()));
+        answer
+    }
+
+    fn worded(&self, format: Format, explanation: &str) -> Response {
         let status = self.status();
         if format == Format::Html {
-            let page = ErrorPage::new(status, &explanation);
+            let page = ErrorPage::new(status, explanation);
             if let Ok(response) = reply::html(status, &page) {
                 return response;
             }
         }
-        reply::json(status, &Failure::new(&explanation))
-    }
-}
-
-impl From<BytesRejection> for HttpError {
-    fn from(rejection: BytesRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Self::TooLarge
-        } else {
-            Self::Incomplete
-        }
+        reply::json(status, &Failure::new(explanation))
     }
 }
 
@@ -214,12 +287,8 @@ pub(super) async fn render(
     if let Some(counter) = error.counter() {
         counters.count(counter);
     }
-    let (bare, _) = response.into_parts();
-    let mut answer = error.answer(format);
-    if let Some(methods) = bare.headers.get(header::ALLOW) {
-        answer.headers_mut().insert(header::ALLOW, methods.clone());
-    }
-    answer
+    let (mut bare, _) = response.into_parts();
+    error.answer(format, bare.headers.remove(header::ALLOW))
 }
 
 /// A program unless it says otherwise; and at the notifications only programs are expected.

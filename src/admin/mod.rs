@@ -15,6 +15,7 @@ mod notifications;
 mod pages;
 mod people;
 mod places;
+mod receipt;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
+    Router, middleware,
     routing::{MethodRouter, get},
 };
 use http::StatusCode;
@@ -87,9 +86,11 @@ pub(crate) fn router(admin: Admin) -> Router {
         .fallback(async || HttpError::NotFound)
         .method_not_allowed_fallback(async || HttpError::MethodNotAllowed);
     let names = HostNames::new(&admin.machine, &admin.hostnames);
-    // The innermost first. The host comes before the origin, which is compared with it.
-    routes
-        .layer(DefaultBodyLimit::max(admin.body_limit))
+    // The innermost first. The host comes before the origin, which is compared with it. They stand around the router, not
+    // around each route, because the router adds to a refused method which ones it takes.
+    Router::new()
+        .fallback_service(routes)
+        .layer(body::limit(admin.body_limit))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             admin.request_timeout,

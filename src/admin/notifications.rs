@@ -3,21 +3,22 @@
 //! Lives here: taking one and handing it to the hub. Not here: what it says, which is between the back-end and browsers.
 //! Invariant: "success" is said only once the message is on its way, because the back-end then never sends it again.
 
+use std::collections::BTreeSet;
+
 use axum::{Router, extract::State, response::Response, routing::post};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     at,
     audit::Administrator,
-    body::{Posted, from_form, from_json},
+    body::{Decoded, Posted, from_form, from_json},
     error::HttpError,
-    reply,
+    receipt::{Reach, Receipt},
 };
 use crate::{
     presence::{Audience, Message, UserType},
-    realtime::{Delivery, HubHandle},
+    realtime::HubHandle,
 };
 
 /// Where they are posted.
@@ -29,34 +30,35 @@ pub(super) const MAX_DEPTH: usize = 128;
 /// Who is meant when nobody is named.
 const DEFAULT_USER_TYPE: &str = "operator";
 
+/// What browsers of CHS say they are; others are served all the same.
+const KNOWN_USER_TYPES: [&str; 2] = ["operator", "provider"];
+
 /// [`PATH`].
 pub(super) fn routes(hub: HubHandle) -> Router {
     at(PATH, post(send).with_state(hub))
 }
 
+/// A body; its notifications are unparsed JSON, or a text of a form.
 #[derive(Deserialize)]
-struct JsonPost<'a> {
-    /// Unparsed, so that browsers get it byte for byte.
-    #[serde(borrow)]
-    notifications: Option<&'a RawValue>,
+struct Post<Json> {
+    notifications: Option<Json>,
+    /// As browsers spell it when they identify.
     usertype: Option<String>,
+    /// As the people map spells it.
+    #[serde(rename = "userType")]
+    user_type: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct FormPost {
-    notifications: Option<String>,
-    usertype: Option<String>,
-}
-
+/// What is particular to the answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Receipt {
-    success: bool,
+struct Sent {
     /// Part of the answer since the Node.js server.
     active_tab: &'static str,
-    reached: usize,
-    /// Lost connections that get it when they come back.
-    kept: usize,
+    #[serde(rename = "usertype")]
+    user_type: String,
+    #[serde(flatten)]
+    reach: Reach,
 }
 
 async fn send(
@@ -64,45 +66,94 @@ async fn send(
     administrator: Administrator,
     posted: Posted,
 ) -> Result<Response, HttpError> {
-    let (json, user_type) = read(&posted)?;
-    let to = Audience::UserType(user_type);
+    let Order {
+        json,
+        to: user_type,
+        ignored,
+    } = read(&posted)?;
+    let not_shown = not_shown(&json);
+    let to = Audience::UserType(user_type.clone());
     let message = Message::Notification(json.into());
     let delivery = hub.post(to.clone(), message.clone()).await?;
     administrator.sent(&message, &to, delivery);
-    let Delivery { reached, kept } = delivery;
-    let receipt = Receipt {
-        success: true,
+    let reach = Reach::from(delivery);
+    let nobody = reach.is_nobody().then(|| nobody_of(&user_type));
+    let sent = Sent {
         active_tab: "notifications",
-        reached,
-        kept,
+        user_type: user_type.to_string(),
+        reach,
     };
-    Ok(reply::json(StatusCode::OK, &receipt))
+    let receipt = Receipt::new(sent, ignored).warn(not_shown).warn(nobody);
+    Ok(receipt.answer())
 }
 
-/// The notifications as JSON text, and for whom they are.
-fn read(posted: &Posted) -> Result<(String, UserType), HttpError> {
-    let (json, user_type) = match posted {
+/// What to send, and for whom it is.
+struct Order {
+    json: String,
+    to: UserType,
+    ignored: BTreeSet<String>,
+}
+
+fn read(posted: &Posted) -> Result<Order, HttpError> {
+    let (json, spellings, ignored) = match posted {
         Posted::Json(text) => {
-            let post: JsonPost = from_json(text)?;
-            let json = post.notifications.map(|raw| raw.get().to_owned());
-            (json, post.usertype)
+            // Unparsed, so that browsers get it byte for byte.
+            let Decoded { value, ignored } = from_json::<Post<&RawValue>>(text)?;
+            let json = value.notifications.map(|raw| raw.get().to_owned());
+            (json, [value.usertype, value.user_type], ignored)
         }
         Posted::Form(text) => {
-            let post: FormPost = from_form(text)?;
-            let text = post.notifications.map(serde_json::Value::String);
-            (text.map(|text| text.to_string()), post.usertype)
+            let Decoded { value, ignored } = from_form::<Post<String>>(text)?;
+            let json = value.notifications.as_deref().map(json_text).transpose()?;
+            (json, [value.usertype, value.user_type], ignored)
         }
     };
     let json = json.ok_or(HttpError::NoNotifications)?;
     if depth(&json) > MAX_DEPTH {
         return Err(HttpError::TooDeep);
     }
-    Ok((json, parse_user_type(user_type.as_deref())?))
+    let to = parse_user_type(spellings)?;
+    Ok(Order { json, to, ignored })
 }
 
-fn parse_user_type(text: Option<&str>) -> Result<UserType, HttpError> {
-    let text = text.filter(|text| !text.is_empty());
-    UserType::try_from(text.unwrap_or(DEFAULT_USER_TYPE)).map_err(HttpError::UserType)
+/// The JSON in a field of a form. Any other text may be what is left of a list: Python's requests makes the field
+/// `notifications=id` of the list `[{"id": 1}]`.
+fn json_text(text: &str) -> Result<String, HttpError> {
+    let json: &RawValue = serde_json::from_str(text).map_err(|_| HttpError::NotJsonText)?;
+    if json.get().starts_with(['[', '{']) {
+        Ok(json.get().to_owned())
+    } else {
+        Err(HttpError::NotJsonText)
+    }
+}
+
+fn parse_user_type(spellings: [Option<String>; 2]) -> Result<UserType, HttpError> {
+    let mut named = spellings
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty());
+    let (first, second) = (named.next(), named.next());
+    if second.is_some() && second != first {
+        return Err(HttpError::TwoUserTypes);
+    }
+    let text = first.as_deref().unwrap_or(DEFAULT_USER_TYPE);
+    UserType::try_from(text).map_err(HttpError::UserType)
+}
+
+fn not_shown(json: &str) -> Option<String> {
+    let warning = "notifications is not a JSON array, and the browser app shows nothing else";
+    (!json.starts_with('[')).then(|| warning.to_owned())
+}
+
+fn nobody_of(user_type: &UserType) -> String {
+    let nobody =
+        format!("nobody of user type {user_type} is connected or lost, so nobody gets this");
+    if KNOWN_USER_TYPES.contains(&user_type.as_str()) {
+        nobody
+    } else {
+        let known = KNOWN_USER_TYPES.join(" and ");
+        format!("{nobody}; the browser app knows {known}")
+    }
 }
 
 /// How deep a valid JSON text nests. Counted by hand: a parser would have to build what we only pass on.

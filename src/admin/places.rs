@@ -3,17 +3,18 @@
 //! Lives here: the receiver of the button. Not here: the page with the button (`broadcast`).
 
 use axum::{Router, extract::State, response::Response, routing::post};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
     at,
     audit::Administrator,
-    body::Posted,
+    body::{Decoded, Posted},
     broadcast::{self, Ticked},
     error::HttpError,
     pages::Outcome,
-    reply::{self, Format},
+    receipt::Receipt,
+    reply::Format,
 };
 use crate::{presence::ConnectionId, realtime::HubHandle};
 
@@ -28,9 +29,10 @@ struct Fields {
     place: Option<String>,
 }
 
+/// What is particular to the answer.
 #[derive(Serialize)]
-struct Receipt {
-    success: bool,
+struct Ended {
+    place: String,
     /// Whether there was such a lost place.
     ended: bool,
 }
@@ -42,8 +44,8 @@ async fn end(
     posted: Posted,
 ) -> Result<Response, HttpError> {
     let format = posted.answered_in(&headers);
-    let Fields { place } = posted.decode()?;
-    let place = place.ok_or(HttpError::NoPlace)?;
+    let Decoded { value, ignored } = posted.decode::<Fields>()?;
+    let place = value.place.ok_or(HttpError::NoPlace)?;
     // What cannot be anybody's id is nobody's.
     let ended = match ConnectionId::try_from(place.as_str()) {
         Ok(conn) if hub.dismiss(conn).await? => {
@@ -53,13 +55,7 @@ async fn end(
         Ok(_) | Err(_) => false,
     };
     match format {
-        Format::Json => Ok(reply::json(
-            StatusCode::OK,
-            &Receipt {
-                success: true,
-                ended,
-            },
-        )),
+        Format::Json => Ok(Receipt::new(Ended { place, ended }, ignored).answer()),
         Format::Html => {
             let outcome = if ended {
                 Outcome::PlaceEnded

@@ -151,10 +151,54 @@ async fn those_who_are_chosen_are_told_and_nobody_else() {
     ] {
         let answer = Rig::peopled().post(PATH, JSON, &body.to_string()).await;
         assert_sent(&answer, to);
+        let answer = answer.json();
         assert_eq!(
-            answer.json(),
-            json!({"success": true, "reached": 3, "kept": 0})
+            (&answer["success"], &answer["reached"], &answer["kept"]),
+            (&json!(true), &json!(3), &json!(0))
         );
+    }
+}
+
+#[tokio::test]
+async fn a_program_hears_what_was_understood_and_what_was_ignored() {
+    let nobody = "is connected or lost, so nobody gets this";
+    for (body, reached, expected) in [
+        (
+            json!({"msg": "1", "allClients": true}),
+            3,
+            json!({"msg": "1", "allClients": true}),
+        ),
+        (
+            json!({"msg": "1", "allClients": true, "selectedClients": false, "username": ["ben"], "foo": 1}),
+            3,
+            json!({"msg": "1", "allClients": true, "ignored": ["foo", "username"]}),
+        ),
+        (
+            json!({"msg": "1", "selectedClients": true, "username": "ben", "socketId": [BEN1]}),
+            3,
+            json!({"msg": "1", "selectedClients": true, "username": ["ben"], "socketID": [], "ignored": ["socketId"]}),
+        ),
+        (
+            json!({"msg": "1", "selectedClients": true, "username": ["a\u{7}"], "socketID": [BEN1, "short"]}),
+            0,
+            json!({"msg": "1", "selectedClients": true, "username": [], "socketID": [BEN1], "warnings": [format!("nobody who was chosen {nobody}")]}),
+        ),
+        (
+            json!({"msg": "1", "allClients": true}),
+            0,
+            json!({"msg": "1", "allClients": true, "warnings": [format!("no browser {nobody}")]}),
+        ),
+    ] {
+        let rig = Rig {
+            delivery: Delivery { reached, kept: 0 },
+            ..Rig::peopled()
+        };
+        let answer = rig.post(PATH, JSON, &body.to_string()).await;
+        let mut expected = expected;
+        expected["success"] = json!(true);
+        expected["reached"] = json!(reached);
+        expected["kept"] = json!(0);
+        assert_eq!(answer.json(), expected, "{body}");
     }
 }
 

@@ -300,7 +300,11 @@ async fn a_body_up_to_the_limit_is_read_and_one_byte_more_is_not() {
     let request = browsing(post(BROADCAST, FORM, &"x".repeat(super::BODY_LIMIT + 1)));
     let answer = Rig::new().ask(request).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(answer.html().contains("The body is larger than allowed."));
+    assert!(
+        answer
+            .html()
+            .contains("The body is larger than the 4096 bytes that limits.admin_body_bytes")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,7 +317,7 @@ async fn a_body_that_never_ends_is_given_the_time_of_a_request() {
     assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
     assert_eq!(
         answer.json()["error"],
-        "the request took too long to arrive or to carry out"
+        "the request took longer than limits.request_timeout_ms (CLA_LIMITS__REQUEST_TIMEOUT_MS) to arrive or to carry out"
     );
     assert_eq!(begun.elapsed().as_secs(), REQUEST_TIMEOUT.as_secs());
 }

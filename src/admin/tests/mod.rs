@@ -8,6 +8,7 @@ mod negotiation;
 mod notifications;
 mod people;
 mod places;
+mod refusals;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
