@@ -20,15 +20,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 LIMIT = 10  # seconds; reached only by a test that fails
 
-NOTIFICATION = {
-    "id": 1,
-    "type": "information",
-    "notification": "Wartung um 18 Uhr – früher als üblich",
-    "description": "",
-    "start_time": "2024-01-01T18:00:00Z",
-    "end_time": None,
-}
-
 
 class DaemonTestCase(unittest.TestCase):
     """One daemon for all tests of a class."""
@@ -94,41 +85,6 @@ class Probe(DaemonTestCase):
     def test_the_probe_can_come_again_and_again(self):
         sids = {json.loads(self.handshake().content[5:])["sid"] for _ in range(20)}
         self.assertEqual(len(sids), 20)
-
-
-class Backend(DaemonTestCase):
-    """The task of cla_backend that posts notifications."""
-
-    def post(self, **body):
-        return requests.post(f"http://{self.admin}/admin/notifications/", timeout=LIMIT, **body)
-
-    def test_notifications_as_json_are_a_success(self):
-        response = self.post(json={"notifications": [NOTIFICATION], "usertype": "operator"})
-        self.assertIs(response.json()["success"], True)
-        self.assertEqual(response.status_code, 200)
-
-    def test_an_empty_list_takes_the_banner_down_and_is_a_success(self):
-        response = self.post(json={"notifications": []})
-        self.assertIs(response.json()["success"], True)
-
-    def test_a_urlencoded_body_is_a_success(self):
-        response = self.post(data={"notifications": json.dumps([NOTIFICATION]), "usertype": "provider"})
-        self.assertIs(response.json()["success"], True)
-
-    def test_a_post_without_notifications_is_refused(self):
-        for body in ({"json": {"usertype": "operator"}}, {"json": {}}, {"data": {"usertype": "operator"}}):
-            with self.subTest(body):
-                self.assert_refused(self.post(**body))
-
-    def test_broken_json_is_refused(self):
-        for text in ('{"notifications": [', "", "[]"):
-            with self.subTest(text):
-                self.assert_refused(self.post(data=text, headers={"Content-Type": "application/json"}))
-
-    def assert_refused(self, response):
-        self.assertEqual(response.status_code, 400)
-        self.assertTrue(response.headers["Content-Type"].startswith("application/json"))
-        self.assertIsNot(response.json().get("success"), True)
 
 
 class Metrics(DaemonTestCase):
