@@ -129,6 +129,8 @@ impl Office {
 
 /// Whoever sends a message has said which one, and to whom.
 fn is_beyond_doubt(body: &str) {
+    // A byte order mark is no part of what was said.
+    let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     let json = serde_json::from_str::<Value>(body)
         .ok()
         .filter(Value::is_object);
