@@ -164,9 +164,9 @@ pub struct Limits {
     pub handshakes_per_second_per_address: NonZeroU32,
     /// Time that a new session has to join the namespace and to identify.
     pub identify_timeout: Duration,
-    /// Connections that one user may have identified.
+    /// Connections of one user from one browser that are searched when a page reconnects.
     pub connections_per_user: usize,
-    /// Cases that are viewed at the same time.
+    /// No effect. Older configuration files set it.
     pub cases: usize,
     /// Events a second that one connection may send in the long run.
     pub events_per_second: NonZeroU32,

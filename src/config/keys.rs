@@ -166,12 +166,12 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.connections_per_user",
         Count(1..=1_000_000, |c| &mut c.limits.connections_per_user),
-        "connections that may say the same user name; further ones are not listed",
+        "connections of one user from one browser that are searched when a page reconnects and looks for its place; all connections are listed, however many claim the name",
     ),
     Key::new(
         "limits.cases",
         Count(1..=1_000_000, |c| &mut c.limits.cases),
-        "cases that are viewed at the same time; whoever opens a further one is on no case",
+        "no effect: every connection can view a case, so limits.sessions is the bound; accepted so that older configuration files stay valid",
     ),
     Key::new(
         "limits.events_per_second",

@@ -170,7 +170,7 @@ pub enum Effect {
     Note(Note),
 }
 
-/// What became of a place, or of the wish for one.
+/// What became of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// Its connection was lost.
@@ -184,10 +184,6 @@ pub enum Note {
         /// How long others may have been shown somebody who was gone.
         staleness: Duration,
     },
-    /// A connection is not listed, because its user has as many places as one may have.
-    UserRefused,
-    /// A connection is on no case, because there are as many cases as there may be.
-    CaseRefused,
 }
 
 /// An [`Audience`] worked out.
@@ -217,7 +213,8 @@ pub struct Person {
     pub username: Username,
     /// The user's kind, as first identified.
     pub user_type: UserType,
-    /// The user's connections in order of their ids, at least one. Most users have no more, and a map makes room for eleven.
+    /// The user's connections, those of one browser side by side; at least one. Most users have no more, and a map makes room
+    /// for eleven.
     pub connections: Vec<(ConnectionId, Connection)>,
 }
 

@@ -96,7 +96,7 @@ impl Page {
 }
 
 /// A browser, as far as it can be told from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Browser {
     /// Where it connects from.
     pub address: IpAddr,
@@ -125,6 +125,12 @@ pub struct ConnectionId([u8; Self::LEN]);
 
 impl ConnectionId {
     const LEN: usize = 16;
+
+    /// Sorts before every id.
+    pub(super) const FIRST: Self = Self([0; Self::LEN]);
+
+    /// Sorts after every id.
+    pub(super) const LAST: Self = Self([u8::MAX; Self::LEN]);
 
     /// The id as text.
     #[must_use]

@@ -7,7 +7,9 @@
 mod doubt;
 mod event;
 mod id;
+mod lost;
 mod messages;
+mod network;
 mod pacer;
 mod places;
 mod registry;

@@ -6,28 +6,35 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
+    net::{IpAddr, Ipv4Addr},
     ops::Bound,
     time::Duration,
 };
 
 use super::{
     AppVersion, Browser, CaseRef, ConnectionId, Identity, Moment, Page, UserType, Username,
+    lost::LostPlaces,
 };
 
-/// So many places of one user are looked at when one of them is continued.
-const MOST_TABS: usize = 64;
-
-/// Every place, by its connection, its user, its case and its deadline.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// Every place, by its connection, its user, its browser, its case and its deadline.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Places {
     all: BTreeMap<ConnectionId, Ranked>,
     users: BTreeMap<Username, User>,
-    cases: BTreeMap<CaseRef, BTreeSet<ConnectionId>>,
-    deadlines: BTreeSet<(Moment, ConnectionId)>,
+    /// Places by the rank of their user and by browser. Anybody may claim a name, so the places of one browser must be
+    /// found without looking at those of others.
+    tabs: BTreeSet<(u64, Browser, ConnectionId)>,
+    cases: BTreeMap<CaseRef, Viewers>,
+    lost: LostPlaces,
+    /// The most places of one user in one browser that are searched for the one that a new connection continues.
+    tabs_per_browser: usize,
     /// How many places run which version of the app. Counted here, because everybody would have to be asked otherwise.
     versions: BTreeMap<AppVersion, usize>,
     next_rank: u64,
 }
+
+/// The connections that view a case, each with the rank of its user.
+pub(super) type Viewers = BTreeSet<(u64, ConnectionId)>;
 
 /// A place and the rank of its user, which is listed by it.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,8 +94,8 @@ pub(super) struct User {
     /// Position in the order of identify, which is the order in which viewers are listed.
     pub(super) rank: u64,
     pub(super) kind: UserType,
-    /// In order. Nearly everybody has one, for which a set would take room for eleven.
-    pub(super) connections: Vec<ConnectionId>,
+    /// How many places the user has.
+    pub(super) places: usize,
 }
 
 /// What a new connection continues.
@@ -105,28 +112,22 @@ impl Place {
     pub(super) fn is_connected(&self) -> bool {
         self.loss.is_none()
     }
-
-    fn belongs_to(&self, identity: &Identity, browser: &Browser) -> bool {
-        self.identity == *identity && self.browser == *browser
-    }
-}
-
-impl User {
-    fn add(&mut self, conn: ConnectionId) {
-        if let Err(position) = self.connections.binary_search(&conn) {
-            self.connections.reserve_exact(1);
-            self.connections.insert(position, conn);
-        }
-    }
-
-    fn remove(&mut self, conn: ConnectionId) {
-        if let Ok(position) = self.connections.binary_search(&conn) {
-            self.connections.remove(position);
-        }
-    }
 }
 
 impl Places {
+    pub(super) fn new(tabs_per_browser: usize) -> Self {
+        Self {
+            all: BTreeMap::new(),
+            users: BTreeMap::new(),
+            tabs: BTreeSet::new(),
+            cases: BTreeMap::new(),
+            lost: LostPlaces::default(),
+            tabs_per_browser,
+            versions: BTreeMap::new(),
+            next_rank: 0,
+        }
+    }
+
     pub(super) fn get(&self, conn: ConnectionId) -> Option<&Place> {
         self.all.get(&conn).map(|ranked| &*ranked.place)
     }
@@ -146,23 +147,12 @@ impl Places {
         self.all.is_empty()
     }
 
-    pub(super) fn user(&self, name: &Username) -> Option<&User> {
-        self.users.get(name)
-    }
-
     pub(super) fn versions(&self) -> &BTreeMap<AppVersion, usize> {
         &self.versions
     }
 
     pub(super) fn user_count(&self) -> usize {
         self.users.len()
-    }
-
-    /// Everybody, in order of identify.
-    pub(super) fn users(&self) -> impl Iterator<Item = (&Username, &User)> {
-        let mut users: Vec<_> = self.users.iter().collect();
-        users.sort_unstable_by_key(|(_, user)| user.rank);
-        users.into_iter()
     }
 
     pub(super) fn next_rank(&self) -> u64 {
@@ -178,42 +168,51 @@ impl Places {
         self.users.range::<Username, _>((start, Bound::Unbounded))
     }
 
-    /// The places of everybody, users in the order of [`users`](Self::users): as many in a row as one has.
-    pub(super) fn by_user(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
-        let mut places: Vec<_> = self.all.iter().collect();
-        // Stable, so that those of one user stay in order.
-        places.sort_by_key(|(_, ranked)| ranked.rank);
-        let places = places.into_iter();
-        places.map(|(conn, ranked)| (*conn, &*ranked.place))
+    /// All places with the kind of their users, in the order in which the users identified.
+    pub(super) fn by_user(&self) -> impl Iterator<Item = (ConnectionId, &Place, &UserType)> {
+        self.tabs.iter().filter_map(|(_, _, conn)| {
+            let place = self.get(*conn)?;
+            let user = self.users.get(&place.identity.username)?;
+            Some((*conn, place, &user.kind))
+        })
+    }
+
+    /// The connections of one user.
+    pub(super) fn connections(&self, user: &User) -> impl Iterator<Item = ConnectionId> {
+        // Sorts before every other.
+        let browser = Browser {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            agent: None,
+        };
+        let rank = user.rank;
+        let tabs = self.tabs.range((rank, browser, ConnectionId::FIRST)..);
+        let own = tabs.take_while(move |(of, _, _)| *of == rank);
+        own.map(|(_, _, conn)| *conn)
     }
 
     /// The users behind some connections, each once, in order of identify.
-    pub(super) fn names(&self, connections: &BTreeSet<ConnectionId>) -> Vec<Username> {
-        let ranked = connections.iter().filter_map(|conn| self.all.get(conn));
-        let mut ranked: Vec<_> = ranked.collect();
-        ranked.sort_unstable_by_key(|ranked| ranked.rank);
-        ranked.dedup_by_key(|ranked| ranked.rank);
-        let names = ranked.into_iter();
-        names
-            .map(|ranked| ranked.place.identity.username.clone())
+    pub(super) fn names(&self, viewers: &Viewers) -> Vec<Username> {
+        let mut last = None;
+        let first_of_each = viewers
+            .iter()
+            .filter(|(rank, _)| last.replace(*rank) != Some(*rank));
+        let places = first_of_each.filter_map(|(_, conn)| self.get(*conn));
+        places
+            .map(|place| place.identity.username.clone())
             .collect()
     }
 
-    pub(super) fn viewers(&self, case: &CaseRef) -> Option<&BTreeSet<ConnectionId>> {
+    pub(super) fn viewers(&self, case: &CaseRef) -> Option<&Viewers> {
         self.cases.get(case)
     }
 
-    pub(super) fn case_count(&self) -> usize {
-        self.cases.len()
+    pub(super) fn lost(&self) -> &LostPlaces {
+        &self.lost
     }
 
-    pub(super) fn lost_count(&self) -> usize {
-        self.deadlines.len()
-    }
-
-    /// The lost place that ends first, and when.
-    pub(super) fn first_deadline(&self) -> Option<(Moment, ConnectionId)> {
-        self.deadlines.first().copied()
+    /// How many connections are there.
+    pub(super) fn connected_count(&self) -> usize {
+        self.all.len().saturating_sub(self.lost.count())
     }
 
     /// `kind` is what is remembered of the user, if this is the first place.
@@ -224,16 +223,17 @@ impl Places {
             .or_insert_with(|| User {
                 rank: self.next_rank,
                 kind,
-                connections: Vec::new(),
+                places: 0,
             });
-        user.add(conn);
+        user.places += 1;
         let rank = user.rank;
         self.next_rank = self.next_rank.max(rank + 1);
+        self.tabs.insert((rank, place.browser.clone(), conn));
         if let Some(case) = &place.case {
-            self.cases.entry(case.clone()).or_default().insert(conn);
+            self.enter(conn, rank, case.clone());
         }
         if let Some(loss) = &place.loss {
-            self.deadlines.insert((loss.until, conn));
+            self.lost.insert(conn, place.browser.address, loss.until);
         }
         let version = place.identity.app_version.clone();
         *self.versions.entry(version).or_default() += 1;
@@ -242,49 +242,53 @@ impl Places {
     }
 
     pub(super) fn remove(&mut self, conn: ConnectionId) -> Option<Place> {
-        let Ranked { place, .. } = self.all.remove(&conn)?;
+        let Ranked { rank, place } = self.all.remove(&conn)?;
+        let place = *place;
         if let Some(case) = &place.case {
-            self.leave(conn, case);
+            self.leave(conn, rank, case);
         }
         if let Some(loss) = &place.loss {
-            self.deadlines.remove(&(loss.until, conn));
+            self.lost.remove(conn, place.browser.address, loss.until);
         }
         self.discount(&place.identity.app_version);
+        self.tabs.remove(&(rank, place.browser.clone(), conn));
         let username = &place.identity.username;
         if let Some(user) = self.users.get_mut(username) {
-            user.remove(conn);
-            if user.connections.is_empty() {
+            user.places -= 1;
+            if user.places == 0 {
                 self.users.remove(username);
             }
         }
         if self.users.is_empty() {
             self.next_rank = 0;
         }
-        Some(*place)
+        Some(place)
     }
 
     /// Puts a connection on another case, or on none, because its page says so.
     pub(super) fn set_case(&mut self, conn: ConnectionId, case: Option<CaseRef>) {
-        let Some(Ranked { place, .. }) = self.all.get_mut(&conn) else {
+        let Some(Ranked { rank, place }) = self.all.get_mut(&conn) else {
             return;
         };
+        let rank = *rank;
         place.has_spoken = true;
         let left = mem::replace(&mut place.case, case.clone());
         if let Some(left) = left {
-            self.leave(conn, &left);
+            self.leave(conn, rank, &left);
         }
         if let Some(case) = case {
-            self.cases.entry(case).or_default().insert(conn);
+            self.enter(conn, rank, case);
         }
     }
 
     /// Marks a place as lost, or changes what is known of that.
     pub(super) fn lose(&mut self, conn: ConnectionId, loss: Loss) {
         if let Some(Ranked { place, .. }) = self.all.get_mut(&conn) {
-            if let Some(known) = place.loss.replace(loss) {
-                self.deadlines.remove(&(known.until, conn));
+            let address = place.browser.address;
+            match place.loss.replace(loss) {
+                Some(known) => self.lost.postpone(conn, address, known.until, loss.until),
+                None => self.lost.insert(conn, address, loss.until),
             }
-            self.deadlines.insert((loss.until, conn));
         }
     }
 
@@ -322,8 +326,8 @@ impl Places {
         page: Option<&Page>,
     ) -> Option<Predecessor> {
         let own = || {
-            self.of_user(&identity.username)
-                .filter(|(_, place)| place.belongs_to(identity, browser))
+            self.of_browser(&identity.username, browser)
+                .filter(|(_, place)| place.identity == *identity)
         };
         let lost = |on_page: &dyn Fn(&Place) -> bool| {
             first_to_lapse(own().filter(|(_, place)| on_page(place))).map(Predecessor::Lost)
@@ -347,8 +351,8 @@ impl Places {
     pub(super) fn lost_on(&self, conn: ConnectionId, case: &CaseRef) -> Option<ConnectionId> {
         let own = self.get(conn)?;
         let on_case = self
-            .of_user(&own.identity.username)
-            .filter(|(_, place)| place.belongs_to(&own.identity, &own.browser))
+            .of_browser(&own.identity.username, &own.browser)
+            .filter(|(_, place)| place.identity == own.identity)
             .filter(|(_, place)| place.case.as_ref() == Some(case));
         first_to_lapse(on_case)
     }
@@ -360,26 +364,38 @@ impl Places {
         last_heard: Moment,
     ) -> Option<(ConnectionId, &Place)> {
         let own = self.get(conn)?;
-        self.of_user(&own.identity.username)
+        self.of_browser(&own.identity.username, &own.browser)
             .filter(|(other, place)| *other != conn && place.is_connected())
-            .filter(|(_, place)| place.belongs_to(&own.identity, &own.browser))
+            .filter(|(_, place)| place.identity == own.identity)
             .find(|(_, place)| place.arrival.at > last_heard && place.arrival.case == own.case)
     }
 
-    /// Whether the user of a place has another one on the same case.
+    /// Whether the user of a place has another place on the same case; for a place without a case, any other place.
     pub(super) fn has_twin(&self, conn: ConnectionId, place: &Place) -> bool {
-        self.of_user(&place.identity.username)
-            .any(|(other, it)| other != conn && it.case == place.case)
+        let user = self.users.get(&place.identity.username);
+        let Some((user, case)) = user.zip(place.case.as_ref()) else {
+            return user.is_some_and(|user| user.places > 1);
+        };
+        let own = (user.rank, ConnectionId::FIRST)..=(user.rank, ConnectionId::LAST);
+        let viewers = self.cases.get(case);
+        let mut own = viewers.into_iter().flat_map(|it| it.range(own.clone()));
+        own.any(|(_, other)| *other != conn)
     }
 
-    /// Of a user with more tabs than anybody has, not all are looked at: it must not cost more than others.
-    fn of_user(&self, name: &Username) -> impl Iterator<Item = (ConnectionId, &Place)> {
-        let connections = self.users.get(name).map(|user| &user.connections);
-        connections
-            .into_iter()
-            .flatten()
-            .take(MOST_TABS)
-            .filter_map(|conn| Some((*conn, self.get(*conn)?)))
+    /// The places of a user in one browser, at most `tabs_per_browser`, so that no number of them makes an event slow.
+    fn of_browser(
+        &self,
+        name: &Username,
+        browser: &Browser,
+    ) -> impl Iterator<Item = (ConnectionId, &Place)> {
+        let user = self.users.get(name);
+        let tabs = user.into_iter().flat_map(|user| {
+            let first = (user.rank, browser.clone(), ConnectionId::FIRST);
+            let last = (user.rank, browser.clone(), ConnectionId::LAST);
+            self.tabs.range(first..=last)
+        });
+        tabs.take(self.tabs_per_browser)
+            .filter_map(|(_, _, conn)| Some((*conn, self.get(*conn)?)))
     }
 
     fn discount(&mut self, version: &AppVersion) {
@@ -391,9 +407,13 @@ impl Places {
         }
     }
 
-    fn leave(&mut self, conn: ConnectionId, case: &CaseRef) {
+    fn enter(&mut self, conn: ConnectionId, rank: u64, case: CaseRef) {
+        self.cases.entry(case).or_default().insert((rank, conn));
+    }
+
+    fn leave(&mut self, conn: ConnectionId, rank: u64, case: &CaseRef) {
         if let Some(viewers) = self.cases.get_mut(case) {
-            viewers.remove(&conn);
+            viewers.remove(&(rank, conn));
             if viewers.is_empty() {
                 self.cases.remove(case);
             }

@@ -7,15 +7,11 @@
 mod lists;
 mod losses;
 
-use std::{
-    collections::BTreeSet,
-    iter::{once, repeat_n},
-    time::Duration,
-};
+use std::{collections::BTreeSet, iter::once, time::Duration};
 
 use super::{
     Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
-    Message, Moment, Note, Person, Recipients, SavedPlace, Snapshot, Username,
+    Message, Moment, Person, Recipients, SavedPlace, Snapshot, Username,
     doubt::Doubts,
     messages::Messages,
     pacer::Pacer,
@@ -40,12 +36,11 @@ pub struct Rules {
     pub merge_interval: Duration,
     /// How long the place of a lost connection is kept; zero keeps none.
     pub grace: Duration,
-    /// How many such places there may be; beyond it the one that would lapse first does so at once.
+    /// The most lost places. Beyond it, the address with most of them in the network with most of them loses the one that
+    /// would lapse first.
     pub lost_places: usize,
-    /// How many places one user may have.
-    pub places_per_user: usize,
-    /// How many cases there may be.
-    pub cases: usize,
+    /// The most connections of one user from one browser that are searched when a page comes back to its place.
+    pub tabs_per_browser: usize,
 }
 
 /// What observers are told about. Bursts of changes to one topic are merged.
@@ -61,7 +56,7 @@ impl Registry {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            places: Places::default(),
+            places: Places::new(rules.tabs_per_browser),
             messages: Messages::default(),
             doubts: Doubts::default(),
             pacer: Pacer::new(rules.merge_interval),
@@ -118,10 +113,10 @@ impl Registry {
                 browser,
                 page,
             } => match self.places.get(conn) {
-                Some(_) => self.rename(conn, identity, &mut effects),
+                Some(_) => self.rename(conn, identity),
                 None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut effects),
             },
-            Event::CaseOpened { conn, case } => self.open(conn, case, &mut effects),
+            Event::CaseOpened { conn, case } => self.open(conn, case),
             Event::CaseClosed { conn, case } => self.close(conn, &case),
             Event::Ended { conn, ending } => match ending {
                 Ending::Goodbye => self.leave(conn),
@@ -192,8 +187,8 @@ impl Registry {
         most: usize,
         now: Moment,
     ) -> Vec<Person> {
-        let seen = |conn: &ConnectionId| {
-            let place = self.places.get(*conn)?;
+        let seen = |conn: ConnectionId| {
+            let place = self.places.get(conn)?;
             let connection = Connection {
                 identity: place.identity.clone(),
                 case: place.case.clone(),
@@ -202,21 +197,21 @@ impl Registry {
                     left: loss.until.saturating_sub(now),
                 }),
             };
-            Some((*conn, connection))
+            Some((conn, connection))
         };
         let users = self.places.users_after(after);
         let users = users.filter(|(_, user)| user.rank < before);
         let mut room = most;
         let users = users.take_while(|(_, user)| {
             let is_room = room > 0;
-            room = room.saturating_sub(user.connections.len());
+            room = room.saturating_sub(user.places);
             is_room
         });
         let people = users.map(|(username, user)| Person {
             rank: user.rank,
             username: username.clone(),
             user_type: user.kind.clone(),
-            connections: user.connections.iter().filter_map(seen).collect(),
+            connections: self.places.connections(user).filter_map(seen).collect(),
         });
         people.collect()
     }
@@ -240,10 +235,8 @@ impl Registry {
     #[must_use]
     pub fn snapshot(&self, now: Moment) -> Snapshot {
         let next_message = self.messages.next();
-        let users = self.places.users();
-        let kinds = users.flat_map(|(_, user)| repeat_n(&user.kind, user.connections.len()));
-        let places = self.places.by_user().zip(kinds);
-        let places = places.map(|((conn, place), kind)| SavedPlace {
+        let places = self.places.by_user();
+        let places = places.map(|(conn, place, kind)| SavedPlace {
             conn,
             identity: place.identity.clone(),
             user_type: kind.clone(),
@@ -263,12 +256,7 @@ impl Registry {
     }
 
     /// A connection that has a place said a name again, perhaps another one.
-    fn rename(
-        &mut self,
-        conn: ConnectionId,
-        identity: Identity,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
+    fn rename(&mut self, conn: ConnectionId, identity: Identity) -> Vec<Topic> {
         let Some(known) = self.places.connected(conn) else {
             return Vec::new();
         };
@@ -277,40 +265,21 @@ impl Registry {
             && let Some(place) = self.places.remove(conn)
         {
             changed.extend(place.case.clone().map(Topic::Viewers));
-            if self.has_room_for(&identity.username, effects) {
-                let kind = identity.user_type.clone();
-                self.places.insert(conn, Place { identity, ..place }, kind);
-            }
+            let kind = identity.user_type.clone();
+            self.places.insert(conn, Place { identity, ..place }, kind);
         }
         changed
     }
 
-    /// Of too many places of one user the new one is not listed, rather than that it takes another's.
-    fn has_room_for(&self, user: &Username, effects: &mut Vec<Effect>) -> bool {
-        let user = self.places.user(user);
-        let places = user.map_or(0, |user| user.connections.len());
-        let has_room = places < self.rules.places_per_user;
-        if !has_room {
-            effects.push(Effect::Note(Note::UserRefused));
-        }
-        has_room
-    }
-
-    fn open(&mut self, conn: ConnectionId, case: CaseRef, effects: &mut Vec<Effect>) -> Vec<Topic> {
+    fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {
         let Some(place) = self.places.connected(conn) else {
             return Vec::new();
         };
         let mut changed = vec![Topic::Census];
         let left = place.case.clone().filter(|left| *left != case);
         changed.extend(left.map(Topic::Viewers));
-        // Left in any case: what is on the screen now is not what was.
-        self.places.set_case(conn, None);
-        if self.places.viewers(&case).is_some() || self.places.case_count() < self.rules.cases {
-            self.places.set_case(conn, Some(case.clone()));
-            changed.push(Topic::Viewers(case));
-        } else {
-            effects.push(Effect::Note(Note::CaseRefused));
-        }
+        self.places.set_case(conn, Some(case.clone()));
+        changed.push(Topic::Viewers(case));
         changed
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
 
-mod bounds;
+mod attackers;
 mod losses;
 mod world;
 
@@ -368,7 +368,7 @@ impl Stage {
 }
 
 /// `a=adam` identifies connection a. `a=adam@X` does so on the page of case X, `a=adam@` on another page, `a=adam/two` in
-/// another browser, and `a=adam:2` with another version. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!`
+/// another browser, `a=adam/two|10.1.2.3` from that address, and `a=adam:2` with another version. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!`
 /// says goodbye, `a~` is lost, `a~70` after 70 seconds of silence, `a%` broke off, and `a#` ends its place by hand. `*1`
 /// notifies all operators of 1, and `^1` all providers.
 fn parse(event: &str) -> Event {
@@ -478,8 +478,7 @@ fn rules(merge_interval: Duration) -> Rules {
         merge_interval,
         grace: GRACE,
         lost_places: 100,
-        places_per_user: 100,
-        cases: 100,
+        tabs_per_browser: 64,
     }
 }
 
@@ -505,8 +504,9 @@ fn identity(user: &str) -> Identity {
 }
 
 fn browser(agent: &str) -> Browser {
+    let (agent, address) = agent.split_once('|').unwrap_or((agent, "192.0.2.1"));
     Browser {
-        address: [192, 0, 2, 1].into(),
+        address: address.parse().unwrap(),
         agent: Some(agent.try_into().unwrap()),
     }
 }

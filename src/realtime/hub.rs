@@ -195,8 +195,6 @@ impl Outlet {
                 self.counters.stale_for(staleness);
                 Counter::PlaceLapsed
             }
-            Note::UserRefused => Counter::UserRefused,
-            Note::CaseRefused => Counter::CaseRefused,
         });
     }
 

@@ -162,8 +162,7 @@ fn rules(config: &Config) -> Rules {
         merge_interval: config.public.merge_interval,
         grace: config.presence.grace,
         lost_places: limits.sessions,
-        places_per_user: limits.connections_per_user,
-        cases: limits.cases,
+        tabs_per_browser: limits.connections_per_user,
     }
 }
 

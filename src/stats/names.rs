@@ -104,12 +104,6 @@ counters! {
         /// Nobody came back to a place in time.
         PlaceLapsed = "lapsed",
     }
-    "presence_refused" by "reason", "Connections that are not listed, or on no case, for want of room" {
-        /// A user has as many places as one may have.
-        UserRefused = "connections_per_user",
-        /// There are as many cases as there may be.
-        CaseRefused = "cases",
-    }
     "frame_rejected" by "reason", "Frames of browsers that were dropped" {
         /// A frame was not what the protocol says.
         FrameMalformed = "malformed",

@@ -25,7 +25,7 @@ impl Registry {
         match topic {
             Topic::Viewers(case) => {
                 let viewers = self.places.viewers(&case)?;
-                let connected = viewers.iter().copied();
+                let connected = viewers.iter().map(|(_, conn)| *conn);
                 let connected = connected.filter(|conn| self.places.connected(*conn).is_some());
                 let to: BTreeSet<_> = connected.collect();
                 (!to.is_empty()).then(|| Effect::Send {
@@ -51,8 +51,8 @@ impl Registry {
         let mut others = viewers
             .into_iter()
             .flatten()
-            .filter(|other| **other != conn);
-        others.any(|other| self.places.connected(*other).is_some())
+            .filter(|(_, other)| *other != conn);
+        others.any(|(_, other)| self.places.connected(*other).is_some())
     }
 }
 

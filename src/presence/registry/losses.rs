@@ -39,9 +39,6 @@ impl Registry {
             Some(Predecessor::Connected(case)) => Some(case),
             None => None,
         };
-        if !self.has_room_for(&identity.username, effects) {
-            return Vec::new();
-        }
         arrival.case.clone_from(&case);
         let kind = identity.user_type.clone();
         let place = Place {
@@ -114,7 +111,8 @@ impl Registry {
         };
         self.places.lose(conn, loss);
         self.doubts.add(conn, now);
-        let shared = self.doubts.is_shared(victim, now);
+        let left = self.places.connected_count();
+        let shared = self.doubts.is_shared(victim, left, now);
         if shared {
             for conn in self.doubts.take(now) {
                 self.make_certain(conn, effects);
@@ -141,8 +139,9 @@ impl Registry {
 
     /// Keeps the number of lost places within its bound.
     fn make_room(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
-        match self.next_lapse() {
-            Some((_, first)) if self.places.lost_count() > self.rules.lost_places => {
+        let lost = self.places.lost();
+        match lost.first_of_largest() {
+            Some(first) if !self.draining && lost.count() > self.rules.lost_places => {
                 self.lapse(first, now, effects)
             }
             _ => Vec::new(),
@@ -163,7 +162,10 @@ impl Registry {
     }
 
     pub(super) fn next_lapse(&self) -> Option<(Moment, ConnectionId)> {
-        self.places.first_deadline().filter(|_| !self.draining)
+        self.places
+            .lost()
+            .first_deadline()
+            .filter(|_| !self.draining)
     }
 
     /// Ends a lost place. Where its user is listed for another one, nothing changes on any screen.

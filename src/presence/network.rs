@@ -1,0 +1,44 @@
+//! The networks that clients are counted by.
+//!
+//! Lives here: which networks an address belongs to. Not here: the limits of a network (`lost`, `doubt`, and
+//! `realtime::guests` for sessions).
+//! Invariant: all addresses that one client can easily use are in one network, so that many addresses gain it nothing.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// The networks of an address: the one that counts as a single client, then the one around it.
+///
+/// A client with one IPv6 address has the whole /64, and often the /48 around it. A /24 is the smallest IPv4 network that
+/// is routed by itself.
+pub(crate) fn networks(address: IpAddr) -> [IpNet; 2] {
+    let lengths = match address {
+        IpAddr::V4(_) => [32, 24],
+        IpAddr::V6(_) => [64, 48],
+    };
+    lengths.map(|length| {
+        let network = IpNet::new(address, length);
+        network.map_or(IpNet::from(address), |network| network.trunc())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_belongs_to_the_networks_around_it() {
+        for (address, expected) in [
+            ("192.0.2.7", ["192.0.2.7/32", "192.0.2.0/24"]),
+            (
+                "2001:db8:1:2:3:4:5:6",
+                ["2001:db8:1:2::/64", "2001:db8:1::/48"],
+            ),
+            ("::1", ["::/64", "::/48"]),
+        ] {
+            let networks = networks(address.parse().unwrap());
+            assert_eq!(networks.map(|network| network.to_string()), expected);
+        }
+    }
+}
