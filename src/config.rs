@@ -156,7 +156,7 @@ pub enum LogLevel {
 pub struct Limits {
     /// Open Engine.IO sessions.
     pub sessions: usize,
-    /// Those of one client address.
+    /// Open sessions of one client address; its network may have half of `sessions`, or this if it is more.
     pub sessions_per_address: usize,
     /// New sessions a second in the long run; `sessions` may come at once.
     pub handshakes_per_second: NonZeroU32,

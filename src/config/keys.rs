@@ -146,7 +146,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.sessions_per_address",
         Count(1..=1_000_000, |c| &mut c.limits.sessions_per_address),
-        "those of one client address (IPv6: of one /64); a whole office comes from one",
+        "open sessions of one client address (IPv6: /64), as an office behind NAT has; its network (IPv4: /24, IPv6: /48) may have half of limits.sessions, or as many as one address if that is more",
     ),
     Key::new(
         "limits.handshakes_per_second",
@@ -156,7 +156,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.handshakes_per_second_per_address",
         Rate(1..=1_000_000, |c| &mut c.limits.handshakes_per_second_per_address),
-        "those of one client address; limits.sessions_per_address may come at once",
+        "new sessions a second of one client address, and limits.sessions_per_address at once; its network may have half of limits.handshakes_per_second, or as many as one address if that is more",
     ),
     Key::new(
         "limits.identify_timeout_ms",

@@ -24,4 +24,5 @@ pub use id::{
     AppVersion, Browser, CaseRef, ConnectionId, InvalidText, Page, UserAgent, UserType, Username,
 };
 pub(crate) use messages::MOST_BYTES as MOST_KEPT_BYTES;
+pub(crate) use network::networks;
 pub use registry::{Registry, Rules};

@@ -1,11 +1,11 @@
-//! Who may have a session: so many, and so fast, in all and from one address.
+//! Who may have a session: how many, and how fast, in all, from one network and from one address.
 //!
 //! Lives here: counting sessions and handshakes. Not here: origins (`origin`), what a session does (`handlers`).
 //! Invariant: a session counts from its handshake until the library lets go of it.
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,11 +16,13 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use http::StatusCode;
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::{
     config::Limits,
     lifecycle::Backlog,
+    presence::networks,
     stats::{Counter, Counters},
 };
 
@@ -31,19 +33,28 @@ pub(crate) struct Guests(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     most: usize,
-    most_of_address: usize,
     patience: Duration,
     counters: Counters,
     handshakes: DefaultDirectRateLimiter,
-    handshakes_of_address: DefaultKeyedRateLimiter<IpAddr>,
+    /// For one address and for the network around it, as [`networks`] has them.
+    shares: [Share; 2],
     crowd: Mutex<Crowd>,
+}
+
+/// What one address may have, or one network.
+#[derive(Debug)]
+struct Share {
+    most: usize,
+    handshakes: DefaultKeyedRateLimiter<IpNet>,
+    /// Why there is no session when it has as many, and when they come too fast.
+    refusals: [TooMany; 2],
 }
 
 /// How many sessions there are.
 #[derive(Debug, Default)]
 struct Crowd {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_network: HashMap<IpNet, usize>,
     /// So many addresses are remembered before those are forgotten that have rested.
     sweep_at: usize,
 }
@@ -55,10 +66,14 @@ pub(crate) enum TooMany {
     Sessions,
     /// There are as many of this address.
     OfAddress,
+    /// There are as many of this network.
+    OfNetwork,
     /// They come too fast.
     Handshakes,
     /// Those of this address do.
     HandshakesOfAddress,
+    /// Those of this network do.
+    HandshakesOfNetwork,
 }
 
 /// A session. It travels with the request of its handshake, which the library keeps exactly as long.
@@ -73,24 +88,37 @@ pub(crate) struct Guest {
 }
 
 impl Guests {
+    /// A network may have half of all sessions and handshakes, or as many as one address if that is more: whoever can use
+    /// all addresses of a network cannot keep out everybody else.
     pub(crate) fn new(limits: &Limits, counters: &Counters) -> Self {
-        let quota = |rate, burst: usize| {
-            let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new);
-            Quota::per_second(rate).allow_burst(burst.unwrap_or(NonZeroU32::MAX))
+        let of_network = limits.sessions_per_address.max(limits.sessions / 2);
+        let rate = limits.handshakes_per_second_per_address;
+        let half = NonZeroU32::new(limits.handshakes_per_second.get() / 2);
+        let share = |most, rate, refusals| Share {
+            most,
+            handshakes: DefaultKeyedRateLimiter::keyed(quota(rate, most)),
+            refusals,
         };
         Self(Arc::new(Inner {
             most: limits.sessions,
-            most_of_address: limits.sessions_per_address,
             patience: limits.identify_timeout,
             counters: counters.clone(),
             handshakes: DefaultDirectRateLimiter::direct(quota(
                 limits.handshakes_per_second,
                 limits.sessions,
             )),
-            handshakes_of_address: DefaultKeyedRateLimiter::keyed(quota(
-                limits.handshakes_per_second_per_address,
-                limits.sessions_per_address,
-            )),
+            shares: [
+                share(
+                    limits.sessions_per_address,
+                    rate,
+                    [TooMany::OfAddress, TooMany::HandshakesOfAddress],
+                ),
+                share(
+                    of_network,
+                    half.map_or(rate, |half| half.max(rate)),
+                    [TooMany::OfNetwork, TooMany::HandshakesOfNetwork],
+                ),
+            ],
             crowd: Mutex::default(),
         }))
     }
@@ -98,13 +126,15 @@ impl Guests {
     /// Lets one in that comes from `address`. What it does to itself comes first, so that it uses up nothing of others.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Guest, TooMany> {
         let house = self.0.clone();
-        let address = household(address);
         let mut crowd = house.crowd();
-        if crowd.of_address(address) >= house.most_of_address {
-            return Err(TooMany::OfAddress);
-        }
-        if house.handshakes_of_address.check_key(&address).is_err() {
-            return Err(TooMany::HandshakesOfAddress);
+        for (share, network) in house.shares.iter().zip(networks(address)) {
+            let [full, flooded] = share.refusals;
+            if crowd.of_network(network) >= share.most {
+                return Err(full);
+            }
+            if share.handshakes.check_key(&network).is_err() {
+                return Err(flooded);
+            }
         }
         house.sweep(&mut crowd);
         if crowd.all >= house.most {
@@ -130,20 +160,30 @@ impl Guests {
     }
 }
 
+fn quota(rate: NonZeroU32, burst: usize) -> Quota {
+    let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new);
+    Quota::per_second(rate).allow_burst(burst.unwrap_or(NonZeroU32::MAX))
+}
+
 impl TooMany {
     pub(crate) fn counter(self) -> Counter {
         match self {
             Self::Sessions => Counter::SessionsFull,
             Self::OfAddress => Counter::AddressFull,
+            Self::OfNetwork => Counter::NetworkFull,
             Self::Handshakes => Counter::HandshakeFlood,
             Self::HandshakesOfAddress => Counter::AddressFlood,
+            Self::HandshakesOfNetwork => Counter::NetworkFlood,
         }
     }
 
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Sessions | Self::Handshakes => StatusCode::SERVICE_UNAVAILABLE,
-            Self::OfAddress | Self::HandshakesOfAddress => StatusCode::TOO_MANY_REQUESTS,
+            Self::OfAddress
+            | Self::OfNetwork
+            | Self::HandshakesOfAddress
+            | Self::HandshakesOfNetwork => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -171,45 +211,40 @@ impl Inner {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets addresses that have rested, now and then, also those that were refused.
+    /// Forgets addresses and networks that have rested, now and then, also those that were refused.
     fn sweep(&self, crowd: &mut Crowd) {
-        let known = &self.handshakes_of_address;
-        if known.len() > crowd.sweep_at {
-            known.retain_recent();
-            known.shrink_to_fit();
-            crowd.sweep_at = 1024 + 2 * known.len();
+        let known = || self.shares.iter().map(|share| share.handshakes.len());
+        if known().sum::<usize>() > crowd.sweep_at {
+            for share in &self.shares {
+                share.handshakes.retain_recent();
+                share.handshakes.shrink_to_fit();
+            }
+            crowd.sweep_at = 1024 + 2 * known().sum::<usize>();
         }
     }
 }
 
 impl Crowd {
-    fn of_address(&self, address: IpAddr) -> usize {
-        self.by_address.get(&address).copied().unwrap_or_default()
+    fn of_network(&self, network: IpNet) -> usize {
+        self.by_network.get(&network).copied().unwrap_or_default()
     }
 
     fn enter(&mut self, address: IpAddr) {
         self.all += 1;
-        *self.by_address.entry(address).or_default() += 1;
+        for network in networks(address) {
+            *self.by_network.entry(network).or_default() += 1;
+        }
     }
 
     fn leave(&mut self, address: IpAddr) {
         self.all = self.all.saturating_sub(1);
-        if let Some(own) = self.by_address.get_mut(&address) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                self.by_address.remove(&address);
+        for network in networks(address) {
+            if let Some(own) = self.by_network.get_mut(&network) {
+                *own = own.saturating_sub(1);
+                if *own == 0 {
+                    self.by_network.remove(&network);
+                }
             }
-        }
-    }
-}
-
-/// Whoever has one address of IPv6 has the 2⁶⁴ beside it as well.
-fn household(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }
@@ -230,13 +265,13 @@ mod tests {
         let one = guests.admit(address("192.0.2.1"));
         let _two = guests.admit(address("192.0.2.1"));
         assert_eq!(refusal(&guests, "192.0.2.1"), Some(TooMany::OfAddress));
-        let _three = guests.admit(address("192.0.2.2"));
-        assert_eq!(refusal(&guests, "192.0.2.3"), Some(TooMany::Sessions));
+        let _three = guests.admit(address("198.51.100.1"));
+        assert_eq!(refusal(&guests, "203.0.113.1"), Some(TooMany::Sessions));
         assert_eq!(guests.count(), 3);
         drop(one);
         assert_eq!(guests.count(), 2);
         assert_eq!(refusal(&guests, "192.0.2.1"), None);
-        assert_eq!(guests.0.crowd().by_address.len(), 2, "nobody is remembered");
+        assert_eq!(guests.0.crowd().by_network.len(), 4, "nobody is remembered");
     }
 
     #[test]
@@ -251,8 +286,8 @@ mod tests {
             ("192.0.2.1", None),
             ("192.0.2.1", None),
             ("192.0.2.1", Some(TooMany::HandshakesOfAddress)),
-            ("192.0.2.2", None),
-            ("192.0.2.3", Some(TooMany::Handshakes)),
+            ("198.51.100.1", None),
+            ("203.0.113.1", Some(TooMany::Handshakes)),
         ] {
             assert_eq!(refusal(&guests, from), outcome, "{from}");
         }
@@ -270,6 +305,64 @@ mod tests {
     }
 
     #[test]
+    fn a_network_has_half_of_all_sessions_and_handshakes_at_most() {
+        for (neighbours, elsewhere) in [
+            (
+                ["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1"],
+                "2001:db8:1::1",
+            ),
+            (["192.0.2.1", "192.0.2.2", "192.0.2.3"], "198.51.100.1"),
+        ] {
+            let guests = guests(|limits| {
+                limits.sessions = 4;
+                limits.sessions_per_address = 1;
+                limits.handshakes_per_second = NonZeroU32::MAX;
+                limits.handshakes_per_second_per_address = NonZeroU32::MAX;
+            });
+            let [one, two, three] = neighbours;
+            let _one = guests.admit(address(one));
+            let first = guests.admit(address(two));
+            assert_eq!(refusal(&guests, three), Some(TooMany::OfNetwork));
+            assert_eq!(refusal(&guests, elsewhere), None);
+            drop(first);
+            assert_eq!(refusal(&guests, three), None);
+
+            let guests = self::guests(|limits| {
+                limits.sessions = 4;
+                limits.sessions_per_address = 1;
+                limits.handshakes_per_second = NonZeroU32::MIN;
+                limits.handshakes_per_second_per_address = NonZeroU32::MIN;
+            });
+            assert_eq!(refusal(&guests, one), None);
+            assert_eq!(refusal(&guests, two), None);
+            let flood = Some(TooMany::HandshakesOfNetwork);
+            assert_eq!(refusal(&guests, three), flood);
+            assert_eq!(refusal(&guests, elsewhere), None);
+        }
+    }
+
+    #[test]
+    fn a_network_may_have_as_much_as_one_address() {
+        let guests = guests(|limits| {
+            limits.sessions = 3;
+            limits.sessions_per_address = 3;
+        });
+        let _all = [(); 3].map(|()| guests.admit(address("192.0.2.1")).unwrap());
+        assert_eq!(refusal(&guests, "192.0.2.1"), Some(TooMany::OfAddress));
+    }
+
+    #[test]
+    fn four_networks_of_ipv6_that_are_one_leave_half_of_all_sessions_to_others() {
+        let guests = guests(|_| ());
+        let mut sessions = Vec::new();
+        for network in 0..4 {
+            let address = address(&format!("2001:db8:0:{network}::1"));
+            sessions.extend((0..2500).map_while(|_| guests.admit(address).ok()));
+        }
+        assert_eq!(sessions.len(), 5000);
+    }
+
+    #[test]
     fn addresses_that_have_rested_are_forgotten() {
         let guests = guests(|limits| {
             limits.sessions = 1;
@@ -281,7 +374,7 @@ mod tests {
             let refused = guests.admit([198, 51, high, low].into());
             assert_eq!(refused.err(), Some(TooMany::Sessions));
         }
-        assert!(guests.0.handshakes_of_address.len() < 2500);
+        assert!(guests.0.shares[0].handshakes.len() < 2500);
     }
 
     fn guests(set: impl Fn(&mut Limits)) -> Guests {

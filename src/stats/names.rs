@@ -139,10 +139,14 @@ counters! {
         SessionsFull = "sessions",
         /// There were as many of the client's address.
         AddressFull = "sessions_per_address",
+        /// There were as many of the client's network.
+        NetworkFull = "sessions_per_network",
         /// Handshakes came faster than they may.
         HandshakeFlood = "handshakes_per_second",
         /// Those of the client's address did.
         AddressFlood = "handshakes_per_second_per_address",
+        /// Those of the client's network did.
+        NetworkFlood = "handshakes_per_second_per_network",
     }
     "upgrade" by "outcome", "Websockets that clients of polling sessions have tried" {
         /// A session has moved to a websocket.

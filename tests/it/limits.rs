@@ -32,8 +32,8 @@ async fn sessions_are_bounded_in_all_and_by_client_address() {
     let websocket = Browser::open_with(daemon.public, Version::Three, &office).await;
     let full = handshake(&daemon, "192.0.2.1").await;
     assert_eq!((full.status, full.header("retry-after")), (429, Some("5")));
-    assert_eq!(handshake(&daemon, "192.0.2.2").await.status, 200);
-    let full = handshake(&daemon, "192.0.2.3").await;
+    assert_eq!(handshake(&daemon, "198.51.100.1").await.status, 200);
+    let full = handshake(&daemon, "203.0.113.1").await;
     assert_eq!((full.status, full.header("retry-after")), (503, Some("5")));
     daemon.counted("session_refused", "sessions", 1).await;
     daemon
@@ -45,6 +45,27 @@ async fn sessions_are_bounded_in_all_and_by_client_address() {
     daemon.until_shown("cla_socketserver_sessions 1").await;
     assert_eq!(handshake(&daemon, "192.0.2.1").await.status, 200);
     assert_eq!(handshake(&daemon, "192.0.2.1").await.status, 200);
+}
+
+#[tokio::test]
+async fn sessions_are_bounded_by_network() {
+    let daemon = settings()
+        .env("CLA_LIMITS__SESSIONS", 8)
+        .env("CLA_LIMITS__SESSIONS_PER_ADDRESS", 2)
+        .start()
+        .await;
+    for network in 0..4 {
+        for host in 1..=2 {
+            let address = format!("2001:db8:0:{network}::{host}");
+            let answer = handshake(&daemon, &address).await;
+            let expected = if network < 2 { 200 } else { 429 };
+            assert_eq!(answer.status, expected, "{address}");
+        }
+    }
+    daemon
+        .counted("session_refused", "sessions_per_network", 4)
+        .await;
+    assert_eq!(handshake(&daemon, "2001:db8:1::1").await.status, 200);
 }
 
 #[tokio::test]
@@ -214,49 +235,45 @@ async fn whoever_sends_too_many_bytes_is_closed_whatever_they_mean() {
     assert_eq!(post(&daemon, &large.to_string()).await.status, 200);
 }
 
+/// Neither limit keeps anybody from the list or from a case, however low it is.
 #[tokio::test]
-async fn users_and_cases_are_bounded() {
-    let daemon = settings()
-        .env("CLA_LIMITS__CONNECTIONS_PER_USER", 1)
-        .env("CLA_LIMITS__CASES", 1)
-        .start()
-        .await;
-    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
-    adam.say("startViewingCase", json!("X")).await;
-    adam.until_viewing(&["adam"]).await;
-
-    let mut second = daemon.browser(Version::Four).await;
-    second.identify("adam").await;
-    daemon
-        .counted("presence_refused", "connections_per_user", 1)
-        .await;
-    second.identify("eve").await;
-    second.say("startViewingCase", json!("Y")).await;
-    daemon.counted("presence_refused", "cases", 1).await;
-    let people = daemon.people().await;
-    let of_eve = people["eve"]["connections"].as_object().unwrap();
-    assert!(of_eve.values().all(|it| it["caseViewed"].is_null()));
-    second.say("startViewingCase", json!("X")).await;
-    second.until_viewing(&["adam", "eve"]).await;
-}
-
-#[tokio::test]
-async fn whoever_is_one_too_many_of_a_user_stays_connected() {
-    let daemon = settings()
-        .env("CLA_LIMITS__CONNECTIONS_PER_USER", 1)
-        .env("CLA_LIMITS__IDENTIFY_TIMEOUT_MS", 1000)
-        .start()
-        .await;
-    let _first = Browser::identified(daemon.public, Version::Four, "adam").await;
-    let mut second = daemon.browser(Version::Four).await;
-    second.identify("adam").await;
-    // Its time is over before that of whoever comes later.
-    let mut stranger = daemon.browser(Version::Four).await;
-    stranger.until_closed().await;
-    daemon.counted("session_closed", "not_identified", 1).await;
-    second.identify("eve").await;
-    second.say("startViewingCase", json!("X")).await;
-    second.until_viewing(&["eve"]).await;
+async fn a_hundred_connections_that_claim_a_name_take_nothing_from_its_owner() {
+    for version in VERSIONS {
+        let daemon = settings()
+            .env("CLA_LIMITS__CONNECTIONS_PER_USER", 1)
+            .env("CLA_LIMITS__CASES", 1)
+            .start()
+            .await;
+        let mut attackers = Vec::new();
+        for number in 0..100 {
+            let address = format!("203.0.113.{number}");
+            let headers = [("X-Real-IP", address.as_str())];
+            let mut attacker = Browser::open_with(daemon.public, version, &headers).await;
+            attacker.join().await;
+            attacker.identify("adam").await;
+            let case = json!(format!("case {number}"));
+            attacker.say("startViewingCase", case).await;
+            attacker.until_viewing(&["adam"]).await;
+            attackers.push(attacker);
+        }
+        let mut adam = Browser::identified(daemon.public, version, "adam").await;
+        adam.say("startViewingCase", json!("X")).await;
+        adam.until_viewing(&["adam"]).await;
+        let mut eve = Browser::identified(daemon.public, version, "eve").await;
+        eve.say("startViewingCase", json!("X")).await;
+        for browser in [&mut adam, &mut eve] {
+            browser.until_viewing(&["adam", "eve"]).await;
+        }
+        drop(adam);
+        daemon
+            .until_people(|people| people["adam"].to_string().contains("lost"))
+            .await;
+        let mut adam = daemon.browser(version).await;
+        adam.identify("adam").await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        adam.close().await;
+        eve.until_viewing(&["eve"]).await;
+    }
 }
 
 #[tokio::test]
