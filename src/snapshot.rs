@@ -1,8 +1,9 @@
 //! What a restart shall not lose, on disk.
 //!
 //! Lives here: the file, its format, when it is written. Not here: what becomes of a place (`presence`).
-//! Invariants: the file is whole or not there, and nobody else can read it; whatever is wrong with it, or with the disk,
-//! the daemon starts and runs.
+//! Invariants: the file is whole or not there, and nobody else can read it; no link is followed, so that nobody else who can
+//! write to the directory can have another file read or written; whatever is wrong with the file, or with the disk, the
+//! daemon starts and runs.
 
 mod format;
 
@@ -16,6 +17,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use tokio::{
     sync::Notify,
     task::spawn_blocking,
@@ -28,6 +33,9 @@ use crate::{presence::Snapshot, realtime::HubHandle};
 
 /// The file, in the directory that systemd or the configuration names.
 const FILE: &str = "places.json";
+
+/// The file while it is being written.
+const PART: &str = "places.json.part";
 
 /// What a file is renamed to that cannot be used, for whoever wants to know why.
 const SET_ASIDE: &str = "places.json.unusable";
@@ -58,6 +66,8 @@ enum Unusable {
     Old(Duration),
     #[error("it is not a file")]
     NotAFile,
+    #[error("it is a symbolic link")]
+    Link,
 }
 
 impl Store {
@@ -105,11 +115,15 @@ impl Store {
 
     /// Writes a file of another name first, so that a crash in between leaves the one before.
     fn save(&self, snapshot: Snapshot) -> io::Result<()> {
-        let part = self.path("places.json.part");
+        let part = self.path(PART);
+        // Never opened if it is there: it may be a link to another file, or a pipe that nobody reads.
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         let file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&part)?;
         let mut writer = BufWriter::new(file);
@@ -175,7 +189,8 @@ async fn write(store: Option<Store>, snapshot: Snapshot) -> Option<Store> {
 }
 
 fn read(path: &Path, max_age: Duration) -> Result<Snapshot, Unusable> {
-    let metadata = fs::metadata(path).map_err(Unusable::Read)?;
+    let file = open(path)?;
+    let metadata = file.metadata().map_err(Unusable::Read)?;
     if !metadata.is_file() {
         return Err(Unusable::NotAFile);
     }
@@ -185,10 +200,19 @@ fn read(path: &Path, max_age: Duration) -> Result<Snapshot, Unusable> {
     if age > max_age {
         return Err(Unusable::Old(age));
     }
-    let file = File::open(path).map_err(Unusable::Read)?;
     let file = serde_json::from_reader(BufReader::new(file));
     file.map(|file: format::File| file.into())
         .map_err(Unusable::Format)
+}
+
+/// Opens what is at that path and no link, without waiting for whoever would write to a pipe.
+fn open(path: &Path) -> Result<File, Unusable> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, OFlags::RDONLY | flags, Mode::empty()) {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::LOOP) => Err(Unusable::Link),
+        Err(error) => Err(Unusable::Read(error.into())),
+    }
 }
 
 #[expect(

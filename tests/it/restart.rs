@@ -1,9 +1,21 @@
 //! A daemon that takes over from the one before: nobody is missed, and nothing that is wrong with the file stops it.
 
-use std::{fs, io::Read, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    io::Read,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
+use nix::{
+    sys::{
+        signal::Signal::{self, SIGKILL, SIGTERM},
+        stat::Mode,
+    },
+    unistd::mkfifo,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -226,6 +238,59 @@ async fn a_file_that_cannot_be_used_is_set_aside_with_one_line() {
         let aside = fs::read_to_string(dir.path().join("places.json.unusable")).unwrap();
         assert_eq!(aside, content);
     }
+}
+
+#[tokio::test]
+async fn links_in_the_directory_are_not_followed() {
+    let dir = TempDir::new().unwrap();
+    let elsewhere = TempDir::new().unwrap();
+    let victim = elsewhere.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    for name in ["places.json.part", "places.json.unusable", "places.json"] {
+        symlink(&victim, dir.path().join(name)).unwrap();
+    }
+    let mut daemon = keeping_in(dir.path()).start().await;
+    let _eve = on_case(&daemon, Version::Four, "eve", "X").await;
+    until_written(dir.path(), 1).await;
+    end(&mut daemon, SIGTERM).await;
+    let warnings = warnings(&mut daemon).await;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("it is a symbolic link"),
+        "{warnings:?}"
+    );
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let written = fs::symlink_metadata(file(dir.path())).unwrap();
+    assert!(written.is_file());
+    let aside = fs::read_link(dir.path().join("places.json.unusable"));
+    assert_eq!(aside.unwrap(), victim, "the link was renamed");
+}
+
+#[tokio::test]
+async fn a_hard_link_is_replaced_and_not_written_to() {
+    let dir = TempDir::new().unwrap();
+    let victim = dir.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    fs::hard_link(&victim, dir.path().join("places.json.part")).unwrap();
+    let daemon = keeping_in(dir.path()).start().await;
+    let _eve = on_case(&daemon, Version::Four, "eve", "X").await;
+    until_written(dir.path(), 1).await;
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_set_aside_and_does_not_keep_the_daemon_from_starting() {
+    let dir = TempDir::new().unwrap();
+    for name in ["places.json", "places.json.part"] {
+        mkfifo(&dir.path().join(name), Mode::S_IRWXU).unwrap();
+    }
+    let mut daemon = keeping_in(dir.path()).start().await;
+    let _eve = on_case(&daemon, Version::Four, "eve", "X").await;
+    until_written(dir.path(), 1).await;
+    end(&mut daemon, SIGTERM).await;
+    let warnings = warnings(&mut daemon).await;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("it is not a file"), "{warnings:?}");
 }
 
 #[tokio::test]
