@@ -184,7 +184,7 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Size of one body that is posted to the admin app.
     pub admin_body_bytes: usize,
-    /// Names of app versions that metrics ever carry; further ones count as `other`.
+    /// Names of app versions that metrics carry at the same time; further ones count as `other`.
     pub versions: usize,
     /// Time a client has for sending its request headers.
     pub header_timeout: Duration,

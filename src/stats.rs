@@ -5,11 +5,13 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `names` | the table of every metric |
+//! | `labels` | which versions of the app are counted by name |
 //! | `statsd` | sending to StatsD |
 //! | `page` | the page that Prometheus and its like read |
 //!
 //! Invariants: nothing here can fail or wait where browsers are served; labels are bounded and cannot forge a line.
 
+mod labels;
 mod names;
 mod page;
 mod statsd;
@@ -17,7 +19,6 @@ mod statsd;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -34,13 +35,10 @@ pub(crate) use self::{
     page::{MEDIA_TYPE, Page},
     statsd::report,
 };
-use crate::presence::{AppVersion, Census};
+use crate::presence::Census;
 
 /// Most times of staleness that are remembered until they are sent.
 const STALENESS_SAMPLES: usize = 100;
-
-/// Where the label goes of a version that came after the bound was reached.
-const OTHER: &str = "other";
 
 /// Where everything comes from that there is to tell.
 #[derive(Clone, Debug)]
@@ -139,50 +137,4 @@ pub(crate) struct Vitals {
     pub(crate) queue_depth: usize,
     /// Connections in the namespace by transport and version of Engine.IO; each kind, also those that there are none of.
     pub(crate) connections: Vec<(&'static str, &'static str, usize)>,
-}
-
-/// The versions that were ever told of.
-#[derive(Debug)]
-struct Labels {
-    known: BTreeSet<String>,
-    bound: usize,
-}
-
-impl Labels {
-    fn new(bound: usize) -> Self {
-        Self {
-            known: BTreeSet::new(),
-            bound,
-        }
-    }
-
-    /// How many connections there are of each version.
-    fn count(&mut self, census: &Census) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for (version, count) in &census.versions {
-            *counts.entry(self.label(version)).or_default() += count;
-        }
-        counts
-    }
-
-    /// The label of a version. Once the bound is reached it never changes again, so that counts stay whole.
-    fn label(&mut self, version: &AppVersion) -> String {
-        let label = sanitised(version.as_str());
-        let known = self.known.contains(&label);
-        let label = if known || self.known.len() < self.bound {
-            label
-        } else {
-            OTHER.to_owned()
-        };
-        self.known.insert(label.clone());
-        label
-    }
-}
-
-fn sanitised(version: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    version
-        .chars()
-        .map(|c| if allowed(c) { c } else { '_' })
-        .collect()
 }

@@ -216,7 +216,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "limits.versions",
         Count(1..=1000, |c| &mut c.limits.versions),
-        "names of app versions that StatsD is told of between two restarts; further ones count as `other`",
+        "names of app versions in metrics at the same time; further versions count as `other` until a name is no longer used",
     ),
     Key::new(
         "limits.header_timeout_ms",

@@ -15,7 +15,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Labels, Sources,
+    Sources,
+    labels::Labels,
     names::{
         CONNECTIONS, FAMILIES, Family, Gauge, HUB_LATENCY, PEOPLE, QUEUE_DEPTH, SESSIONS, VERSIONS,
     },
@@ -32,7 +33,7 @@ pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0
 pub(crate) struct Page(Registry);
 
 impl Page {
-    /// At most `versions` names of versions are ever shown.
+    /// At most `versions` names of versions are shown at a time.
     pub(crate) fn new(sources: Sources, versions: usize) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -75,9 +76,11 @@ impl Collector for Reader {
         });
         gauges(&mut encoder, &CONNECTIONS, connections)?;
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        let versions = labels.count(&census).into_iter();
+        labels.count(&census);
+        let versions = labels.counts();
         let versions = versions.map(|(version, count)| ([("version", version)], count));
         gauges(&mut encoder, &VERSIONS, versions)?;
+        labels.reported();
         let mut families = FAMILIES.iter();
         families.try_for_each(|family| self.counts(&mut encoder, family))
     }

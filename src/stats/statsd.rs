@@ -17,7 +17,8 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Counter, Counters, Labels, Sources, Vitals,
+    Counter, Counters, Sources, Vitals,
+    labels::Labels,
     names::{CONNECTIONS, FAMILIES, PEOPLE, QUEUE_DEPTH, SESSIONS, STALENESS, VERSIONS},
 };
 use crate::{config::Statsd as Target, presence::Census};
@@ -33,7 +34,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sends each census and, now and then, all the rest until the sender of the census is gone, the last state included.
 ///
-/// At most `versions` names of versions are ever sent. A `socket` that was passed is sent from; otherwise one is opened.
+/// At most `versions` names of versions are sent at a time. A `socket` that was passed is sent from; otherwise one is opened.
 pub(crate) async fn report(
     target: Target,
     socket: Option<UdpSocket>,
@@ -45,7 +46,7 @@ pub(crate) async fn report(
         counters,
         pulse,
     } = sources;
-    let mut gauges = Gauges(Labels::new(versions));
+    let mut labels = Labels::new(versions);
     let mut sent = Sent::default();
     let mut statsd = Statsd::new(target, socket);
     let mut tick = interval(TICK);
@@ -70,14 +71,16 @@ pub(crate) async fn report(
         };
         let mut lines = Vec::new();
         if unsent {
-            lines.extend(gauges.lines(&census.borrow()));
+            lines.extend(census_lines(&mut labels, &census.borrow()));
         }
         if due {
             lines.extend(vital_lines(&pulse.take()));
         }
         match send(client, lines, &counters, &mut sent) {
             Ok(()) => {
-                unsent = false;
+                if mem::take(&mut unsent) {
+                    labels.reported();
+                }
                 statsd.took();
             }
             Err(error) => statsd.lost(&error),
@@ -128,20 +131,14 @@ pub(super) fn send(
     Ok(())
 }
 
-/// Turns a census into gauges, and remembers which labels were ever sent.
-pub(super) struct Gauges(pub(super) Labels);
-
-impl Gauges {
-    pub(super) fn lines(&mut self, census: &Census) -> Vec<(String, u64)> {
-        let Self(labels) = self;
-        let counts = labels.count(census);
-        let people = (PEOPLE.name.to_owned(), census.people as u64);
-        let versions = labels.known.iter().map(|label| {
-            let count = counts.get(label).copied().unwrap_or_default();
-            (format!("{}.{label}", VERSIONS.name), count as u64)
-        });
-        std::iter::once(people).chain(versions).collect()
-    }
+/// Turns a census into gauges.
+pub(super) fn census_lines(labels: &mut Labels, census: &Census) -> Vec<(String, u64)> {
+    labels.count(census);
+    let people = (PEOPLE.name.to_owned(), census.people as u64);
+    let versions = labels.counts();
+    let versions =
+        versions.map(|(label, count)| (format!("{}.{label}", VERSIONS.name), count as u64));
+    std::iter::once(people).chain(versions).collect()
 }
 
 fn vital_lines(vitals: &Vitals) -> Vec<(String, u64)> {

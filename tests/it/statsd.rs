@@ -81,6 +81,29 @@ async fn versions_beyond_the_bound_are_one_gauge() {
 }
 
 #[tokio::test]
+async fn a_version_that_is_no_longer_used_makes_room_for_another() {
+    let mut daemon = settings().env("CLA_LIMITS__VERSIONS", 2).start().await;
+    let mut hasty = daemon.browser(Version::Four).await;
+    for version in 0..5 {
+        let name = format!("v{version}");
+        let identity = json!({"username": &name, "appVersion": &name});
+        hasty.say("identify", identity).await;
+        until(&mut daemon, &[&format!("fe_version.{name}:1|g")]).await;
+    }
+    let mut adam = daemon.browser(Version::Four).await;
+    let identity = json!({"username": "adam", "appVersion": "2.0"});
+    adam.say("identify", identity).await;
+    until(&mut daemon, &["fe_version.2.0:1|g", "fe_version.v4:1|g"]).await;
+    let used_before = daemon.gauges.iter().filter(|(name, value)| {
+        name.starts_with("fe_version.v") && *name != "fe_version.v4" && *value != "0|g"
+    });
+    assert_eq!(used_before.count(), 0, "{:?}", daemon.gauges);
+    daemon
+        .until_shown("cla_socketserver_fe_version{version=\"2.0\"} 1")
+        .await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_frames_is_counted() {
     let mut daemon = settings().start().await;
     let mut browser = daemon.browser(Version::Four).await;
