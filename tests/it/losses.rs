@@ -1,10 +1,10 @@
 //! Connections that are lost, over real sockets: nobody vanishes from a screen who is coming back.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     daemon::{Daemon, PATIENCE, Settings, settings},
@@ -270,6 +270,57 @@ async fn polls_of_several_browsers_that_break_off_at_once_are_lost() {
 }
 
 #[tokio::test]
+async fn a_closed_tab_is_gone_at_once_while_an_attacker_breaks_off_polls() {
+    for (attacker, from) in [
+        ("another address", "203.0.113.1"),
+        ("the same", "127.0.0.1"),
+    ] {
+        let daemon = settings().start().await;
+        let mut adam = on_case(&daemon, Version::Four, "adam", &[]).await;
+        let sid: Headers = &[("User-Agent", "sid"), ("X-Real-IP", from)];
+        for _ in 0..3 {
+            let session = polls_from(&daemon, Version::Four, "sid", sid).await;
+            adam.until_viewing(&["adam", "sid"]).await;
+            drop(session.held().await);
+            adam.until_viewing(&["adam"]).await;
+        }
+        for _ in 0..5 {
+            let eve = polls(&daemon, Version::Four, "eve").await;
+            adam.until_viewing(&["adam", "eve"]).await;
+            let session = polls_from(&daemon, Version::Four, "sid", sid).await;
+            adam.until_viewing(&["adam", "eve", "sid"]).await;
+            let (first, second) = (session.held().await, eve.held().await);
+            let closed = Instant::now();
+            drop(first);
+            drop(second);
+            adam.until_viewing(&["adam"]).await;
+            let took = closed.elapsed();
+            assert!(took < Duration::from_secs(5), "{took:?} beside {attacker}");
+        }
+    }
+}
+
+/// As nginx sees it that stops: browsers at several addresses, and nobody who is not hit.
+#[tokio::test]
+async fn two_browsers_at_different_addresses_that_break_off_at_once_are_cut_off() {
+    let daemon = settings().start().await;
+    let mut people = Vec::new();
+    for (name, address) in [("adam", "192.0.2.1"), ("eve", "198.51.100.1")] {
+        let headers: Headers = &[("User-Agent", name), ("X-Real-IP", address)];
+        people.push(polls_from(&daemon, Version::Four, name, headers).await);
+    }
+    let held = [people[0].held().await, people[1].held().await];
+    drop(held);
+    // A tab that was closed would not be counted.
+    daemon
+        .until_shown("cla_socketserver_presence_total{event=\"lost\"} 2")
+        .await;
+    let headers: Headers = &[("User-Agent", "adam"), ("X-Real-IP", "192.0.2.1")];
+    let mut back = arrives(daemon.public, Version::Four, "adam", headers).await;
+    back.until_viewing(&["adam", "eve"]).await;
+}
+
+#[tokio::test]
 async fn a_slow_reader_keeps_its_place() {
     let daemon = settings()
         .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)
@@ -378,7 +429,11 @@ async fn on_case(daemon: &Daemon, version: Version, name: &str, headers: Headers
 }
 
 async fn polls(daemon: &Daemon, version: Version, name: &str) -> Poller {
-    let session = Poller::open_with(daemon.public, version, &[("User-Agent", name)]).await;
+    polls_from(daemon, version, name, &[("User-Agent", name)]).await
+}
+
+async fn polls_from(daemon: &Daemon, version: Version, name: &str, headers: Headers<'_>) -> Poller {
+    let session = Poller::open_with(daemon.public, version, headers).await;
     session.join().await;
     let identity = json!({"username": name, "usertype": "operator", "appVersion": "1.0"});
     session.post(&[&event_frame("identify", identity)]).await;
