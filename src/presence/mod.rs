@@ -25,4 +25,4 @@ pub use id::{
 };
 pub(crate) use messages::MOST_BYTES as MOST_KEPT_BYTES;
 pub(crate) use network::networks;
-pub use registry::{Registry, Rules};
+pub use registry::{PeopleCursor, Registry, Rules};

@@ -7,7 +7,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
     net::{IpAddr, Ipv4Addr},
-    ops::Bound,
     time::Duration,
 };
 
@@ -23,7 +22,7 @@ pub(super) struct Places {
     users: BTreeMap<Username, User>,
     /// Places by the rank of their user and by browser. Anybody may claim a name, so the places of one browser must be
     /// found without looking at those of others.
-    tabs: BTreeSet<(u64, Browser, ConnectionId)>,
+    tabs: BTreeSet<Tab>,
     cases: BTreeMap<CaseRef, Viewers>,
     lost: LostPlaces,
     /// The most places of one user in one browser that are searched for the one that a new connection continues.
@@ -31,6 +30,26 @@ pub(super) struct Places {
     /// How many places run which version of the app. Counted here, because everybody would have to be asked otherwise.
     versions: BTreeMap<AppVersion, usize>,
     next_rank: u64,
+}
+
+/// What places are sorted by: users in the order of identify, and then those of one browser side by side.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tab {
+    pub(super) rank: u64,
+    pub(super) browser: Browser,
+    pub(super) conn: ConnectionId,
+}
+
+impl Tab {
+    /// Sorts before every other.
+    pub(super) const FIRST: Self = Self {
+        rank: 0,
+        browser: Browser {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            agent: None,
+        },
+        conn: ConnectionId::FIRST,
+    };
 }
 
 /// The connections that view a case, each with the rank of its user.
@@ -159,35 +178,18 @@ impl Places {
         self.next_rank
     }
 
-    /// Users in order of their names, from the one after that on.
-    pub(super) fn users_after(
-        &self,
-        name: Option<&Username>,
-    ) -> impl Iterator<Item = (&Username, &User)> {
-        let start = name.map_or(Bound::Unbounded, Bound::Excluded);
-        self.users.range::<Username, _>((start, Bound::Unbounded))
-    }
-
     /// All places with the kind of their users, in the order in which the users identified.
-    pub(super) fn by_user(&self) -> impl Iterator<Item = (ConnectionId, &Place, &UserType)> {
-        self.tabs.iter().filter_map(|(_, _, conn)| {
-            let place = self.get(*conn)?;
-            let user = self.users.get(&place.identity.username)?;
-            Some((*conn, place, &user.kind))
-        })
+    pub(super) fn by_user(&self) -> impl Iterator<Item = (&Tab, &Place, &UserType)> {
+        self.from_tab(&Tab::FIRST)
     }
 
-    /// The connections of one user.
-    pub(super) fn connections(&self, user: &User) -> impl Iterator<Item = ConnectionId> {
-        // Sorts before every other.
-        let browser = Browser {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            agent: None,
-        };
-        let rank = user.rank;
-        let tabs = self.tabs.range((rank, browser, ConnectionId::FIRST)..);
-        let own = tabs.take_while(move |(of, _, _)| *of == rank);
-        own.map(|(_, _, conn)| *conn)
+    /// The same from a tab on.
+    pub(super) fn from_tab(&self, tab: &Tab) -> impl Iterator<Item = (&Tab, &Place, &UserType)> {
+        self.tabs.range(tab..).filter_map(|tab| {
+            let place = self.get(tab.conn)?;
+            let user = self.users.get(&place.identity.username)?;
+            Some((tab, place, &user.kind))
+        })
     }
 
     /// The users behind some connections, each once, in order of identify.
@@ -228,7 +230,11 @@ impl Places {
         user.places += 1;
         let rank = user.rank;
         self.next_rank = self.next_rank.max(rank + 1);
-        self.tabs.insert((rank, place.browser.clone(), conn));
+        self.tabs.insert(Tab {
+            rank,
+            browser: place.browser.clone(),
+            conn,
+        });
         if let Some(case) = &place.case {
             self.enter(conn, rank, case.clone());
         }
@@ -251,7 +257,11 @@ impl Places {
             self.lost.remove(conn, place.browser.address, loss.until);
         }
         self.discount(&place.identity.app_version);
-        self.tabs.remove(&(rank, place.browser.clone(), conn));
+        self.tabs.remove(&Tab {
+            rank,
+            browser: place.browser.clone(),
+            conn,
+        });
         let username = &place.identity.username;
         if let Some(user) = self.users.get_mut(username) {
             user.places -= 1;
@@ -390,12 +400,16 @@ impl Places {
     ) -> impl Iterator<Item = (ConnectionId, &Place)> {
         let user = self.users.get(name);
         let tabs = user.into_iter().flat_map(|user| {
-            let first = (user.rank, browser.clone(), ConnectionId::FIRST);
-            let last = (user.rank, browser.clone(), ConnectionId::LAST);
-            self.tabs.range(first..=last)
+            let tab = |conn| Tab {
+                rank: user.rank,
+                browser: browser.clone(),
+                conn,
+            };
+            self.tabs
+                .range(tab(ConnectionId::FIRST)..=tab(ConnectionId::LAST))
         });
         tabs.take(self.tabs_per_browser)
-            .filter_map(|(_, _, conn)| Some((*conn, self.get(*conn)?)))
+            .filter_map(|tab| Some((tab.conn, self.get(tab.conn)?)))
     }
 
     fn discount(&mut self, version: &AppVersion) {

@@ -11,11 +11,11 @@ use std::{collections::BTreeSet, iter::once, time::Duration};
 
 use super::{
     Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
-    Message, Moment, Person, Recipients, SavedPlace, Snapshot, Username,
+    Message, Moment, Person, Recipients, SavedPlace, Snapshot,
     doubt::Doubts,
     messages::Messages,
     pacer::Pacer,
-    places::{Arrival, Certainty, Loss, Place, Places},
+    places::{Arrival, Certainty, Loss, Place, Places, Tab},
 };
 
 /// Everybody who is there, or was there a moment ago, and what they view.
@@ -41,6 +41,14 @@ pub struct Rules {
     pub lost_places: usize,
     /// The most connections of one user from one browser that are searched when a page comes back to its place.
     pub tabs_per_browser: usize,
+}
+
+/// Where a list of people goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeopleCursor {
+    next: Tab,
+    /// The rank before which users identified when the list was begun.
+    before: u64,
 }
 
 /// What observers are told about. Bursts of changes to one topic are merged.
@@ -174,52 +182,42 @@ impl Registry {
         place.is_some_and(|place| !place.is_connected())
     }
 
-    /// Some of the people, by name, from the one after `after` on: so many that they have `most` connections or a few more.
-    /// To say it of all of them at once would keep events waiting.
+    /// Some of the people in the order of identify, with `most` connections together, and where to go on if there are more.
+    /// To list all of them at once would keep events waiting.
     ///
-    /// Only those are meant who identified before `before`, which is [`next_rank`](Self::next_rank) at some moment, or else
-    /// whoever takes name after name would be met again and again.
+    /// Without a cursor it begins anew. People who identify after that are left out: a user who takes name after name would
+    /// be met again and again.
     #[must_use]
     pub fn people(
         &self,
-        after: Option<&Username>,
-        before: u64,
+        from: Option<PeopleCursor>,
         most: usize,
         now: Moment,
-    ) -> Vec<Person> {
-        let seen = |conn: ConnectionId| {
-            let place = self.places.get(conn)?;
-            let connection = Connection {
-                identity: place.identity.clone(),
-                case: place.case.clone(),
-                lost: place.loss.map(|loss| Lost {
-                    since: now.saturating_sub(loss.since),
-                    left: loss.until.saturating_sub(now),
+    ) -> (Vec<Person>, Option<PeopleCursor>) {
+        let from = from.unwrap_or_else(|| PeopleCursor {
+            next: Tab::FIRST,
+            before: self.places.next_rank(),
+        });
+        let places = self.places.from_tab(&from.next);
+        let mut places = places.take_while(|(tab, _, _)| tab.rank < from.before);
+        let mut people: Vec<Person> = Vec::new();
+        for (tab, place, kind) in places.by_ref().take(most) {
+            let connection = (tab.conn, connection(place, now));
+            match people.last_mut() {
+                Some(person) if person.rank == tab.rank => person.connections.push(connection),
+                Some(_) | None => people.push(Person {
+                    rank: tab.rank,
+                    username: place.identity.username.clone(),
+                    user_type: kind.clone(),
+                    connections: vec![connection],
                 }),
-            };
-            Some((conn, connection))
-        };
-        let users = self.places.users_after(after);
-        let users = users.filter(|(_, user)| user.rank < before);
-        let mut room = most;
-        let users = users.take_while(|(_, user)| {
-            let is_room = room > 0;
-            room = room.saturating_sub(user.places);
-            is_room
+            }
+        }
+        let next = places.next().map(|(tab, _, _)| PeopleCursor {
+            next: tab.clone(),
+            ..from
         });
-        let people = users.map(|(username, user)| Person {
-            rank: user.rank,
-            username: username.clone(),
-            user_type: user.kind.clone(),
-            connections: self.places.connections(user).filter_map(seen).collect(),
-        });
-        people.collect()
-    }
-
-    /// The position in the order of identify of whoever is next.
-    #[must_use]
-    pub fn next_rank(&self) -> u64 {
-        self.places.next_rank()
+        (people, next)
     }
 
     /// How many there are.
@@ -236,8 +234,8 @@ impl Registry {
     pub fn snapshot(&self, now: Moment) -> Snapshot {
         let next_message = self.messages.next();
         let places = self.places.by_user();
-        let places = places.map(|(conn, place, kind)| SavedPlace {
-            conn,
+        let places = places.map(|(tab, place, kind)| SavedPlace {
+            conn: tab.conn,
             identity: place.identity.clone(),
             user_type: kind.clone(),
             browser: place.browser.clone(),
@@ -348,6 +346,17 @@ impl Registry {
                 effects.extend(self.speak_of(topic, now));
             }
         }
+    }
+}
+
+fn connection(place: &Place, now: Moment) -> Connection {
+    Connection {
+        identity: place.identity.clone(),
+        case: place.case.clone(),
+        lost: place.loss.map(|loss| Lost {
+            since: now.saturating_sub(loss.since),
+            left: loss.until.saturating_sub(now),
+        }),
     }
 }
 

@@ -279,17 +279,27 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
     };
     let zoe = person(0, "zoe", vec![("b", Some("X")), ("c", None)]);
     let adam = person(1, "adam", vec![("a", None)]);
-    let people = |after: Option<&str>, before, most| {
-        let after = after.map(|name| name.try_into().unwrap());
-        registry.people(after.as_ref(), before, most, Duration::ZERO)
-    };
-    assert_eq!(registry.next_rank(), 2);
-    assert_eq!(people(None, 2, 2), [adam.clone(), zoe.clone()]);
-    assert_eq!(people(None, 2, 1), [adam], "a connection at a time");
-    let zoe = [zoe];
-    assert_eq!(people(Some("adam"), 2, 1), zoe, "or a few more");
-    assert_eq!(people(Some("zoe"), 2, 1), []);
-    assert_eq!(people(None, 1, 9), zoe, "who was there before adam");
+    let everybody = [zoe.clone(), adam.clone()];
+    let (people, more) = registry.people(None, 3, Duration::ZERO);
+    assert_eq!((people.as_slice(), more), (everybody.as_slice(), None));
+
+    let (mut met, mut cursor) = (Vec::new(), None);
+    for event in ["", "e=eve", "b!"] {
+        if !event.is_empty() {
+            let _ = registry.apply(parse(event), Duration::ZERO);
+        }
+        let (people, next) = registry.people(cursor, 1, Duration::ZERO);
+        met.extend(
+            people
+                .into_iter()
+                .map(|person| (person.rank, person.connections)),
+        );
+        cursor = next;
+    }
+    let (b, c) = zoe.connections.split_at(1);
+    let expected = [(0, b.to_vec()), (0, c.to_vec()), (1, adam.connections)];
+    assert_eq!(met, expected, "a connection at a time");
+    assert_eq!(cursor, None, "eve came later");
 }
 
 #[test]
@@ -342,8 +352,8 @@ impl Default for Stage {
 
 impl Stage {
     fn people(&self) -> Vec<Person> {
-        let everybody = self.registry.next_rank();
-        self.registry.people(None, everybody, usize::MAX, self.now)
+        let (people, _) = self.registry.people(None, usize::MAX, self.now);
+        people
     }
 
     /// `+15` lets 15 seconds pass, `.` a tenth of one, `,` half of that, `$` restarts the daemon; the rest are events.

@@ -15,13 +15,13 @@ use tracing::{debug, error};
 use super::{
     NAMESPACE, QUEUED_MESSAGES,
     hang_up::{HangUp, guest},
-    inbox::{Delivery, Inbox, Request, Rest},
+    inbox::{Delivery, Inbox, Request},
     wire::{self, Outgoing},
 };
 use crate::{
     lifecycle::Full,
     presence::{
-        Census, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Person, Recipients, Registry,
+        Census, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Recipients, Registry,
     },
     stats::{Counter, Counters},
 };
@@ -124,11 +124,8 @@ impl Hub {
                 self.apply(Event::Dismissed { conn }).await;
                 let _ = dismissed.send(lost);
             }
-            Request::NextRank(rank) => {
-                let _ = rank.send(self.registry.next_rank());
-            }
-            Request::People(rest, people) => {
-                let _ = people.send(self.some_people(&rest));
+            Request::People(from, people) => {
+                let _ = people.send(self.registry.people(from, AT_A_TIME, self.now()));
             }
             Request::Snapshot(snapshot) => {
                 let _ = snapshot.send(self.registry.snapshot(self.now()));
@@ -148,11 +145,6 @@ impl Hub {
             }
         }
         ControlFlow::Continue(())
-    }
-
-    fn some_people(&self, Rest { after, before }: &Rest) -> Vec<Person> {
-        self.registry
-            .people(after.as_ref(), *before, AT_A_TIME, self.now())
     }
 
     /// Returns whom the last message sent reaches, which is the posted one if there was one.

@@ -14,7 +14,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::presence::{Audience, ConnectionId, Ending, Event, Message, Person, Snapshot, Username};
+use crate::presence::{
+    Audience, ConnectionId, Ending, Event, Message, PeopleCursor, Person, Snapshot,
+};
 
 /// What the hub is asked to do, one at a time.
 #[derive(Debug)]
@@ -40,10 +42,11 @@ pub(crate) enum Request {
         conn: ConnectionId,
         dismissed: oneshot::Sender<bool>,
     },
-    /// Say how many have identified since there was nobody.
-    NextRank(oneshot::Sender<u64>),
-    /// Say who is there of the rest: some of them, or nobody if there are no more.
-    People(Rest, oneshot::Sender<Vec<Person>>),
+    /// Say who is there: some of them, and where to go on if there are more.
+    People(
+        Option<PeopleCursor>,
+        oneshot::Sender<(Vec<Person>, Option<PeopleCursor>)>,
+    ),
     /// Say what a restart shall not lose.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Show that the hub is alive.
@@ -52,13 +55,6 @@ pub(crate) enum Request {
     Drain(oneshot::Sender<()>),
     /// End, and leave the next daemon what it must know.
     Finish(oneshot::Sender<Snapshot>),
-}
-
-/// Those whose names come after one, of those who identified before somebody was about to have a position in that order.
-#[derive(Debug)]
-pub(crate) struct Rest {
-    pub(crate) after: Option<Username>,
-    pub(crate) before: u64,
 }
 
 /// Whom a message reaches.
@@ -157,18 +153,23 @@ impl HubHandle {
     /// in between: whoever changes names meanwhile may be missing.
     pub(crate) async fn people(&self) -> Result<Vec<Person>, HubGone> {
         let mut all: Vec<Person> = Vec::new();
-        let before = self.ask(Request::NextRank).await?;
+        let mut from = None;
         loop {
-            let after = all.last().map(|person| person.username.clone());
-            let rest = Rest { after, before };
-            let some = self.ask(|people| Request::People(rest, people)).await?;
-            if some.is_empty() {
-                break;
+            let (some, more) = self.ask(|people| Request::People(from, people)).await?;
+            for person in some {
+                // A user with many connections comes in parts.
+                match all.last_mut() {
+                    Some(last) if last.rank == person.rank => {
+                        last.connections.extend(person.connections);
+                    }
+                    Some(_) | None => all.push(person),
+                }
             }
-            all.extend(some);
+            if more.is_none() {
+                return Ok(all);
+            }
+            from = more;
         }
-        all.sort_unstable_by_key(|person| person.rank);
-        Ok(all)
     }
 
     /// Returns what a restart shall not lose.
@@ -239,5 +240,49 @@ impl LastWord {
     pub(crate) fn say(self, conn: ConnectionId, ending: Ending) {
         self.depth.grow();
         self.place.send(Request::Ended { conn, ending });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presence::{Browser, Identity, Moment, Registry, Rules};
+
+    #[tokio::test]
+    async fn a_user_whose_connections_come_in_parts_is_one_person() {
+        let mut registry = Registry::new(Rules {
+            merge_interval: Moment::ZERO,
+            grace: Moment::ZERO,
+            lost_places: 1,
+            tabs_per_browser: 1,
+        });
+        for (number, user) in ["adam", "eve", "adam", "adam"].into_iter().enumerate() {
+            let event = Event::Identified {
+                conn: format!("{number:016}").as_str().try_into().unwrap(),
+                identity: Identity {
+                    username: user.try_into().unwrap(),
+                    user_type: "operator".try_into().unwrap(),
+                    app_version: "1.0".try_into().unwrap(),
+                },
+                browser: Browser {
+                    address: [192, 0, 2, 1].into(),
+                    agent: None,
+                },
+                page: None,
+            };
+            let _ = registry.apply(event, Moment::ZERO);
+        }
+        let (hub, mut requests) = channel(1, 0);
+        let answers = async {
+            while let Some(Request::People(from, people)) = requests.recv().await {
+                people.send(registry.people(from, 2, Moment::ZERO)).unwrap();
+            }
+        };
+        let people = tokio::select! {
+            () = answers => panic!("the hub was asked for something else"),
+            people = hub.people() => people.unwrap(),
+        };
+        let (everybody, _) = registry.people(None, usize::MAX, Moment::ZERO);
+        assert_eq!(people, everybody);
     }
 }

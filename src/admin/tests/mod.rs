@@ -145,13 +145,10 @@ impl Rig {
                 continue;
             }
             match request {
-                inbox::Request::NextRank(rank) => rank.send(u64::MAX).unwrap(),
-                inbox::Request::People(inbox::Rest { after, .. }, people) => {
+                inbox::Request::People(_, people) => {
                     let all = self.people.iter().cloned().zip(0..);
                     let all = all.map(|(person, rank)| Person { rank, ..person });
-                    let rest = all.filter(|person| Some(&person.username) > after.as_ref());
-                    let next = rest.min_by(|one, other| one.username.cmp(&other.username));
-                    people.send(next.into_iter().collect()).unwrap();
+                    people.send((all.collect(), None)).unwrap();
                 }
                 inbox::Request::Ping(answer) => answer.send(()).unwrap(),
                 inbox::Request::Post {
