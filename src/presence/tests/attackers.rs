@@ -207,6 +207,10 @@ impl Both {
         };
         both.break_off();
         both.pass(1);
+        for at in 0..OWNERS.len() {
+            both.owners_act(at, Act::Connect { with_page: true });
+            both.owners_act(at, Act::Open("X"));
+        }
         both
     }
 
