@@ -5,12 +5,14 @@
 //!
 //! An end is evidence only if it is unusual: a client that breaks off again and again says nothing about the network.
 //! For browsers in other networks an end is unusual if its whole network had none for [`CALM`], so that an attacker gains
-//! nothing by many names. For browsers in the same network, such as an office, it is unusual if its own browser had none.
+//! nothing by many names. For browsers in the same network, such as an office, it is unusual if its own browser had none;
+//! what that shows holds for this network only.
 //!
 //! Invariants: nothing that is older than [`CALM`] decides anything; memory is bounded by [`MOST_KNOWN`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
     time::Duration,
 };
 
@@ -38,10 +40,11 @@ pub(super) struct Doubts {
     latest_network: Option<(Moment, IpNet)>,
     /// The latest end in each network that was unusual for its victim.
     latest_in_network: BTreeMap<IpNet, (Moment, Victim)>,
-    /// When two victims were last hit at once.
-    shared: Option<Moment>,
+    /// When victims were last hit at once, everywhere and in each network.
+    cut: Option<Moment>,
+    cut_networks: BTreeMap<IpNet, Moment>,
     /// Connections of which it is not known why they ended.
-    open: VecDeque<(Moment, ConnectionId)>,
+    open: VecDeque<(Moment, IpNet, ConnectionId)>,
 }
 
 /// Somebody in front of a browser. An office behind one address may well have the same browser on every desk.
@@ -52,59 +55,71 @@ pub(super) struct Victim {
 }
 
 impl Doubts {
-    /// Takes note of a sudden end and returns whether somebody else was hit at the same time. `left` is the number of
-    /// connections that remain.
-    ///
-    /// If none remain, any two ends are enough: a proxy that stops several times in a row makes all ends usual, and no
-    /// screen is left that could show a user who is gone.
-    pub(super) fn is_shared(&mut self, victim: Victim, left: usize, now: Moment) -> bool {
+    /// Takes note of the sudden end of a connection and returns the connections of the last [`DOUBT`] that were cut, if the
+    /// ends show that: this one and others. `left` is the number of connections that remain.
+    pub(super) fn end(
+        &mut self,
+        conn: ConnectionId,
+        victim: Victim,
+        left: usize,
+        now: Moment,
+    ) -> Vec<ConnectionId> {
         let [_, network] = networks(victim.browser.address);
-        let mut is_shared = false;
+        self.open.push_back((now, network, conn));
+        while self
+            .open
+            .pop_front_if(|(at, ..)| !is_recent(*at, now))
+            .is_some()
+        {}
+        if self.is_everywhere(network, &victim, left, now) {
+            let open = mem::take(&mut self.open).into_iter();
+            open.map(|(.., conn)| conn).collect()
+        } else if self.is_in_network(network, victim, now) {
+            let open = mem::take(&mut self.open).into_iter();
+            let (cut, rest): (VecDeque<_>, _) = open.partition(|(_, of, _)| *of == network);
+            self.open = rest;
+            cut.into_iter().map(|(.., conn)| conn).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether something between all browsers and the daemon has broken.
+    ///
+    /// If no connection remains, any two ends are enough: a proxy that stops several times in a row makes all ends usual,
+    /// and no screen is left that could show a user who is gone.
+    fn is_everywhere(&mut self, network: IpNet, victim: &Victim, left: usize, now: Moment) -> bool {
+        let other = self.latest.replace((now, victim.clone()));
+        let mut is_cut = left == 0 && is_another(other, victim, now);
         if self.networks.is_unusual(&network, now) {
             let other = self.latest_network.replace((now, network));
-            is_shared |= is_another(other, &network, now);
+            is_cut |= is_another(other, &network, now);
+        }
+        if is_cut {
+            self.cut = Some(now);
+        }
+        self.cut.is_some_and(|at| is_recent(at, now))
+    }
+
+    /// Whether something between one network and the daemon has broken.
+    fn is_in_network(&mut self, network: IpNet, victim: Victim, now: Moment) -> bool {
+        if self.latest_in_network.len() >= MOST_KNOWN {
+            self.latest_in_network.clear();
+            self.cut_networks.clear();
         }
         if self.victims.is_unusual(&victim, now) {
-            if self.latest_in_network.len() >= MOST_KNOWN {
-                self.latest_in_network.clear();
+            let end = (now, victim.clone());
+            let other = self.latest_in_network.insert(network, end);
+            if is_another(other, &victim, now) {
+                self.cut_networks.insert(network, now);
             }
-            let other = self
-                .latest_in_network
-                .insert(network, (now, victim.clone()));
-            is_shared |= is_another(other, &victim, now);
         }
-        let other = self.latest.replace((now, victim.clone()));
-        is_shared |= left == 0 && is_another(other, &victim, now);
-        if is_shared {
-            self.shared = Some(now);
-        }
-        self.shared.is_some_and(|at| is_recent(at, now))
-    }
-
-    /// Remembers a connection in case that others follow.
-    pub(super) fn add(&mut self, conn: ConnectionId, now: Moment) {
-        self.settle(now);
-        self.open.push_back((now, conn));
-    }
-
-    /// The connections that were hit by what has hit others just now.
-    pub(super) fn take(&mut self, now: Moment) -> impl Iterator<Item = ConnectionId> + use<> {
-        self.settle(now);
-        std::mem::take(&mut self.open)
-            .into_iter()
-            .map(|(_, conn)| conn)
+        let cut = self.cut_networks.get(&network);
+        cut.is_some_and(|at| is_recent(*at, now))
     }
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
-    }
-
-    fn settle(&mut self, now: Moment) {
-        while self
-            .open
-            .pop_front_if(|(at, _)| !is_recent(*at, now))
-            .is_some()
-        {}
     }
 }
 
@@ -166,26 +181,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sudden_ends_of_thousands_of_networks_take_bounded_memory() {
+    fn sudden_ends_of_thousands_take_bounded_memory() {
         let mut doubts = Doubts::default();
-        for number in 0..5000_u16 {
-            let [high, low] = number.to_be_bytes();
-            let victim = Victim {
-                user: number.to_string().as_str().try_into().unwrap(),
-                browser: Browser {
-                    address: [10, high, low, 1].into(),
-                    agent: None,
-                },
-            };
-            doubts.is_shared(victim, 1, Moment::ZERO);
+        let networks: Vec<_> = (0..2000_u16).map(|number| (number, number)).collect();
+        let names: Vec<_> = (0..2000_u16).map(|number| (number, 0)).collect();
+        for (at, ends) in [(0, networks), (1, names)] {
+            for (number, network) in ends {
+                let [high, low] = network.to_be_bytes();
+                let victim = Victim {
+                    user: number.to_string().as_str().try_into().unwrap(),
+                    browser: Browser {
+                        address: [10, high, low, 1].into(),
+                        agent: None,
+                    },
+                };
+                doubts.end(ConnectionId::FIRST, victim, 1, Moment::from_secs(at));
+            }
         }
-        let known = [
-            doubts.networks.ends.len(),
-            doubts.networks.by_latest.len(),
-            doubts.victims.ends.len(),
-            doubts.victims.by_latest.len(),
-        ];
-        assert_eq!(known, [MOST_KNOWN; 4]);
+        let (networks, victims) = (&doubts.networks, &doubts.victims);
+        for known in [
+            networks.ends.len(),
+            networks.by_latest.len(),
+            victims.ends.len(),
+            victims.by_latest.len(),
+        ] {
+            assert!((MOST_KNOWN / 2..=MOST_KNOWN).contains(&known), "{known}");
+        }
         assert!(doubts.latest_in_network.len() <= MOST_KNOWN);
+        assert!(doubts.cut_networks.len() <= MOST_KNOWN);
     }
 }

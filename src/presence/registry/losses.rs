@@ -110,15 +110,12 @@ impl Registry {
             inherited: false,
         };
         self.places.lose(conn, loss);
-        self.doubts.add(conn, now);
-        let left = self.places.connected_count();
-        let shared = self.doubts.is_shared(victim, left, now);
-        if shared {
-            for conn in self.doubts.take(now) {
-                self.make_certain(conn, effects);
-            }
-        } else if certainty == Certainty::Lost {
+        if certainty == Certainty::Lost {
             self.make_certain(conn, effects);
+        }
+        let left = self.places.connected_count();
+        for cut in self.doubts.end(conn, victim, left, now) {
+            self.make_certain(cut, effects);
         }
         self.make_room(now, effects)
     }

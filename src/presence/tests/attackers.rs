@@ -16,6 +16,7 @@ const TOLD: &[(&str, &str, &str)] = &[
     ("or takes another name each time", "a=adam b=eve a>X b>X s=sid/s|203.0.113.1 s% +1 t=tom/t|203.0.113.1 b% t% .", "a: adam"),
     ("or comes from another address of its network", "a=adam b=eve a>X b>X s=sid/s|203.0.113.1 s% +1 t=tom/t|203.0.113.2 b% t% .", "a: adam"),
     ("or from two of them at once", "a=adam b=eve a>X b>X s=sid/s|203.0.113.1 s% +1 t=sid/s|203.0.113.1 u=tom/s|203.0.113.2 b% t% u% .", "a: adam"),
+    ("or has many names at once", "a=adam b=eve a>X b>X s=sid/s|203.0.113.1 s% +1 t=tom/s|203.0.113.1 u=una/s|203.0.113.1 t% u% b% .", "a: adam"),
     ("or from another /64 of its /48", "a=adam b=eve a>X b>X s=sid/s|2001:db8:0:1::1 s% +1 t=sid/s|2001:db8:0:2::1 b% t% .", "a: adam"),
     ("or from the user's own address", "a=adam b=eve a>X b>X s=sid/s s% +1 t=sid/s b% t% .", "a: adam"),
     ("or has broken off less than ten seconds ago", "a=adam b=eve a>X b>X s=sid/s|203.0.113.1 s% +9 t=sid/s|203.0.113.1 t% +9 u=sid/s|203.0.113.1 b% u% .", "a: adam"),
