@@ -99,7 +99,7 @@ pub struct Drain {
 /// The listener of the admin app and health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Addresses to listen on, at least one, each of them loopback or private.
+    /// Addresses to listen on, at least one, each of them loopback, private, or in a network of `allow_from`.
     pub listen: Vec<SocketAddr>,
     /// Host names in lower case that the admin app answers to, besides IP literals, loopback names and the machine's own.
     pub hostnames: Vec<String>,
@@ -326,9 +326,10 @@ const LOOPBACK: [(IpAddr, u8); 2] = [
     (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
 ];
 
-/// Networks that the internet cannot route to (RFC 1918, RFC 4193).
-const PRIVATE: [(IpAddr, u8); 4] = [
+/// Networks that the internet cannot route to (RFC 1918, RFC 6598, RFC 4193). AWS lets VPCs have networks of RFC 6598.
+const PRIVATE: [(IpAddr, u8); 5] = [
     (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10),
     (IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
     (IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
     (IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),

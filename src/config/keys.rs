@@ -98,7 +98,7 @@ static KEYS: &[Key] = &[
     Key::new(
         "admin.listen",
         Addresses(|c| &mut c.admin.listen),
-        "addresses for the admin app and health checks: loopback or private ones only",
+        "addresses for the admin app and health checks: loopback, private, or in a network that admin.allow_from names",
     )
     .flag(|flags| &flags.admin_listen),
     Key::new(

@@ -89,12 +89,7 @@ impl Layers {
         let mut config = Config::default();
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(keys().iter().flat_map(|key| self.store(key, &mut config)));
-        problems.extend(
-            sockets
-                .iter()
-                .flat_map(|socket| self.defer_to(socket, &mut config)),
-        );
-        problems.extend(listeners::problems(&config, |key| self.source(key)));
+        problems.extend(self.addresses(sockets, &mut config));
         match ConfigErrors::of(problems) {
             Some(errors) => Err(errors),
             None => Ok(Loaded {
@@ -157,8 +152,42 @@ impl Layers {
         refused.into_iter().map(problem).collect()
     }
 
+    /// Judges the addresses that the layers ask for, then those that systemd opens instead.
+    ///
+    /// In this order, so that no unit is advised to open what is refused anyway.
+    fn addresses(&mut self, sockets: &Sockets, config: &mut Config) -> Vec<Problem> {
+        let (asked, unasked): (Vec<_>, Vec<_>) = sockets
+            .iter()
+            .partition(|socket| self.settings.contains_key(socket.unit.key));
+        let mut problems = Vec::new();
+        for socket in unasked {
+            problems.extend(self.defer_to(socket, config, &[]));
+        }
+        let mut refused = listeners::problems(config, |key| self.source(key));
+        for Socket { unit, .. } in &asked {
+            let source = self.source(unit.key);
+            refused.extend(listeners::without_port(unit, config, &source));
+        }
+        for socket in asked {
+            problems.extend(self.defer_to(socket, config, &refused));
+        }
+        let opened = listeners::problems(config, |key| self.source(key));
+        let said: Vec<_> = refused.iter().map(Problem::to_string).collect();
+        let is_new = |problem: &Problem| !said.contains(&problem.to_string());
+        problems.extend(refused);
+        problems.extend(opened.into_iter().filter(is_new));
+        problems
+    }
+
     /// The socket holds, and a setting that says otherwise is a problem: one of them is not what the operator means.
-    fn defer_to(&mut self, socket: &Socket, config: &mut Config) -> Vec<Problem> {
+    ///
+    /// Nothing is said of a setting that is `refused`: it has to change before the unit can agree with it.
+    fn defer_to(
+        &mut self,
+        socket: &Socket,
+        config: &mut Config,
+        refused: &[Problem],
+    ) -> Vec<Problem> {
         let Some(key) = Key::named(socket.unit.key) else {
             return Vec::new();
         };
@@ -172,6 +201,7 @@ impl Layers {
             key.kind
                 .store(&setting.value, &mut Config::default())
                 .is_empty()
+                && !refused.iter().any(|problem| problem.concerns(key.name))
         };
         let mut problems = self.store(key, config);
         let opened = socket.unit.listen(config);

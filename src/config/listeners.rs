@@ -5,8 +5,15 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::problem::Problem;
+use super::sockets::Unit;
 use super::{Config, not_public};
+
+/// The shortest prefix of a network that an operator may declare private, for IPv4 and for IPv6. The internet as a whole,
+/// or a large part of it, is nobody's private network.
+const SHORTEST_PRIVATE_PREFIX: (u8, u8) = (8, 32);
 
 /// An address, the key that asks for it, and where that key was set.
 #[derive(Debug, Clone)]
@@ -29,15 +36,29 @@ pub(super) fn problems(config: &Config, source: impl Fn(&str) -> String) -> Vec<
     };
     let public = claims("public.listen", &config.public.listen);
     let admin = claims("admin.listen", &config.admin.listen);
-    let mut problems = exposed(&admin);
+    let mut problems = exposed(&admin, &config.admin.allow_from);
     problems.extend(collisions(&[public, admin].concat()));
     problems
 }
 
-fn exposed(admin: &[Claim]) -> Vec<Problem> {
+/// Addresses for which the kernel would choose a port: a unit that is told the same opens another port at each start.
+pub(super) fn without_port(unit: &Unit, config: &Config, source: &str) -> Vec<Problem> {
+    let addresses = unit.listen(config).iter();
+    let claims = addresses.filter(|address| address.port() == 0);
+    let problem = |address: &SocketAddr| Problem::WithoutPort {
+        claim: Claim {
+            key: unit.key,
+            address: *address,
+            source: source.to_owned(),
+        },
+    };
+    claims.map(problem).collect()
+}
+
+fn exposed(admin: &[Claim], allow_from: &[IpNet]) -> Vec<Problem> {
     admin
         .iter()
-        .filter(|claim| !is_private(claim.address.ip()))
+        .filter(|claim| !is_private(claim.address.ip(), allow_from))
         .map(|claim| Problem::Exposed {
             claim: claim.clone(),
         })
@@ -68,10 +89,41 @@ fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
     wildcard.is_unspecified() && (wildcard.is_ipv6() || other.is_ipv4())
 }
 
-/// Addresses that the internet cannot route to. Canonical first: `::ffff:1.2.3.4` is 1.2.3.4 on the wire.
-fn is_private(ip: IpAddr) -> bool {
+/// Addresses that the internet cannot route to, or that lie in a network of which the operator says so: one that
+/// `admin.allow_from` names. Canonical first: `::ffff:1.2.3.4` is 1.2.3.4 on the wire.
+fn is_private(ip: IpAddr, allow_from: &[IpNet]) -> bool {
     let ip = ip.to_canonical();
-    not_public().iter().any(|network| network.contains(&ip))
+    let mut declared = allow_from.iter().filter(|network| is_narrow(network));
+    is_in(&not_public(), ip) || (is_unicast(ip) && declared.any(|network| network.contains(&ip)))
+}
+
+/// Whether it can be the address of one machine.
+fn is_unicast(ip: IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
+}
+
+fn is_in(networks: &[IpNet], ip: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&ip))
+}
+
+fn is_narrow(network: &IpNet) -> bool {
+    let (v4, v6) = SHORTEST_PRIVATE_PREFIX;
+    match network {
+        IpNet::V4(network) => network.prefix_len() >= v4,
+        IpNet::V6(network) => network.prefix_len() >= v6,
+    }
+}
+
+impl Claim {
+    pub(super) fn is_of(&self, key: &str) -> bool {
+        self.key == key
+    }
+
+    /// Whether `admin.allow_from` can make it acceptable.
+    pub(super) fn can_be_declared_private(&self) -> bool {
+        is_unicast(self.address.ip().to_canonical())
+    }
 }
 
 impl fmt::Display for Claim {

@@ -54,9 +54,12 @@ pub(super) enum Problem {
     },
     #[error(
         "{claim}: would open the admin app to other networks; \
-         bind 127.0.0.1 or the machine's private address, and reach it over an SSH tunnel"
+         bind 127.0.0.1 or the machine's private address, and reach it over an SSH tunnel{}",
+        way_round(claim)
     )]
     Exposed { claim: Claim },
+    #[error("{claim}: names no port, and systemd opens the sockets; name the port")]
+    WithoutPort { claim: Claim },
     #[error(
         "{key} = {value} ({origin}): systemd opens the sockets, and {unit} opens {opened}; \
          remove the setting, or have the unit open the same: {remedy}"
@@ -80,10 +83,35 @@ impl ConfigErrors {
     }
 }
 
+impl Problem {
+    /// Whether it is a mistake in an address of that key.
+    pub(super) fn concerns(&self, key: &str) -> bool {
+        match self {
+            Self::Exposed { claim } | Self::WithoutPort { claim } => claim.is_of(key),
+            Self::Collision { claim, earlier } => claim.is_of(key) || earlier.is_of(key),
+            Self::Unreadable { .. }
+            | Self::Syntax { .. }
+            | Self::UnknownKey { .. }
+            | Self::UnknownVariable { .. }
+            | Self::Invalid { .. }
+            | Self::Overruled { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
         f.write_str(&lines.join("\n"))
+    }
+}
+
+/// What makes one address acceptable, where anything does.
+fn way_round(claim: &Claim) -> &'static str {
+    if claim.can_be_declared_private() {
+        "; if its network is private, name that network in admin.allow_from"
+    } else {
+        ""
     }
 }
 

@@ -12,20 +12,24 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use ipnet::IpNet;
+
+use super::{Config, LOOPBACK, networks, not_public};
 
 static PUBLIC: Unit = Unit {
     name: "cla-socketserver.socket",
     key: "public.listen",
     listen: |config| &config.public.listen,
-    loopback_only: true,
+    lets_in: networks_of_this_machine,
+    caveat: "name nginx",
 };
 
 static ADMIN: Unit = Unit {
     name: "cla-socketserver-admin.socket",
     key: "admin.listen",
     listen: |config| &config.admin.listen,
-    loopback_only: false,
+    lets_in: not_public,
+    caveat: "name that network",
 };
 
 /// Where systemd looks for units; of two files with one name the first counts.
@@ -59,8 +63,10 @@ pub(super) struct Unit {
     pub(super) name: &'static str,
     pub(super) key: &'static str,
     listen: fn(&Config) -> &Vec<SocketAddr>,
-    /// Whether its `IPAddressAllow=` keeps out everybody but this machine.
-    loopback_only: bool,
+    /// The networks in its `IPAddressAllow=`.
+    lets_in: fn() -> Vec<IpNet>,
+    /// What else `IPAddressAllow=` must do for an address outside of these networks.
+    caveat: &'static str,
 }
 
 impl Sockets {
@@ -113,16 +119,25 @@ impl Unit {
             .map(|address| format!(r"ListenStream={address}\n"));
         let lines = lines.collect::<Vec<_>>().concat();
         // As a comment of the shell, so that the whole can be pasted.
-        let caveat =
-            if self.loopback_only && !listen.iter().all(|address| address.ip().is_loopback()) {
-                "  # IPAddressAllow= of the unit must then name nginx, see the top of the unit"
-            } else {
-                ""
-            };
+        let lets_in = (self.lets_in)();
+        let is_let_in = |address: &SocketAddr| {
+            let ip = address.ip().to_canonical();
+            lets_in.iter().any(|network| network.contains(&ip))
+        };
+        let caveat = if listen.iter().all(is_let_in) {
+            String::new()
+        } else {
+            let must = self.caveat;
+            format!("  # IPAddressAllow= of the unit must then {must}, see the top of the unit")
+        };
         format!(
             r"mkdir -p {dir} && printf '[Socket]\nListenStream=\n{lines}' > {dir}/{DROP_IN} && systemctl daemon-reload && systemctl restart {unit} cla-socketserver{caveat}"
         )
     }
+}
+
+fn networks_of_this_machine() -> Vec<IpNet> {
+    networks(LOOPBACK)
 }
 
 /// An empty assignment takes back what stands above it.

@@ -146,13 +146,25 @@ run "the_internet_by_ipv6" {
   expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
 }
 
-run "addresses_shared_by_carriers" {
+run "addresses_just_below_those_of_rfc_6598" {
   command = plan
 
   variables {
-    backends       = { app = "100.64.0.0/24" }
-    statsd_servers = { app = "100.64.0.0/24" }
-    dns_resolvers  = { app = "100.64.0.0/24" }
+    backends       = { app = "100.63.0.0/24" }
+    statsd_servers = { app = "100.63.0.0/24" }
+    dns_resolvers  = { app = "100.63.0.0/24" }
+  }
+
+  expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]
+}
+
+run "addresses_just_above_those_of_rfc_6598" {
+  command = plan
+
+  variables {
+    backends       = { app = "100.128.0.0/24" }
+    statsd_servers = { app = "100.128.0.0/24" }
+    dns_resolvers  = { app = "100.128.0.0/24" }
   }
 
   expect_failures = [var.backends, var.statsd_servers, var.dns_resolvers]

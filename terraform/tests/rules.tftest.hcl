@@ -182,11 +182,14 @@ run "the_widest_networks_that_a_vpc_may_have_are_accepted" {
       d = "192.168.0.0/16"
       e = "fc12:3456:789a::/48"
       f = "fd12:3456:789a::/48"
+      g = "100.64.0.0/16"
+      h = "100.99.0.0/16"
+      i = "100.127.0.0/16"
     }
   }
 
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.admin) == 6
+    condition     = length(aws_vpc_security_group_ingress_rule.admin) == 9
     error_message = "Each of them must get its rule."
   }
 }

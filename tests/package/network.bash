@@ -3,8 +3,8 @@
 #
 # The box gets a cable to two machines, which are network namespaces of their own:
 #
-#   backend  10.0.1.9, fd00:1::9
-#   nginx    10.0.1.10               the box is 10.0.1.5 and 10.0.1.6 to them, and fd00:1::5
+#   backend  10.0.1.9, 100.64.1.9, 11.0.1.9, fd00:1::9
+#   nginx    10.0.1.10               the box is 10.0.1.5 and 10.0.1.6 to them, 100.64.1.5, 11.0.1.5, and fd00:1::5
 source "$(dirname "$0")/lib.bash"
 
 as_installed_nothing_answers_from_outside() {
@@ -46,6 +46,20 @@ browsers_still_come_over_loopback_only_and_the_two_never_mix() {
 the_admin_app_answers_to_its_address_and_to_no_name_that_it_does_not_know() {
   status_is 421 backend 10.0.1.5:8005/admin/peopleMap/ --header 'Host: chs.example.org'
   status_is 421 backend 10.0.1.5:8005/admin/peopleMap/ --header 'Host: 10.0.1.5.example.org:8005'
+}
+
+a_secondary_network_of_a_vpc_is_private_too() {
+  drop_in cla-socketserver-admin.socket $'ListenStream=\nListenStream=100.64.1.5:8005'
+  status_is 200 backend 100.64.1.5:8005/admin/peopleMap/
+  drop_in cla-socketserver-admin.socket ''
+}
+
+a_network_is_private_once_the_operator_names_it() {
+  configure 'admin.allow_from = ["127.0.0.0/8", "11.0.1.0/24"]'
+  drop_in cla-socketserver-admin.socket $'ListenStream=\nListenStream=11.0.1.5:8005\nIPAddressAllow=11.0.1.0/24'
+  status_is 200 backend 11.0.1.5:8005/admin/peopleMap/
+  configure ''
+  drop_in cla-socketserver-admin.socket ''
 }
 
 a_public_address_for_the_admin_app_is_refused() {
@@ -119,8 +133,12 @@ lay_cables() {
   for name in backend nginx box; do from "$name" ip link set cable up; done
   from box ip address add 10.0.1.5/24 dev cable
   from box ip address add 10.0.1.6/24 dev cable
+  from box ip address add 100.64.1.5/24 dev cable
+  from box ip address add 11.0.1.5/24 dev cable
   from box ip address add fd00:1::5/64 dev cable nodad
   from backend ip address add 10.0.1.9/24 dev cable
+  from backend ip address add 100.64.1.9/24 dev cable
+  from backend ip address add 11.0.1.9/24 dev cable
   from backend ip address add fd00:1::9/64 dev cable nodad
   from nginx ip address add 10.0.1.10/24 dev cable
 }
@@ -139,6 +157,8 @@ for suite in "${suites[@]}"; do
   claim the_back_end_sends_a_notification
   claim browsers_still_come_over_loopback_only_and_the_two_never_mix
   claim the_admin_app_answers_to_its_address_and_to_no_name_that_it_does_not_know
+  claim a_secondary_network_of_a_vpc_is_private_too
+  claim a_network_is_private_once_the_operator_names_it
   claim a_public_address_for_the_admin_app_is_refused
   claim browsers_are_let_in_from_nginx_on_another_machine_and_from_no_other
 done

@@ -23,6 +23,17 @@ the_refusal_says_what_to_run() {
   box cla-socketserver check | grep -F "admin.listen = [\"$private:8005\"]  # ListenStream= of cla-socketserver-admin.socket"
 }
 
+a_setting_that_no_socket_may_have_gets_no_advice_to_open_it() {
+  local setting
+  for setting in 'admin.listen = "0.0.0.0:8006"' 'admin.listen = ["127.0.0.1:8006", "8.8.8.8:8006"]' 'public.listen = "127.0.0.1:0"'; do
+    configure "$setting"
+    if box cla-socketserver check 2>"$scratch/refusal"; then fail 'check is content'; fi
+    cat "$scratch/refusal"
+    if grep -F -e printf -e ListenStream "$scratch/refusal"; then fail 'that would be followed'; fi
+  done
+  configure ''
+}
+
 an_address_may_come_up_later_than_its_socket() {
   if box ip -brief address | grep -F "$private"; then fail 'it is up already, that shows nothing'; fi
   same "$(box systemctl is-active cla-socketserver)" active
@@ -121,6 +132,7 @@ for suite in "${suites[@]}"; do
   install_package >"$scratch/install" 2>&1 || fail "$(cat "$scratch/install")"
   claim a_setting_that_contradicts_a_socket_is_refused
   claim the_refusal_says_what_to_run
+  claim a_setting_that_no_socket_may_have_gets_no_advice_to_open_it
   claim an_address_may_come_up_later_than_its_socket
   claim an_address_for_browsers_may_come_up_later_too
   claim strangers_do_not_reach_the_admin_app_on_the_private_address

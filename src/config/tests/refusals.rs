@@ -181,6 +181,8 @@ fn the_admin_app_listens_on_loopback_and_private_addresses_only() {
         "127.0.0.1",
         "127.255.255.254",
         "10.0.1.5",
+        "100.64.0.1",
+        "100.127.255.255",
         "172.16.0.1",
         "172.31.255.255",
         "192.168.1.1",
@@ -199,7 +201,8 @@ fn the_admin_app_listens_on_loopback_and_private_addresses_only() {
         "172.15.255.255",
         "172.32.0.1",
         "192.169.0.1",
-        "100.64.0.1",
+        "100.63.255.255",
+        "100.128.0.1",
         "169.254.0.1",
         "[fe80::1]",
         "[2001:db8::1]",
@@ -213,6 +216,51 @@ fn the_admin_app_listens_on_loopback_and_private_addresses_only() {
         assert!(
             errors.contains("would open the admin app"),
             "{host}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn no_network_can_make_the_admin_app_listen_on_every_address() {
+    let advice = "name that network in admin.allow_from";
+    for (host, expected) in [("8.8.8.8", true), ("0.0.0.0", false), ("[::]", false)] {
+        let errors = Case::new().admin_listen(&format!("{host}:9")).errors();
+        assert_eq!(errors.contains(advice), expected, "{errors}");
+    }
+}
+
+#[test]
+fn a_network_that_the_operator_names_counts_as_private() {
+    let case = |host: &str, networks: &str| {
+        Case::new()
+            .admin_listen(&format!("{host}:9"))
+            .variable("CLA_ADMIN__ALLOW_FROM", networks)
+    };
+    for (host, networks) in [
+        ("11.0.1.5", "127.0.0.1,11.0.1.0/24"),
+        ("11.0.1.5", "11.0.0.0/8"),
+        ("[2001:db8::5]", "2001:db8::/32"),
+        ("10.0.1.5", "127.0.0.1"),
+    ] {
+        case(host, networks).load();
+    }
+    for (host, networks) in [
+        ("11.0.1.5", "11.0.2.0/24"),
+        ("11.0.1.5", "11.0.1.6"),
+        ("11.0.1.5", "10.0.0.0/7"),
+        ("11.0.1.5", "0.0.0.0/0,::/0"),
+        ("[2001:db8::5]", "2001:d80::/28"),
+        ("0.0.0.0", "0.0.0.0/8"),
+        ("0.0.0.0", "0.0.0.0/32"),
+        ("[::]", "::/128"),
+        ("[::ffff:0.0.0.0]", "0.0.0.0/8"),
+        ("224.0.0.1", "224.0.0.0/8"),
+        ("255.255.255.255", "255.255.255.255"),
+    ] {
+        let errors = case(host, networks).errors();
+        assert!(
+            errors.contains("would open the admin app"),
+            "{host} {networks}: {errors}"
         );
     }
 }

@@ -29,16 +29,84 @@ admin.listen = ["10.0.1.5:8005","127.0.0.1:8006"] (file FILE): systemd opens the
 }
 
 #[test]
-fn the_drop_in_for_another_machine_says_that_it_must_be_let_through() {
-    let reminder = "  # IPAddressAllow= of the unit must then name nginx, see the top of the unit";
-    for (setting, expected) in [
-        ("public.listen = '10.0.1.5:8005'", true),
-        ("public.listen = ['127.0.0.1:8005', '0.0.0.0:8007']", true),
-        ("public.listen = '127.0.0.1:8007'", false),
-        ("admin.listen = '10.0.1.5:8005'", false),
+fn no_drop_in_is_offered_for_addresses_that_are_refused_in_any_case() {
+    for (setting, reasons) in [
+        (
+            "admin.listen = '0.0.0.0:8006'",
+            &["would open the admin app"][..],
+        ),
+        ("admin.listen = '[::]:8006'", &["would open the admin app"]),
+        (
+            "admin.listen = ['10.0.1.5:8005', '8.8.8.8:8006']",
+            &["would open the admin app"],
+        ),
+        (
+            "admin.listen = '127.0.0.1:1'\npublic.listen = '127.0.0.1:1'",
+            &["collides"],
+        ),
+        (
+            "public.listen = ['127.0.0.1:1', '0.0.0.0:1']",
+            &["collides"],
+        ),
+        ("public.listen = '127.0.0.1:8006'", &["collides"]),
+        ("public.listen = '127.0.0.1:0'", &["names no port"]),
+        (
+            "admin.listen = ['127.0.0.1:8006', '10.0.1.5:0']",
+            &["names no port"],
+        ),
+        (
+            "admin.listen = ['0.0.0.0:8006']\npublic.listen = 'localhost:8005'",
+            &["would open the admin app", "must be one or more"],
+        ),
     ] {
         let errors = Units::shipped().file(setting).errors();
-        assert_eq!(errors.ends_with(reminder), expected, "{errors}");
+        assert!(!errors.contains("printf"), "{setting}: {errors}");
+        for reason in reasons {
+            assert!(errors.contains(reason), "{setting}: {errors}");
+        }
+        assert_eq!(errors.lines().count(), reasons.len(), "{errors}");
+    }
+}
+
+#[test]
+fn a_sound_address_gets_its_drop_in_beside_one_that_is_refused() {
+    let setting = "admin.listen = '0.0.0.0:8006'\npublic.listen = '127.0.0.1:8007'";
+    let errors = Units::shipped().file(setting).errors();
+    assert!(errors.contains("ListenStream=127.0.0.1:8007"), "{errors}");
+    assert!(!errors.contains("ListenStream=0.0.0.0"), "{errors}");
+    assert!(errors.contains("would open the admin app"), "{errors}");
+}
+
+#[test]
+fn both_addresses_may_change_places_with_what_the_units_open() {
+    let setting = "admin.listen = '127.0.0.1:8005'\npublic.listen = '127.0.0.1:8006'";
+    let errors = Units::shipped().file(setting).errors();
+    assert_eq!(errors.matches("printf").count(), 2, "{errors}");
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+}
+
+#[test]
+fn the_drop_in_for_another_machine_says_that_it_must_be_let_through() {
+    for (setting, expected) in [
+        ("public.listen = '10.0.1.5:8005'", Some("name nginx")),
+        (
+            "public.listen = ['127.0.0.1:8005', '0.0.0.0:8007']",
+            Some("name nginx"),
+        ),
+        ("public.listen = '127.0.0.1:8007'", None),
+        ("admin.listen = '10.0.1.5:8005'", None),
+        ("admin.listen = '100.64.1.5:8005'", None),
+        (
+            "admin.listen = '11.0.1.5:8005'\nadmin.allow_from = '11.0.1.0/24'",
+            Some("name that network"),
+        ),
+    ] {
+        let errors = Units::shipped().file(setting).errors();
+        let reminder = expected.map(|what| {
+            format!("  # IPAddressAllow= of the unit must then {what}, see the top of the unit")
+        });
+        let said = errors.find("  # ").map(|at| errors[at..].to_owned());
+        assert_eq!(said, reminder, "{errors}");
     }
 }
 
