@@ -78,7 +78,7 @@ nothing_that_a_browser_forges_reaches_the_daemon() {
       response.end(rawHeaders.map((part, at) => part + (at % 2 ? "\n" : ": ")).join(""));
     }).listen(8090, "127.0.0.1")'
   eventually 5 box curl -fsS 127.0.0.1:8090
-  site_with 's#include.*/upstream.conf;#upstream cla_socketserver { server 127.0.0.1:8090; }#'
+  site_with 's#include.*/upstream.con.*;#upstream cla_socketserver { server 127.0.0.1:8090; }#'
   same "$(ask /socket.io/ -H 'Host: chs.example.org' -H 'User-Agent: test' -H 'Accept:' \
     -H 'X-Forwarded-For: 192.0.2.66' -H 'x-forwarded-for: 192.0.2.67' -H 'X_Forwarded_For: 192.0.2.68' \
     -H 'X-Real-IP: 192.0.2.66' -H 'X-Forwarded-Proto: https' -H 'Forwarded: for=192.0.2.66' -H 'Cookie: sessionid=secret' \
@@ -94,7 +94,7 @@ X-Real-IP: 127.0.0.1"
 
 beyond_the_limit_of_an_address_others_of_it_wait() {
   box sh -c "sed 's/ 1000;/ 3;/' $shipped/limits.conf >/etc/nginx/limits.conf"
-  site_with "s#$shipped/limits.conf#/etc/nginx/limits.conf#"
+  site_with "s#$shipped/limits.con.f.#/etc/nginx/limits.conf#"
   handshake_is 200
   # They come back, as browsers do, when the worker that nginx has just replaced cuts them off.
   box systemd-run --quiet --unit=office sh -c 'for seat in 1 2 3; do while :; do curl -sN "$@"; done >/dev/null & done; wait' sh \
@@ -121,7 +121,7 @@ a_restart_of_the_daemon_costs_nobody_an_answer() {
 
 with_two_nodes_a_session_stays_on_the_node_that_it_began_on() {
   second_node
-  nodes "$(box cat $shipped/two-nodes.conf)" 's#include.*/socket.io.conf;#&\nadd_header Set-Cookie $cla_node_cookie always;#'
+  nodes "$(box cat $shipped/two-nodes.conf)" 's#include.*/socket.io.con.*;#&\nadd_header Set-Cookie $cla_node_cookie always;#'
   local first=0 second=0
   for _ in {1..20}; do
     session=$(sid --cookie-jar /tmp/jar)
@@ -161,6 +161,45 @@ a_spare_node_takes_over_when_the_first_is_down() {
   session=$(sid)
   same "$(frame_up 127.0.0.1:8015)" ok
   box systemctl start cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver.service
+}
+
+without_the_package_the_site_goes_on() {
+  site_with 's/return 404/return 204/'
+  handshake_is 200
+  remove_package
+  same "$(grep -v '^nginx:' "$scratch/removal" | grep -i 'nginx' || true)" ''
+  box nginx -t
+  box systemctl restart nginx
+  same "$(ask / -o /dev/null -w '%{http_code}')" 204
+  # Nothing of the daemon is left: its paths are the site's own.
+  handshake_is 204
+  same "$(ask /admin -o /dev/null -w '%{http_code}')" 204
+}
+
+a_site_that_names_our_files_is_named_when_they_go() {
+  install_package
+  site_with 's/con.f.;/conf;/'
+  handshake_is 200
+  remove_package
+  grep -F 'nginx still uses files of this package' "$scratch/removal"
+  grep -F "$shipped/upgrade.conf" "$scratch/removal"
+  if box nginx -t; then fail 'it does not refuse them'; fi
+}
+
+a_copy_that_still_needs_ours_is_named_too() {
+  install_package
+  box sh -c "cp $shipped/socket.io.conf /etc/nginx/socket.io.conf"
+  site_with "s#$shipped/socket.io.con.f.#/etc/nginx/socket.io.conf#"
+  remove_package
+  grep -F cla_socketserver "$scratch/removal"
+}
+
+a_mistake_of_the_site_s_own_is_not_ours_to_name() {
+  install_package
+  site_with ''
+  box sh -c 'echo nonsense >>/etc/nginx/nginx.conf'
+  remove_package
+  if grep -F nonsense "$scratch/removal"; then fail 'it is named'; fi
 }
 
 shipped=/usr/share/cla-socketserver/nginx
@@ -231,7 +270,12 @@ site_with() {
 nodes() {
   sed 's/10.0.1.5:8006/127.0.0.1:8005/; s/10.0.1.6:8006/127.0.0.1:8015/' <<<"$1" >"$scratch/nodes"
   put "$scratch/nodes" /etc/nginx/nodes.conf
-  site_with "s#$shipped/upstream.conf#/etc/nginx/nodes.conf#; ${2-}"
+  site_with "s#$shipped/upstream.con.f.#/etc/nginx/nodes.conf#; ${2-}"
+}
+
+remove_package() {
+  box env DEBIAN_FRONTEND=noninteractive apt-get remove -qq --yes cla-socketserver >"$scratch/removal" 2>&1
+  cat "$scratch/removal"
 }
 
 second_node() {
@@ -252,7 +296,8 @@ gixy() {
   local tree=$scratch/gixy
   rm -rf "$tree"
   cp -r "$root/nginx" "$tree"
-  sed -i "s#$shipped/upstream.conf#$shipped/$1#; s#$shipped#$tree#" "$tree/example.conf"
+  # Without the patterns, so that a file that gixy does not find is an error.
+  sed -i "s#con\[f\];#conf;#; s#$shipped/upstream.conf#$shipped/$1#; s#$shipped#$tree#" "$tree/example.conf"
   sed -i "${2-}" "$tree"/*.conf
   echo "events {} http { include $tree/example.conf; }" >"$tree/nginx"
   "$venv/bin/gixy" -l --format json "$tree/nginx" >"$scratch/findings" || [[ -s $scratch/findings ]]
@@ -295,4 +340,8 @@ for suite in "${suites[@]}"; do
   claim without_the_cookie_sessions_would_get_lost
   claim the_cookie_is_for_socket_io_and_given_once
   claim a_spare_node_takes_over_when_the_first_is_down
+  claim without_the_package_the_site_goes_on
+  claim a_site_that_names_our_files_is_named_when_they_go
+  claim a_copy_that_still_needs_ours_is_named_too
+  claim a_mistake_of_the_site_s_own_is_not_ours_to_name
 done
