@@ -11,9 +11,10 @@ use governor::Quota;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+#[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -121,7 +122,7 @@ impl Server {
         let permit = self.permit().await?;
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_tcp_user_timeout(Some(self.patience.unacknowledged))?;
+        end_when_unacknowledged_for(self.patience.unacknowledged, &stream)?;
         let (pace, counters) = (self.patience.pace, self.counters.clone());
         let connection = Connection::new(stream, pace, counters, permit);
         Ok((connection, Peer(peer.ip())))
@@ -202,6 +203,19 @@ impl<S> HttpService for S where
         + Send
         + 'static
 {
+}
+
+/// Ends a connection whose peer acknowledges nothing for that long.
+#[cfg(target_os = "linux")]
+fn end_when_unacknowledged_for(patience: Duration, stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(patience))
+}
+
+/// Only Linux can be told to. On a developer's machine without Linux, heartbeats find a dead connection.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "Linux may refuse")]
+fn end_when_unacknowledged_for(_patience: Duration, _stream: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {
