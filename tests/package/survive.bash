@@ -6,8 +6,7 @@ source "$(dirname "$0")/lib.bash"
 
 the_site_of_the_example_leads_to_the_daemon() {
   install_package "$(previous_package)"
-  # Two hundred browsers that share this machine come back more slowly than those of two hundred people would.
-  configure 'presence.grace_ms = 60000'
+  configure "$patient"
   box systemctl restart cla-socketserver
   start_site
   box curl -fsS --max-time 5 '127.0.0.1/socket.io/?EIO=3&transport=polling'
@@ -34,6 +33,34 @@ a_restart_makes_nobody_vanish() {
   office back
 }
 
+a_restart_with_a_mistake_makes_nobody_vanish_once_it_is_mended() {
+  office brace
+  configure 'presence.grace_ms = "60 s"'
+  if box systemctl restart cla-socketserver; then fail 'it started'; fi
+  # The browsers knock, until systemd closes the sockets.
+  eventually 20 box systemctl is-failed cla-socketserver.socket
+  configure "$patient"
+  # StartLimitIntervalSec= of the unit, in which systemd would refuse to start it.
+  sleep 3
+  box systemctl restart cla-socketserver
+  office back
+}
+
+a_stop_and_a_start_make_nobody_vanish() {
+  office brace
+  box systemctl stop cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver.service
+  same "$(box systemctl is-active cla-socketserver || true)" inactive
+  box systemctl start cla-socketserver
+  office back
+}
+
+a_signal_that_ends_it_makes_nobody_vanish() {
+  office brace
+  # systemd does not start it again, for it ended as it was told to. The next browser that knocks does.
+  box kill "$(main_pid)"
+  office back
+}
+
 a_reload_of_nginx_that_cuts_websockets_makes_nobody_vanish() {
   office brace
   box systemctl reload nginx
@@ -45,6 +72,9 @@ who_closes_a_tab_is_gone_at_once() { office close; }
 who_reloads_a_page_is_gone_at_once_and_back() { office reload; }
 
 who_loads_another_case_is_gone_at_once() { office navigate; }
+
+# Two hundred browsers that share this machine come back more slowly than those of two hundred people would.
+patient='presence.grace_ms = 60000'
 
 # Gives an order to office.mjs and waits until it is carried out. Says what it says.
 office() {
@@ -109,6 +139,9 @@ for suite in "${suites[@]}"; do
   claim an_upgrade_makes_nobody_vanish
   claim a_crash_makes_nobody_vanish
   claim a_restart_makes_nobody_vanish
+  claim a_restart_with_a_mistake_makes_nobody_vanish_once_it_is_mended
+  claim a_stop_and_a_start_make_nobody_vanish
+  claim a_signal_that_ends_it_makes_nobody_vanish
   claim a_reload_of_nginx_that_cuts_websockets_makes_nobody_vanish
   claim who_closes_a_tab_is_gone_at_once
   claim who_reloads_a_page_is_gone_at_once_and_back
