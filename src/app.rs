@@ -141,6 +141,11 @@ impl App {
         };
         let door = door.service();
         let admin = admin::router(self.admin(daemon)?);
+        if self.demo
+            && let Some(listener) = self.listeners.admin.first()
+        {
+            admin::log_demo(listener.local_addr()?);
+        }
         for listener in self.listeners.public {
             lifecycle::log_listening("public", &listener);
             tasks.spawn(

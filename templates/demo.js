@@ -11,6 +11,7 @@ const nameField = document.getElementById("name");
 const referenceField = document.getElementById("reference");
 const connection = document.getElementById("connection");
 const viewers = document.getElementById("viewers");
+const stale = document.getElementById("stale");
 const nobody = document.getElementById("nobody");
 const messages = document.getElementById("messages");
 
@@ -44,6 +45,13 @@ function showViewers(names) {
   });
   viewers.replaceChildren(...items);
   nobody.hidden = names.length > 0;
+  showWhetherStale(false);
+}
+
+// A list without a connection is one of the past: people on it may be gone.
+function showWhetherStale(isStale) {
+  stale.hidden = !isStale;
+  viewers.classList.toggle("stale", isStale);
 }
 
 function showMessage(text) {
@@ -99,6 +107,7 @@ function reconnect() {
   clearTimeout(heartbeat);
   joined = false;
   connection.textContent = "not connected, trying again";
+  if (viewers.childElementCount > 0) showWhetherStale(true);
   const wait = Math.min(LONGEST_WAIT, 500 * 2 ** failures);
   failures += 1;
   setTimeout(connect, wait * (0.5 + Math.random() / 2));

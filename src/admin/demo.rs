@@ -11,6 +11,7 @@ use axum::{
     routing::get,
 };
 use http::{StatusCode, header};
+use tracing::info;
 
 use super::{
     error::HttpError,
@@ -30,16 +31,29 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// `listener` may listen on every address; then the page takes the one that surely leads to this machine.
-    pub(crate) fn new(mut listener: SocketAddr) -> Self {
-        if listener.ip().is_unspecified() {
-            listener.set_ip(match listener {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
+    /// `listener` may listen on every address.
+    pub(crate) fn new(listener: SocketAddr) -> Self {
+        Self {
+            public: reachable(listener),
         }
-        Self { public: listener }
     }
+}
+
+/// Tells whoever started the demonstration where it is.
+pub(crate) fn log_demo(admin: SocketAddr) {
+    let address = reachable(admin);
+    info!("demonstration: open http://{address}{PATH} in two browser tabs");
+}
+
+/// A listener on every address is reached by the one that surely leads to this machine.
+fn reachable(mut listener: SocketAddr) -> SocketAddr {
+    if listener.ip().is_unspecified() {
+        listener.set_ip(match listener {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listener
 }
 
 /// The page and its script.

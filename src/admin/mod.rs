@@ -38,7 +38,7 @@ use crate::{
     stats::{Counters, Page},
 };
 
-pub(crate) use self::demo::Demo;
+pub(crate) use self::demo::{Demo, log_demo};
 
 /// What the admin app needs.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ pub struct Listeners {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// An address of the configuration cannot be used.
-    #[error("listen on {address} ({name}.listen)")]
+    #[error("listen on {address} ({name}.listen; --{name}-listen takes another address)")]
     Bind {
         /// Where.
         address: SocketAddr,
