@@ -166,15 +166,10 @@ impl App {
 
     fn shares(&self) -> Shares {
         let staff = self.config.limits.admin_connections;
-        let shares = Shares::among(self.files, staff, self.listeners.admin.len());
-        let (files, room) = (self.files, shares.public);
-        let sessions = self.config.limits.sessions;
-        if room < sessions {
-            warn!(
-                "limits.sessions is {sessions}, but {files} open files leave room for {room} connections: raise LimitNOFILE= of the unit (ulimit -n), or lower limits.sessions"
-            );
+        if let Some(warning) = lifecycle::too_few_files(&self.config, self.files) {
+            warn!("{warning}");
         }
-        shares
+        Shares::among(self.files, staff, self.listeners.admin.len())
     }
 
     fn admin(&self, daemon: &Daemon) -> Result<Admin> {

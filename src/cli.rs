@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueHint};
 
 #[cfg(test)]
 mod shipped;
@@ -22,19 +22,19 @@ pub struct Cli {
     pub command: Option<Command>,
 
     /// Read this file instead of /etc/cla-socketserver/config.toml; it must exist
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
     /// Addresses for browsers, e.g. 127.0.0.1:8005; separate several by commas
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS", value_hint = ValueHint::Other)]
     pub public_listen: Vec<String>,
 
     /// Loopback or private addresses for the admin app, e.g. 127.0.0.1:8006; separate several by commas
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS", value_hint = ValueHint::Other)]
     pub admin_listen: Vec<String>,
 
     /// Also serve a page to try presence with, at /demo/ of the admin listener
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub demo: bool,
 }
 
@@ -42,5 +42,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print the effective configuration with the source of each value, or everything that is wrong with it
-    Check,
+    ///
+    /// As root, on a machine with the service, it is judged as the service would meet it: with the user, the variables, the
+    /// directories and the limits of cla-socketserver.service. With flags, or as another user, it is judged as whoever runs
+    /// the check. Exits 78 for what the daemon cannot start with; warnings change nothing about that.
+    Check {
+        /// Print only what the daemon cannot start with: neither values nor warnings
+        #[arg(long)]
+        quiet: bool,
+    },
 }

@@ -209,6 +209,14 @@ pub struct Flags {
     pub admin_listen: Vec<String>,
 }
 
+impl Flags {
+    /// Whether the command line says nothing about configuration.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.config.is_none() && self.public_listen.is_empty() && self.admin_listen.is_empty()
+    }
+}
+
 /// A configuration and where its values came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {

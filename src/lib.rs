@@ -3,6 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`cli`] | the command line |
+//! | [`check`] | the command `check`: as whom it judges, and what it warns of |
 //! | [`config`] | four layers in, one validated configuration out; the only reader of files and environment |
 //! | [`app`] | wiring, and the order of start and stop |
 //! | [`lifecycle`] | listeners, the HTTP server, systemd, signals, tasks that must not die |
@@ -21,6 +22,7 @@
 
 mod admin;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 #[cfg(fuzzing)]

@@ -15,8 +15,8 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use backlog::{Backlog, Full};
-pub(crate) use files::Shares;
 pub use files::raise_file_limit;
+pub(crate) use files::{Shares, too_few_files};
 pub(crate) use line::{Held, Line};
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners, Passed};

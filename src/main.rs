@@ -2,12 +2,13 @@
 
 use std::{
     ffi::OsString,
-    io::{IsTerminal, Write, stderr, stdout},
+    io::{IsTerminal, Write, stderr},
     process::ExitCode,
 };
 
 use cla_socketserver::{
     app::App,
+    check,
     cli::{Cli, Command},
     config::{self, Config, Flags, LogFormat, Sockets},
     lifecycle::{Died, Listeners, Passed, Signals, raise_file_limit},
@@ -47,27 +48,37 @@ fn main() -> ExitCode {
         public_listen: cli.public_listen,
         admin_listen: cli.admin_listen,
     };
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let environment: Vec<_> = environment.collect();
+    if let Some(Command::Check { quiet }) = cli.command {
+        return check(&flags, &environment, quiet);
+    }
     let passed = match Passed::take() {
         Ok(passed) => passed,
         Err(error) => return refuse(error),
     };
-    let text = |text: OsString| text.to_string_lossy().into_owned();
-    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let environment: Vec<_> = environment.collect();
-    let sockets = match cli.command {
-        Some(Command::Check) => Sockets::of_units(&environment),
-        None => passed.sockets(),
-    };
-    let loaded = match config::load(&flags, environment, &sockets) {
-        Ok(loaded) => loaded,
-        Err(errors) => return refuse(errors),
-    };
-    match cli.command {
-        Some(Command::Check) => match writeln!(stdout(), "{}", loaded.effective) {
+    match config::load(&flags, environment, &passed.sockets()) {
+        Ok(loaded) => serve(loaded.config, passed, cli.demo),
+        Err(errors) => refuse(errors),
+    }
+}
+
+fn check(flags: &Flags, environment: &[(String, String)], quiet: bool) -> ExitCode {
+    match check::as_service(flags, environment, quiet) {
+        Some(0) => return ExitCode::SUCCESS,
+        Some(code) if code == i32::from(CONFIG) => return CONFIG.into(),
+        Some(_) => return refuse(check::NotRun),
+        None => {}
+    }
+    let sockets = Sockets::of_units(environment);
+    match config::load(flags, environment.iter().cloned(), &sockets) {
+        Ok(_) if quiet => ExitCode::SUCCESS,
+        Ok(loaded) => match check::show(&loaded, environment) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        None => serve(loaded.config, passed, cli.demo),
+        Err(errors) => refuse(errors),
     }
 }
 

@@ -11,6 +11,8 @@ use clap_complete::Shell;
 use super::Cli;
 use crate::config::{self, Config, Flags, Key, Sockets, keys};
 
+const PROGRAM: &str = "cla-socketserver";
+
 #[test]
 fn the_command_line_is_sound() {
     Cli::command().debug_assert();
@@ -51,16 +53,34 @@ fn the_shipped_config_file_changes_nothing_and_neither_does_any_line_that_is_unc
 
 #[test]
 fn shells_complete_every_option() {
-    let files = [
-        (Shell::Bash, "completions/cla-socketserver"),
-        (Shell::Zsh, "completions/_cla-socketserver"),
-        (Shell::Fish, "completions/cla-socketserver.fish"),
-    ];
-    up_to_date(files.map(|(shell, file)| {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "cla-socketserver", &mut script);
-        (file, String::from_utf8(script).unwrap())
-    }));
+    let zsh = completions(Shell::Zsh, PROGRAM);
+    let fish = completions(Shell::Fish, PROGRAM);
+    up_to_date([
+        ("completions/cla-socketserver", bash_completions()),
+        ("completions/_cla-socketserver", zsh),
+        ("completions/cla-socketserver.fish", fish),
+    ]);
+}
+
+/// For bash, `clap_complete` writes the hyphen of a program's name in two different ways, and then offers nothing after a
+/// subcommand. So the script is made for a name without one, which it mentions only as the name of the program.
+fn bash_completions() -> String {
+    let without_hyphen = PROGRAM.replace('-', "_");
+    let script = completions(Shell::Bash, &without_hyphen);
+    let named = |line: &str| {
+        if line.trim_start().starts_with("complete ") {
+            line.replace(&format!(" {without_hyphen}"), &format!(" {PROGRAM}"))
+        } else {
+            line.to_owned()
+        }
+    };
+    script.lines().map(|line| named(line) + "\n").collect()
+}
+
+fn completions(shell: Shell, name: &str) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), name, &mut script);
+    String::from_utf8(script).unwrap()
 }
 
 #[test]
@@ -99,8 +119,20 @@ fn commands(cli: &Command) -> String {
 }
 
 fn command(command: &Command) -> String {
-    let about = roff(&command.get_about().unwrap().to_string());
-    format!(".TP\n\\fB{}\\fR\n{about}.\n", command.get_name())
+    let about = command.get_long_about().or(command.get_about()).unwrap();
+    let about = about
+        .to_string()
+        .replace("\n\n", ".\n")
+        .replace("..\n", ".\n");
+    let about = roff(about.trim_end_matches('.'));
+    let own = command.get_arguments().filter(|arg| !arg.is_global_set());
+    let own = own.filter(|arg| arg.get_long() != Some("help"));
+    let own: String = own.map(option).collect();
+    let own = match own.as_str() {
+        "" => own,
+        own => format!(".RS\n{own}.RE\n"),
+    };
+    format!(".TP\n\\fB{}\\fR\n{about}.\n{own}", command.get_name())
 }
 
 fn configuration() -> String {

@@ -6,6 +6,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
+use crate::config::Config;
+
 /// Files that are for no connection: the log, the resolver, StatsD, the runtime, with room to spare.
 const OWN: usize = 128;
 
@@ -28,6 +30,18 @@ impl Shares {
             admin: admin.checked_div(addresses).unwrap_or_default().max(1),
         }
     }
+}
+
+/// What to say where so many files leave room for fewer connections than there may be sessions.
+pub(crate) fn too_few_files(config: &Config, files: usize) -> Option<String> {
+    let limits = &config.limits;
+    let room = Shares::among(files, limits.admin_connections, config.admin.listen.len()).public;
+    let sessions = limits.sessions;
+    (room < sessions).then(|| {
+        format!(
+            "limits.sessions is {sessions}, but {files} open files leave room for {room} connections: raise LimitNOFILE= of the unit (ulimit -n), or lower limits.sessions"
+        )
+    })
 }
 
 /// Raises the limit of open files as far as it goes without privileges, and returns it.

@@ -32,6 +32,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a test may want to be different about its daemon.
 pub struct Settings {
+    args: Vec<String>,
     env: Vec<(String, String)>,
     /// What a shell does before it becomes the daemon.
     shell: Option<String>,
@@ -54,12 +55,18 @@ pub struct Daemon {
 
 pub fn settings() -> Settings {
     Settings {
+        args: Vec::new(),
         env: Vec::new(),
         shell: None,
     }
 }
 
 impl Settings {
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
         self
@@ -102,6 +109,7 @@ impl Settings {
             // Longer than a test waits: what is seen at once is not a place that lapsed.
             .env("CLA_PRESENCE__GRACE_MS", "60000")
             .envs(self.env)
+            .args(self.args)
             .current_dir(dir.path());
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# `cla-socketserver check` judges what the service will meet: what it accepts starts, and what the service would go without
+# is a warning.
+source "$(dirname "$0")/lib.bash"
+
+as_root_it_judges_as_the_service_and_says_so() {
+  install_package
+  configure "$site"
+  check_is 0
+  grep -F 'checked as the service' "$scratch/said"
+  same "$(grep -c warning "$scratch/said" || true)" 0
+  grep -F 'presence.state_dir = "/run/cla-socketserver"  # variable RUNTIME_DIRECTORY' "$scratch/values"
+}
+
+the_running_service_does_not_notice() {
+  local old places
+  old=$(main_pid)
+  eventually 10 box test -e "$places_file"
+  places=$(box stat --format '%u %a' "$places_file" /run/private/cla-socketserver)
+  box cla-socketserver check
+  same "$(main_pid)" "$old"
+  same "$(box stat --format '%u %a' "$places_file" /run/private/cla-socketserver)" "$places"
+  same "$(box systemctl list-units --all --plain --no-legend 'run-*')" ''
+}
+
+a_file_that_only_root_can_read_is_refused() {
+  box chmod 600 $config
+  check_is 78
+  grep -F "config file $config: Permission denied" "$scratch/said"
+  box chmod 644 $config
+  box chmod 700 /etc/cla-socketserver
+  check_is 78
+  box chmod 755 /etc/cla-socketserver
+}
+
+a_variable_of_the_unit_counts() {
+  drop_in 'Environment="CLA_STATSD__PORT=not a port"'
+  check_is 78
+  grep -F 'statsd.port = "not a port" (variable CLA_STATSD__PORT)' "$scratch/said"
+  drop_in 'Environment=CLA_STATSD__PREFIX=ours'
+  check_is 0
+  grep -F 'statsd.prefix = "ours"  # variable CLA_STATSD__PREFIX' "$scratch/values"
+}
+
+a_file_of_variables_counts() {
+  box sh -c 'echo CLA_STATSD__PORT=none >/etc/default/cla-socketserver'
+  drop_in $'EnvironmentFile=-/etc/default/nothing\nEnvironmentFile=/etc/default/cla-socketserver'
+  check_is 78
+  grep -F 'statsd.port = "none" (variable CLA_STATSD__PORT)' "$scratch/said"
+  box rm /etc/default/cla-socketserver
+  check_is 78
+  grep -F journalctl "$scratch/said"
+  drop_in ''
+}
+
+what_root_has_in_its_environment_does_not_count() {
+  box env CLA_STATSD__PORT=none cla-socketserver check --quiet
+}
+
+more_sessions_than_memory_are_a_warning() {
+  configure "$site"$'\nlimits.sessions = 100000\nlimits.sessions_per_address = 100000'
+  drop_in LimitNOFILE=infinity
+  check_is 0
+  grep 'warning: limits.sessions is 100000, which takes about 2[0-9]* MiB of memory, but MemoryMax= of the unit is 512 MiB' "$scratch/said"
+  drop_in $'LimitNOFILE=infinity\nMemoryMax=4G'
+  check_is 0
+  if grep -F MemoryMax "$scratch/said"; then fail 'that is enough'; fi
+  configure "$site"
+  drop_in ''
+}
+
+more_sessions_than_files_are_a_warning() {
+  drop_in LimitNOFILE=1024
+  check_is 0
+  grep -F 'warning: limits.sessions is 10000, but 1024 open files leave room for 768 connections' "$scratch/said"
+  drop_in ''
+}
+
+a_directory_of_places_that_cannot_be_written_is_a_warning() {
+  local directory=/srv/places
+  configure "$site"$'\npresence.state_dir = "'$directory'"'
+  warned_of_places
+  box mkdir -p $directory
+  warned_of_places
+  box chmod 777 $directory
+  # ProtectSystem= of the unit.
+  warned_of_places
+  drop_in "ReadWritePaths=$directory"
+  not_warned_of_places
+  box chmod 755 $directory
+  warned_of_places
+  configure "$site"$'\npresence.state_dir = "/var/lib/cla-socketserver"'
+  warned_of_places
+  drop_in StateDirectory=cla-socketserver
+  not_warned_of_places
+  configure "$site"
+  drop_in ''
+}
+
+an_unset_site_is_a_warning() {
+  configure ''
+  check_is 0
+  grep -F 'warning: site_hostname is not set' "$scratch/said"
+  configure "$site"
+}
+
+units_that_were_changed_and_not_read_are_a_warning() {
+  put /dev/null /run/systemd/system/cla-socketserver.service.d/unread.conf
+  check_is 0
+  grep -F 'warning: the units have changed since systemd read them: systemctl daemon-reload' "$scratch/said"
+  box rm /run/systemd/system/cla-socketserver.service.d/unread.conf
+  box systemctl daemon-reload
+}
+
+quiet_leaves_the_mistakes() {
+  configure ''
+  same "$(box cla-socketserver check --quiet 2>&1)" ''
+  configure 'statsd.port = "abc"'
+  same "$(box cla-socketserver check --quiet 2>&1 || true)" \
+    "statsd.port = \"abc\" (file $config): must be a whole number from 1 to 65535"
+  configure "$site"
+}
+
+with_flags_it_judges_as_whoever_runs_it() {
+  box sh -c "umask 077 && mkdir -p /root/draft && cp $config /root/draft/config.toml"
+  box cla-socketserver check --config /root/draft/config.toml 2>"$scratch/said"
+  grep -F 'checked as the current user' "$scratch/said"
+}
+
+without_privileges_it_judges_as_whoever_runs_it_and_says_so() {
+  box setpriv --reuid 12345 --clear-groups cla-socketserver check 2>"$scratch/said"
+  grep -F 'checked as the current user; as root' "$scratch/said"
+}
+
+a_start_is_not_checked_twice_or_told_twice() {
+  box journalctl --quiet --rotate --vacuum-time=1s >/dev/null 2>&1 || true
+  configure ''
+  box systemctl restart cla-socketserver
+  same "$(box journalctl --quiet --no-pager --boot --output cat --unit cla-socketserver --since '-5 s' | grep -c 'site_hostname is not set')" 1
+  configure "$site"
+}
+
+site='site_hostname = ["chs.example.org"]'
+config=/etc/cla-socketserver/config.toml
+places_file=/run/cla-socketserver/places.json
+
+# Holds `check` to a verdict, and the service to the same: what is accepted starts, what is refused does not.
+check_is() {
+  local status=0 started=0
+  box cla-socketserver check >"$scratch/values" 2>"$scratch/said" || status=$?
+  cat "$scratch/said"
+  same "$status" "$1"
+  box systemctl reset-failed 'cla-socketserver*'
+  if ! box systemctl restart cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver; then started=78; fi
+  same "$started" "$1"
+}
+
+warned_of_places() {
+  check_is 0
+  grep 'warning: presence.state_dir is .*, where the daemon cannot write' "$scratch/said"
+  eventually 10 complains_of_places
+}
+
+not_warned_of_places() {
+  check_is 0
+  same "$(grep -F presence.state_dir "$scratch/said" || true)" ''
+  if complains_of_places; then fail 'the daemon cannot write them after all'; fi
+}
+
+# Whether the daemon itself, which has just started, says so.
+complains_of_places() {
+  box journalctl --quiet --no-pager "_PID=$(main_pid)" | grep -F 'cannot keep places'
+}
+
+# Changes the service until the next boot; an empty text takes the change back.
+drop_in() {
+  echo $'[Service]\n'"$1" >"$scratch/drop-in"
+  put "$scratch/drop-in" /run/systemd/system/cla-socketserver.service.d/test.conf
+  box systemctl daemon-reload
+}
+
+for suite in "${suites[@]}"; do
+  open_box "$suite"
+  claim as_root_it_judges_as_the_service_and_says_so
+  claim the_running_service_does_not_notice
+  claim a_file_that_only_root_can_read_is_refused
+  claim a_variable_of_the_unit_counts
+  claim a_file_of_variables_counts
+  claim what_root_has_in_its_environment_does_not_count
+  claim more_sessions_than_memory_are_a_warning
+  claim more_sessions_than_files_are_a_warning
+  claim a_directory_of_places_that_cannot_be_written_is_a_warning
+  claim an_unset_site_is_a_warning
+  claim units_that_were_changed_and_not_read_are_a_warning
+  claim quiet_leaves_the_mistakes
+  claim with_flags_it_judges_as_whoever_runs_it
+  claim without_privileges_it_judges_as_whoever_runs_it_and_says_so
+  claim a_start_is_not_checked_twice_or_told_twice
+done
