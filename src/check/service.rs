@@ -107,7 +107,7 @@ impl Service {
         let mut arguments: Vec<String> = ["--quiet", "--wait", "--pipe", "--collect"]
             .map(str::to_owned)
             .into();
-        // Of paths to bind, systemd-run takes no empty list.
+        // systemd-run rejects an empty list of paths to bind.
         let shared = self
             .0
             .iter()

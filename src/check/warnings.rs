@@ -15,10 +15,10 @@ use crate::{
     lifecycle::{self, too_few_files},
 };
 
-/// What a connection takes of memory, with room for messages on their way, in bytes: see the limits in README.md.
+/// Memory of one connection and of the messages on their way to it, in bytes: see the limits in README.md.
 const SESSION_BYTES: u64 = 23_000;
 
-/// What the daemon takes for itself, in bytes.
+/// Memory of the daemon without any connection, in bytes.
 const OWN_BYTES: u64 = 16 * MEBIBYTE;
 
 const MEBIBYTE: u64 = 1024 * 1024;

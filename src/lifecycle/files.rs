@@ -32,7 +32,7 @@ impl Shares {
     }
 }
 
-/// What to say where so many files leave room for fewer connections than there may be sessions.
+/// A warning, where `files` open files leave room for fewer connections than `limits.sessions`.
 pub(crate) fn too_few_files(config: &Config, files: usize) -> Option<String> {
     let limits = &config.limits;
     let room = Shares::among(files, limits.admin_connections, config.admin.listen.len()).public;

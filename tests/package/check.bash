@@ -20,7 +20,7 @@ the_running_service_does_not_notice() {
   box cla-socketserver check
   same "$(main_pid)" "$old"
   same "$(box stat --format '%u %a' "$places_file" /run/private/cla-socketserver)" "$places"
-  same "$(box systemctl list-units --all --plain --no-legend 'run-*')" ''
+  same "$(box systemctl list-units --all --plain --no-legend 'run-*.service')" ''
 }
 
 a_file_that_only_root_can_read_is_refused() {
@@ -86,13 +86,13 @@ a_directory_of_places_that_cannot_be_written_is_a_warning() {
   # ProtectSystem= of the unit.
   warned_of_places
   drop_in "ReadWritePaths=$directory"
-  not_warned_of_places
+  not_warned_of_places $directory
   box chmod 755 $directory
   warned_of_places
   configure "$site"$'\npresence.state_dir = "/var/lib/cla-socketserver"'
   warned_of_places
   drop_in StateDirectory=cla-socketserver
-  not_warned_of_places
+  not_warned_of_places /var/lib/cla-socketserver
   configure "$site"
   drop_in ''
 }
@@ -164,7 +164,7 @@ warned_of_places() {
 not_warned_of_places() {
   check_is 0
   same "$(grep -F presence.state_dir "$scratch/said" || true)" ''
-  if complains_of_places; then fail 'the daemon cannot write them after all'; fi
+  eventually 10 box test -e "$1/places.json"
 }
 
 # Whether the daemon itself, which has just started, says so.

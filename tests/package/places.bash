@@ -48,6 +48,15 @@ a_signal_that_ends_it_costs_no_place() {
   eventually 20 all_on_their_cases
 }
 
+a_hang_up_costs_no_place() {
+  sit_down
+  # Whether it reloads or ends: nobody may vanish for it.
+  box kill -HUP "$(main_pid)"
+  # Not before they have been written once more: until then nothing may have come of it.
+  eventually 20 written_since "$(box date +%s)"
+  eventually 20 all_on_their_cases
+}
+
 a_crash_costs_no_place() {
   local old
   sit_down
@@ -123,6 +132,7 @@ for suite in "${suites[@]}"; do
   claim people_look_at_cases
   claim a_crash_costs_no_place
   claim a_signal_that_ends_it_costs_no_place
+  claim a_hang_up_costs_no_place
   claim a_stop_and_a_start_cost_no_place
   claim a_mistake_that_is_mended_before_anybody_knocks_costs_no_place
   claim a_restart_with_a_mistake_costs_no_place_once_it_is_mended
