@@ -5,6 +5,7 @@
 //! Invariant: the same events at the same moments give the same effects, byte for byte.
 
 mod doubt;
+mod early;
 mod event;
 mod id;
 mod lost;

@@ -13,6 +13,7 @@ use super::{
     Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
     Message, Moment, Person, Recipients, SavedPlace, Snapshot,
     doubt::Doubts,
+    early::{Early, Statement},
     messages::Messages,
     pacer::Pacer,
     places::{Arrival, Certainty, Loss, Place, Places, Tab},
@@ -25,6 +26,7 @@ pub struct Registry {
     places: Places,
     messages: Messages,
     doubts: Doubts,
+    early: Early,
     pacer: Pacer<Topic>,
     draining: bool,
 }
@@ -67,6 +69,7 @@ impl Registry {
             places: Places::new(rules.tabs_per_browser),
             messages: Messages::default(),
             doubts: Doubts::default(),
+            early: Early::default(),
             pacer: Pacer::new(rules.merge_interval),
             draining: false,
         }
@@ -110,7 +113,7 @@ impl Registry {
 
     /// Applies one event and returns what the shell must do, in order.
     ///
-    /// Unknown connections are ignored: a frame can arrive before its identify or after its end.
+    /// What a connection says of its case before it has a place waits for that. Its end is the last that is said of it.
     #[must_use]
     pub fn apply(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut effects = self.wake(now);
@@ -120,22 +123,17 @@ impl Registry {
                 identity,
                 browser,
                 page,
-            } => match self.places.get(conn) {
-                Some(_) => self.rename(conn, identity),
-                None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut effects),
-            },
-            Event::CaseOpened { conn, case } => self.open(conn, case),
-            Event::CaseClosed { conn, case } => self.close(conn, &case),
-            Event::Ended { conn, ending } => match ending {
-                Ending::Goodbye => self.leave(conn),
-                Ending::Lost { silence } => {
-                    self.lose(conn, silence, Certainty::Lost, now, &mut effects)
-                }
-                Ending::BrokenOff => {
-                    let silence = Duration::ZERO;
-                    self.lose(conn, silence, Certainty::InDoubt, now, &mut effects)
-                }
-            },
+            } => {
+                let mut changed = match self.places.get(conn) {
+                    Some(_) => self.rename(conn, identity),
+                    None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut effects),
+                };
+                changed.extend(self.catch_up(conn));
+                changed
+            }
+            Event::CaseOpened { conn, case } => self.hear(conn, Statement::Opened(case)),
+            Event::CaseClosed { conn, case } => self.hear(conn, Statement::Closed(case)),
+            Event::Ended { conn, ending } => self.end(conn, ending, now, &mut effects),
             Event::Dismissed { conn } if self.is_lost(conn) => self.leave(conn),
             Event::Dismissed { .. } => Vec::new(),
             Event::Posted { to, message } => {
@@ -267,6 +265,41 @@ impl Registry {
             self.places.insert(conn, Place { identity, ..place }, kind);
         }
         changed
+    }
+
+    /// A connection said something of its case.
+    fn hear(&mut self, conn: ConnectionId, statement: Statement) -> Vec<Topic> {
+        if self.places.get(conn).is_none() {
+            self.early.keep(conn, statement);
+            return Vec::new();
+        }
+        match statement {
+            Statement::Opened(case) => self.open(conn, case),
+            Statement::Closed(case) => self.close(conn, &case),
+        }
+    }
+
+    /// What a connection has said before it had a place holds now. Nobody has been told anything in between.
+    fn catch_up(&mut self, conn: ConnectionId) -> Vec<Topic> {
+        let early = self.early.take(conn);
+        early
+            .flat_map(|statement| self.hear(conn, statement))
+            .collect()
+    }
+
+    fn end(
+        &mut self,
+        conn: ConnectionId,
+        ending: Ending,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Topic> {
+        self.early.forget(conn);
+        match ending {
+            Ending::Goodbye => self.leave(conn),
+            Ending::Lost { silence } => self.lose(conn, silence, Certainty::Lost, now, effects),
+            Ending::BrokenOff => self.lose(conn, Duration::ZERO, Certainty::InDoubt, now, effects),
+        }
     }
 
     fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {

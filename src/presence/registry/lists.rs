@@ -37,8 +37,11 @@ impl Registry {
         }
     }
 
-    /// The list of the case that a connection views, for it alone.
-    pub(super) fn list_for(&self, conn: ConnectionId) -> Option<Effect> {
+    /// The list of the case that a connection was put on when it came, for it alone; none if the page has said better.
+    pub(super) fn first_list(&self, conn: ConnectionId) -> Option<Effect> {
+        if self.early.has(conn) {
+            return None;
+        }
         let case = self.places.get(conn)?.case.as_ref()?;
         let names = self.places.names(self.places.viewers(case)?);
         Some(to_one(conn, Message::PeopleViewing(names)))

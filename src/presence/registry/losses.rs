@@ -50,7 +50,7 @@ impl Registry {
             loss: None,
         };
         self.places.insert(conn, place, kind);
-        effects.extend(self.list_for(conn));
+        effects.extend(self.first_list(conn));
         vec![Topic::Census]
     }
 
@@ -66,10 +66,10 @@ impl Registry {
             return;
         };
         effects.push(Effect::Note(Note::Resumed));
-        if self.is_watched(conn) {
+        if self.is_watched(conn) && !self.early.has(conn) {
             effects.push(Effect::Note(Note::FlickerSuppressed));
         }
-        effects.extend(self.list_for(conn));
+        effects.extend(self.first_list(conn));
         if let Some(loss) = place.loss {
             let unread = self.unread(old, &place.identity, loss.unread_from, u64::MAX);
             effects.extend(unread.map(|message| to_one(conn, message)));

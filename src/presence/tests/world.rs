@@ -1,7 +1,8 @@
 //! A world of tabs in which everything happens in any order, watched by somebody who knows the truth.
 //!
 //! A tab of this world behaves like the page of CHS: it says `identify` on every connect, and `startViewingCase` only when
-//! a case is opened. What it is shown is held against who is really there.
+//! a case is opened. Some clients say what was queued while they were away before `identify`, others after it. What a tab is
+//! shown is held against who is really there.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,9 @@ use super::*;
 
 /// Tabs 0 and 3 belong to one user in one browser.
 const USERS: [&str; 5] = ["adam", "eve", "joe", "adam", "zoe"];
+
+/// Whose client says what was queued before `identify`.
+const EARLY: [bool; USERS.len()] = [true, true, false, false, true];
 
 /// What somebody does, or what happens to them.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +78,21 @@ enum Hearing {
 enum Said {
     Start(&'static str),
     Stop(&'static str),
+}
+
+impl Said {
+    fn by(self, conn: ConnectionId) -> Event {
+        match self {
+            Self::Start(case) => Event::CaseOpened {
+                conn,
+                case: case.try_into().unwrap(),
+            },
+            Self::Stop(case) => Event::CaseClosed {
+                conn,
+                case: case.try_into().unwrap(),
+            },
+        }
+    }
 }
 
 struct World {
@@ -277,6 +296,15 @@ impl World {
         let before = self.tabs[tab].clone();
         self.tabs[tab].conn = Some(conn);
         self.may_swap_places(tab);
+        let (early, late) = if EARLY[tab] {
+            (said, &[][..])
+        } else {
+            (&[][..], said)
+        };
+        for said in early {
+            let effects = self.stage.registry.apply(said.by(conn), self.stage.now);
+            assert_eq!(effects, [], "it is not known yet who says so");
+        }
         let effects = self.stage.registry.apply(
             Event::Identified {
                 conn,
@@ -289,11 +317,15 @@ impl World {
         for effect in &effects {
             if let Effect::Send { to, .. } = effect {
                 let alone = Recipients::These(BTreeSet::from([conn]));
-                assert_eq!(*to, alone, "a connect is nobody else's business");
+                let connects_only = early.is_empty();
+                assert!(
+                    *to == alone || !connects_only,
+                    "a connect is nobody else's business"
+                );
             }
         }
-        self.hear_before(&effects, said);
-        self.say(tab, said);
+        self.hear_before(&effects, late);
+        self.say(tab, late);
     }
 
     /// Nothing tells the places of one user on one case apart, so this tab may have taken the place of its twin, and
@@ -314,17 +346,7 @@ impl World {
             return;
         };
         for (at, said_now) in said.iter().enumerate() {
-            let event = match said_now {
-                Said::Start(case) => Event::CaseOpened {
-                    conn,
-                    case: (*case).try_into().unwrap(),
-                },
-                Said::Stop(case) => Event::CaseClosed {
-                    conn,
-                    case: (*case).try_into().unwrap(),
-                },
-            };
-            let effects = self.stage.registry.apply(event, self.stage.now);
+            let effects = self.stage.registry.apply(said_now.by(conn), self.stage.now);
             self.hear_before(&effects, &said[at + 1..]);
         }
     }
