@@ -4,10 +4,12 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use super::legible::{is_blank, legible};
+
 /// Why a text from outside was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidText {
-    /// Nothing, or nothing but spaces, was given where something must be named.
+    /// Nothing, or nothing that can be seen, was given where something must be named.
     Empty,
     /// The text is longer than its bound.
     TooLong,
@@ -38,7 +40,7 @@ macro_rules! bounded_text {
             #[doc = concat!("Longest accepted, in bytes (", stringify!($max), "). It is memory that a stranger can allocate.")]
             pub const MAX_BYTES: usize = $max;
 
-            /// The text as it was sent.
+            /// The text as it was sent, without characters that could make it read as another.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -167,11 +169,11 @@ impl fmt::Debug for ConnectionId {
 fn bounded(text: &str, max_bytes: usize) -> Result<Arc<str>, InvalidText> {
     if text.len() > max_bytes {
         Err(InvalidText::TooLong)
-    } else if text.trim().is_empty() {
+    } else if is_blank(text) {
         Err(InvalidText::Empty)
     } else if text.chars().any(char::is_control) {
         Err(InvalidText::ControlCharacter)
     } else {
-        Ok(text.into())
+        Ok(legible(text).into())
     }
 }

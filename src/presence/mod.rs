@@ -8,6 +8,7 @@ mod doubt;
 mod early;
 mod event;
 mod id;
+mod legible;
 mod lost;
 mod messages;
 mod network;
