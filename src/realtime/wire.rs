@@ -3,9 +3,15 @@
 //! Lives here: the names and shapes on the wire, both ways. Not here: sockets, deciding.
 //! Invariant: no input makes this panic, recurse without bound or allocate more than some ten times what it was sent.
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::visit::Visit;
@@ -43,17 +49,27 @@ impl Outgoing {
     }
 }
 
-/// What `identify` carries: an object, or just the name.
+/// What `identify` carries: an object, or just the name. What cannot be used is as good as not said, so that nobody is
+/// missing from a colleague's screen for want of a version.
+#[derive(Default)]
+struct Identify<'json> {
+    username: Option<Cow<'json, str>>,
+    usertype: Option<Cow<'json, str>>,
+    app_version: Option<Cow<'json, str>>,
+}
+
+/// The members of that object.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Identify {
-    Full {
-        username: String,
-        usertype: Option<String>,
-        #[serde(rename = "appVersion")]
-        app_version: Option<String>,
-    },
-    Bare(String),
+#[serde(field_identifier)]
+enum Member {
+    #[serde(rename = "username")]
+    Username,
+    #[serde(rename = "usertype")]
+    UserType,
+    #[serde(rename = "appVersion")]
+    AppVersion,
+    #[serde(other)]
+    Unknown,
 }
 
 /// Reads the JSON array of one Socket.IO event, `["name", payload, …]`, that came over a connection of a visit.
@@ -111,20 +127,71 @@ pub(crate) fn decode_twice_encoded(text: &str) -> Cow<'_, str> {
 }
 
 fn identity(payload: &RawValue) -> Result<Identity, DecodeError> {
-    let (username, usertype, app_version) = match serde_json::from_str(payload.get())? {
-        Identify::Full {
-            username,
-            usertype,
-            app_version,
-        } => (username, usertype, app_version),
-        Identify::Bare(username) => (username, None, None),
+    let said = match text(payload) {
+        Some(username) => Identify {
+            username: Some(username),
+            ..Identify::default()
+        },
+        None => serde_json::from_str(payload.get())?,
     };
     Ok(Identity {
-        username: Username::try_from(username.as_str())?,
-        user_type: known(usertype.as_deref()),
-        app_version: known(app_version.as_deref()),
+        username: said.username.unwrap_or_default().as_ref().try_into()?,
+        user_type: known(said.usertype.as_deref()),
+        app_version: known(said.app_version.as_deref()),
     })
 }
+
+impl<'de> Deserialize<'de> for Identify<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Reads an object in one go. Of a member that is there twice the last one counts that can be used.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Identify<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name, or an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut said = Identify::default();
+        while let Some(member) = members.next_key()? {
+            let slot = match member {
+                Member::Username => &mut said.username,
+                Member::UserType => &mut said.usertype,
+                Member::AppVersion => &mut said.app_version,
+                Member::Unknown => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if let Some(text) = text(members.next_value()?) {
+                *slot = Some(text);
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// A string, or a number as it was written; nothing else has a text.
+fn text(json: &RawValue) -> Option<Cow<'_, str>> {
+    let json = json.get();
+    match json.as_bytes().first()? {
+        b'"' => serde_json::from_str::<Text<'_>>(json)
+            .ok()
+            .map(|text| text.0),
+        b'-' | b'0'..=b'9' => Some(json.into()),
+        _ => None,
+    }
+}
+
+/// Borrowed from the JSON if nothing in it is escaped.
+#[derive(Deserialize)]
+struct Text<'json>(#[serde(borrow)] Cow<'json, str>);
 
 /// Unknown, if what was said is too long or empty: for want of a version nobody shall be missing from a colleague's screen.
 fn known<'text, T>(text: Option<&'text str>) -> T
@@ -168,16 +235,6 @@ mod tests {
 
     #[test]
     fn every_frame_of_the_protocol_is_understood() {
-        let identified = |username: &str, user_type: &str, app_version: &str| Event::Identified {
-            conn: conn(),
-            identity: Identity {
-                username: username.try_into().unwrap(),
-                user_type: user_type.try_into().unwrap(),
-                app_version: app_version.try_into().unwrap(),
-            },
-            browser: visit().browser,
-            page: visit().page,
-        };
         let opened = |case: &str| Event::CaseOpened {
             conn: conn(),
             case: case.try_into().unwrap(),
@@ -222,16 +279,60 @@ mod tests {
     }
 
     #[test]
+    fn whoever_says_a_name_somehow_is_understood() {
+        let deep_member = format!(
+            r#"["identify",{{"username":"adam","x":{}{}}}]"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
+        let deep_version = format!(
+            r#"["identify",{{"username":"adam","appVersion":{}{}}}]"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
+        for (frame, event) in [
+            (r#"["identify",7]"#, identified("7", "unknown", "unknown")),
+            (
+                r#"["identify",-1.50]"#,
+                identified("-1.50", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":7,"usertype":0,"appVersion":2}]"#,
+                identified("7", "0", "2"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":"provider","appVersion":1.5}]"#,
+                identified("adam", "provider", "1.5"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":{"a":[1]},"appVersion":["2"]}]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":true,"appVersion":null}]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":"\ud800","appVersion":"a\u0000"}]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"eve","appVersion":"1","user\u006eame":"adam","appVersion":[]}]"#,
+                identified("adam", "unknown", "1"),
+            ),
+            (&deep_member, identified("adam", "unknown", "unknown")),
+            (&deep_version, identified("adam", "unknown", "unknown")),
+        ] {
+            assert_eq!(decode(conn(), &visit(), frame).unwrap(), event, "{frame}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_refused_and_says_why() {
         let deep = format!(
             r#"["identify",{}{}]"#,
             "[".repeat(100_000),
             "]".repeat(100_000)
-        );
-        let deep_member = format!(
-            r#"["identify",{{"username":"adam","x":{}{}}}]"#,
-            "[".repeat(50_000),
-            "]".repeat(50_000)
         );
         for (frame, reason) in [
             (r#"["error",{}]"#, "unknown event"),
@@ -240,11 +341,20 @@ mod tests {
             (r#"["identify"]"#, "payload missing"),
             (r#"["startViewingCase"]"#, "payload missing"),
             (r#"["identify",null]"#, "not the JSON we expect"),
-            (r#"["identify",7]"#, "not the JSON we expect"),
-            (r#"["identify",{}]"#, "not the JSON we expect"),
+            (r#"["identify",true]"#, "not the JSON we expect"),
+            (r#"["identify","\ud800"]"#, "not the JSON we expect"),
+            (r#"["identify",{}]"#, "text out of bounds: empty"),
             (
                 r#"["identify",{"username":{"toString":"x"}}]"#,
-                "not the JSON we expect",
+                "text out of bounds: empty",
+            ),
+            (
+                r#"["identify",{"username":null}]"#,
+                "text out of bounds: empty",
+            ),
+            (
+                r#"["identify",{"username":true}]"#,
+                "text out of bounds: empty",
             ),
             (r#"["identify",["adam"]]"#, "not the JSON we expect"),
             (r#"["startViewingCase",{"a":1}]"#, "not the JSON we expect"),
@@ -253,8 +363,11 @@ mod tests {
             (r#"[1,"X"]"#, "not the JSON we expect"),
             ("", "not the JSON we expect"),
             (&deep, "not the JSON we expect"),
-            (&deep_member, "not the JSON we expect"),
             (r#"["identify",""]"#, "text out of bounds: empty"),
+            (
+                r#"["identify","\u200b\u3164"]"#,
+                "text out of bounds: empty",
+            ),
             (r#"["identify","\u00a0 "]"#, "text out of bounds: empty"),
             (r#"["startViewingCase"," "]"#, "text out of bounds: empty"),
             (
@@ -317,6 +430,19 @@ mod tests {
             let _ = decode(conn(), &visit(), &junk);
             let _ = decode(conn(), &visit(), &text);
             let _ = decode_twice_encoded(&junk);
+        }
+    }
+
+    fn identified(username: &str, user_type: &str, app_version: &str) -> Event {
+        Event::Identified {
+            conn: conn(),
+            identity: Identity {
+                username: username.try_into().unwrap(),
+                user_type: user_type.try_into().unwrap(),
+                app_version: app_version.try_into().unwrap(),
+            },
+            browser: visit().browser,
+            page: visit().page,
         }
     }
 
