@@ -8,10 +8,10 @@ use axum::body::Body;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
-    uri::PathAndQuery,
 };
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
+use socketioxide::socket::Sid;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
@@ -19,10 +19,11 @@ use tracing::debug;
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 use super::{
-    elsewhere,
+    PATH, elsewhere,
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     origin::Origins,
+    query::{Query, Transport},
     session::{Session, came_from},
     upgrade::Upgrades,
     visit::Visit,
@@ -58,20 +59,37 @@ impl Door {
             .allow_credentials(true);
         let door = self.clone();
         let inside = service_fn(move |request| door.clone().enter(request));
-        let inside = ServiceBuilder::new().layer(cors).service(inside);
+        let for_own_pages = ServiceBuilder::new().layer(cors).service(inside.clone());
         service_fn(move |request: Request<Incoming>| {
-            let refused = (!self.origins.allow(request.headers())).then(|| {
-                self.counters.count(Counter::OriginRefused);
-                refusal(StatusCode::FORBIDDEN, 4, "Forbidden")
-            });
-            let inside = inside.clone();
+            let admission = self.admission(&request);
+            let (door, inside, for_own_pages) =
+                (self.clone(), inside.clone(), for_own_pages.clone());
             async move {
-                match refused {
-                    Some(refusal) => Ok(refusal),
-                    None => inside.oneshot(request).await,
+                match admission {
+                    Admission::Own => for_own_pages.oneshot(request).await,
+                    // Without the headers that would let a foreign page read the answer.
+                    Admission::Foreign => inside.oneshot(request).await,
+                    Admission::Refused => {
+                        door.counters.count(Counter::OriginRefused);
+                        Ok(refusal(StatusCode::FORBIDDEN, 4, "Forbidden"))
+                    }
                 }
             }
         })
+    }
+
+    /// Foreign pages are kept out where a session begins. What belongs to a session is taken from anybody, as Engine.IO
+    /// does: no page can guess its id, and the browser app's smoke test names itself as the origin.
+    fn admission<T>(&self, request: &Request<T>) -> Admission {
+        if self.origins.allow(request.headers()) {
+            return Admission::Own;
+        }
+        let in_session = Query::of(request.uri()).is_ok_and(|query| query.session.is_some());
+        if in_session && [Method::GET, Method::POST].contains(request.method()) {
+            Admission::Foreign
+        } else {
+            Admission::Refused
+        }
     }
 
     async fn enter(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
@@ -79,11 +97,21 @@ impl Door {
             return Ok(refusal);
         }
         let mut request = request.map(Body::new);
-        *request.uri_mut() = with_engine_version(request.uri());
+        if !is_engine(request.uri()) {
+            return self.answer(request).await;
+        }
+        let query = match Query::of(request.uri()) {
+            Ok(query) => query,
+            Err(bad) => {
+                let (code, message) = bad.words();
+                return Ok(refusal(StatusCode::BAD_REQUEST, code, message));
+            }
+        };
+        *request.uri_mut() = query.uri();
         if request.method() != Method::GET {
             return self.take(request).await;
         }
-        let websocket = query(request.uri(), "transport") == Some("websocket");
+        let websocket = query.transport == Transport::Websocket;
         // The library looks at the key only, and would answer 101 to a client that stays with HTTP.
         let handshake = websocket.then(|| create_response_with_body(&request, || ()));
         let Ok(handshake) = handshake.transpose() else {
@@ -91,10 +119,12 @@ impl Door {
         };
         let headers = std::mem::take(request.headers_mut());
         *request.headers_mut() = kept_for_the_session(&headers);
-        match (query(request.uri(), "sid").map(str::to_owned), handshake) {
-            (None, _) => self.shake_hands(&headers, websocket, request).await,
-            (Some(session), Some(handshake)) => self.upgrade(&session, &handshake, request).await,
-            (Some(session), None) => self.poll(session, request).await,
+        match (query.session, handshake) {
+            (None, _) => self.shake_hands(&headers, query, request).await,
+            (Some(session), Some(handshake)) => {
+                self.upgrade(session.as_str(), &handshake, request).await
+            }
+            (Some(session), None) => self.poll(session, query.version, request).await,
         }
     }
 
@@ -116,7 +146,7 @@ impl Door {
     async fn shake_hands(
         self,
         headers: &HeaderMap,
-        websocket: bool,
+        query: Query,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let extensions = request.extensions_mut();
@@ -128,7 +158,7 @@ impl Door {
             Ok(guest) => guest,
             Err(too_many) => return Ok(self.turn_away(too_many)),
         };
-        let line = websocket.then_some(line);
+        let line = (query.transport == Transport::Websocket).then_some(line);
         if let Some(line) = &line {
             line.carries(&guest.backlog);
         }
@@ -166,11 +196,11 @@ impl Door {
     /// Waits with a client for news. When it goes away meanwhile, as a closed tab does, this future is dropped.
     async fn poll(
         self,
-        session: String,
+        session: Sid,
+        version: EngineVersion,
         request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let hang_up = self.hang_up.clone();
-        let version = engine_version(request.uri());
         let upgrade = ConnectionId::try_from(session.as_str());
         let upgrade = upgrade.map(|session| self.upgrades.of(session));
         let waiting = Waiting {
@@ -193,7 +223,10 @@ impl Door {
         if let Some(session) = waiting.answered()
             && let Some(taken) = answer.body().size_hint().exact()
         {
-            hang_up.carried(&session, usize::try_from(taken).unwrap_or(usize::MAX));
+            hang_up.carried(
+                session.as_str(),
+                usize::try_from(taken).unwrap_or(usize::MAX),
+            );
         }
         Ok(answer)
     }
@@ -212,15 +245,24 @@ impl Door {
     }
 }
 
+/// How a request is let in.
+enum Admission {
+    /// From a page of ours, or from no page at all.
+    Own,
+    /// From another page, for a session that there is.
+    Foreign,
+    Refused,
+}
+
 /// A poll that has not been answered. Dropped as such, it ends its session, which would stay until the heartbeat fails.
 struct Waiting {
     hang_up: HangUp,
     version: EngineVersion,
-    session: Option<String>,
+    session: Option<Sid>,
 }
 
 impl Waiting {
-    fn answered(mut self) -> Option<String> {
+    fn answered(mut self) -> Option<Sid> {
         self.session.take()
     }
 }
@@ -228,34 +270,15 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.hang_up.broke_off(&session, self.version);
+            self.hang_up.broke_off(session.as_str(), self.version);
         }
     }
 }
 
-/// What is missing, unknown or written `eio` means version 3, as it did to the Node.js server.
-fn engine_version(uri: &Uri) -> EngineVersion {
-    match query(uri, "EIO") {
-        Some("4") => EngineVersion::Four,
-        _ => EngineVersion::Three,
-    }
-}
-
-/// Gives a request the `EIO` that the library insists on, and copies the address out of the buffer that it would keep
-/// alive.
-fn with_engine_version(uri: &Uri) -> Uri {
-    let version = match engine_version(uri) {
-        EngineVersion::Three => 3,
-        EngineVersion::Four => 4,
-    };
-    let mut rewritten = format!("{}?EIO={version}", uri.path());
-    for pair in pairs(uri).filter(|pair| !pair.starts_with("EIO=")) {
-        rewritten.push('&');
-        rewritten.push_str(pair);
-    }
-    // It is kept as long as the session, so without room to grow.
-    let rewritten = PathAndQuery::try_from(rewritten.into_boxed_str().into_string());
-    rewritten.map_or_else(|_| Uri::default(), Uri::from)
+/// Whether the library takes this for a request to Engine.IO. It knows no other and says so.
+fn is_engine(uri: &Uri) -> bool {
+    let path = uri.path().strip_prefix(PATH.trim_end_matches('/'));
+    path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Copies the one header that the library needs. It keeps the headers of a handshake as long as the session, and
@@ -269,17 +292,6 @@ fn kept_for_the_session(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(1);
     kept.insert(SEC_WEBSOCKET_KEY, key);
     kept
-}
-
-fn query<'uri>(uri: &'uri Uri, key: &str) -> Option<&'uri str> {
-    pairs(uri).find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
-}
-
-fn pairs(uri: &Uri) -> impl Iterator<Item = &str> {
-    uri.query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty())
 }
 
 /// The packet that says nothing.
@@ -302,43 +314,4 @@ fn refusal(status: StatusCode, code: u8, message: &str) -> Response<Body> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whatever_is_not_version_4_is_version_3() {
-        for (asked, understood) in [
-            (
-                "/socket.io/?EIO=4&transport=polling",
-                "/socket.io/?EIO=4&transport=polling",
-            ),
-            (
-                "/socket.io/?EIO=3&transport=polling",
-                "/socket.io/?EIO=3&transport=polling",
-            ),
-            (
-                "/socket.io/?eio=3&transport=polling",
-                "/socket.io/?EIO=3&eio=3&transport=polling",
-            ),
-            (
-                "/socket.io/?transport=polling&t=x",
-                "/socket.io/?EIO=3&transport=polling&t=x",
-            ),
-            (
-                "/socket.io/?transport=polling&EIO=99",
-                "/socket.io/?EIO=3&transport=polling",
-            ),
-            ("/socket.io/?EIO=&EIO=4", "/socket.io/?EIO=3"),
-            ("/socket.io/", "/socket.io/?EIO=3"),
-        ] {
-            assert_eq!(
-                with_engine_version(&asked.parse().unwrap()),
-                understood,
-                "{asked}"
-            );
-        }
-    }
 }

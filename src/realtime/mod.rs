@@ -14,6 +14,7 @@ mod hang_up;
 mod hub;
 pub(crate) mod inbox;
 mod origin;
+mod query;
 mod session;
 mod upgrade;
 pub(crate) mod visit;

@@ -1,10 +1,13 @@
 //! Which web pages may connect.
 //!
-//! Lives here: reading an `Origin`. A browser sends it by itself and a page cannot forge it; programs send what they like.
+//! Lives here: reading an `Origin`, and what stands in for one. A browser sends it by itself and a page cannot forge it; programs send what they like.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderMap, HeaderValue, Uri, header::ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::ORIGIN};
+
+/// How the site that a browser's request comes from is related to ours. Browsers before 2023 may not say.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What cla_frontend's probe sends for want of a page.
 const PROBE: &str = "localhost:";
@@ -23,12 +26,15 @@ impl Origins {
         }
     }
 
-    /// Whether a request with these headers may connect; one without an `Origin` may.
+    /// Whether a request with these headers may connect. Programs send no `Origin`, and neither do browsers for a page of
+    /// this very site. Nor for an image, a script or a link of another one, but then they say that it is another.
     pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get_all(ORIGIN)
-            .iter()
-            .all(|origin| self.allows(origin))
+        if headers.contains_key(ORIGIN) {
+            let mut origins = headers.get_all(ORIGIN).iter();
+            return origins.all(|origin| self.allows(origin));
+        }
+        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+        sites.all(|site| site == "same-origin" || site == "none")
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
@@ -100,6 +106,25 @@ mod tests {
             assert_eq!(origins.allow(&headers), allowed, "{origin}");
         }
         assert!(origins.allow(&HeaderMap::new()), "no origin");
+    }
+
+    #[test]
+    fn without_an_origin_a_browser_says_whether_it_is_another_site() {
+        let origins = Origins::new(&["cases.example.uk".into()]);
+        for (site, allowed) in [
+            ("same-origin", true),
+            ("none", true),
+            ("same-site", false),
+            ("cross-site", false),
+            ("anything-new", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(SEC_FETCH_SITE, site.parse().unwrap());
+            assert_eq!(origins.allow(&headers), allowed, "{site}");
+            headers.insert(ORIGIN, HeaderValue::from_static("https://cases.example.uk"));
+            assert!(origins.allow(&headers), "{site} from a page of ours");
+        }
     }
 
     #[test]

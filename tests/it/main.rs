@@ -17,6 +17,7 @@ mod command_line;
 mod daemon;
 mod docs;
 mod faults;
+mod handshake;
 mod http;
 mod junk;
 mod limits;

@@ -1,0 +1,244 @@
+//! The query of a request to Engine.IO.
+//!
+//! Lives here: the one reading of it. The library reads queries by rules of its own, so it is never shown the client's query
+//! but one that is built from this reading: neither can see what the other does not.
+
+use http::{Uri, uri::PathAndQuery};
+use percent_encoding::percent_decode_str;
+use socketioxide::socket::Sid;
+
+use super::{PATH, hang_up::EngineVersion};
+
+/// The keys that mean something to Engine.IO. All others are the page's own.
+const KEYS: [&str; 5] = ["EIO", "transport", "sid", "b64", "j"];
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    pub(super) version: EngineVersion,
+    pub(super) transport: Transport,
+    /// The session that the request belongs to; a handshake has none.
+    pub(super) session: Option<Sid>,
+    /// Whether the client of a polling session cannot take binary answers.
+    base64: bool,
+}
+
+/// How a client wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Polling,
+    Websocket,
+}
+
+/// Why a query was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadQuery {
+    /// The transport is missing, or none that there is.
+    Transport,
+    /// The session id cannot be one.
+    Session,
+    /// A key is given twice or in disguise, or JSONP is asked for: any site could read its answers.
+    Ambiguous,
+}
+
+impl BadQuery {
+    /// The code and the message that Engine.IO has for this.
+    pub(super) fn words(self) -> (u8, &'static str) {
+        match self {
+            Self::Transport => (0, "Transport unknown"),
+            Self::Session => (1, "Session ID unknown"),
+            Self::Ambiguous => (3, "Bad request"),
+        }
+    }
+}
+
+impl Query {
+    /// Reads the query of an address.
+    pub(super) fn of(uri: &Uri) -> Result<Self, BadQuery> {
+        let [version, transport, session, base64, jsonp] = values(uri.query().unwrap_or_default())?;
+        if jsonp.is_some() {
+            return Err(BadQuery::Ambiguous);
+        }
+        Ok(Self {
+            version: engine_version(version)?,
+            transport: match transport {
+                Some("polling") => Transport::Polling,
+                Some("websocket") => Transport::Websocket,
+                _ => return Err(BadQuery::Transport),
+            },
+            session: session
+                .map(|session| session.parse().map_err(|_| BadQuery::Session))
+                .transpose()?,
+            base64: matches!(base64, Some("1" | "true")),
+        })
+    }
+
+    /// The address that the library is shown.
+    pub(super) fn uri(self) -> Uri {
+        let version = match self.version {
+            EngineVersion::Three => 3,
+            EngineVersion::Four => 4,
+        };
+        let transport = match self.transport {
+            Transport::Polling => "polling",
+            Transport::Websocket => "websocket",
+        };
+        let mut address = format!("{PATH}?EIO={version}&transport={transport}");
+        if let Some(session) = self.session {
+            address += "&sid=";
+            address += session.as_str();
+        }
+        if self.base64 {
+            address += "&b64=1";
+        }
+        // The library keeps it as long as the session, so it has no room to grow.
+        let address = PathAndQuery::try_from(address.into_boxed_str().into_string());
+        address.map_or_else(|_| Uri::default(), Uri::from)
+    }
+}
+
+/// The values of [`KEYS`].
+fn values(query: &str) -> Result<[Option<&str>; KEYS.len()], BadQuery> {
+    let mut values = [None; KEYS.len()];
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let is_meant = |known: &&str| percent_decode_str(key).eq(known.bytes());
+        let Some((known, slot)) = KEYS
+            .iter()
+            .zip(&mut values)
+            .find(|(known, _)| is_meant(known))
+        else {
+            continue;
+        };
+        if key != *known || slot.replace(value).is_some() {
+            return Err(BadQuery::Ambiguous);
+        }
+    }
+    Ok(values)
+}
+
+/// A version that is missing or unknown, or whose key is written `eio`, means version 3, as it did to the Node.js server.
+fn engine_version(version: Option<&str>) -> Result<EngineVersion, BadQuery> {
+    match version {
+        Some("4") => Ok(EngineVersion::Four),
+        Some(version) if version.contains(['=', '%']) => Err(BadQuery::Ambiguous),
+        Some(_) | None => Ok(EngineVersion::Three),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_version_4_is_version_3() {
+        for (asked, shown) in [
+            ("EIO=4&transport=polling", "EIO=4&transport=polling"),
+            ("EIO=3&transport=polling", "EIO=3&transport=polling"),
+            ("eio=3&transport=polling", "EIO=3&transport=polling"),
+            ("transport=polling&t=x", "EIO=3&transport=polling"),
+            ("transport=polling&EIO=99", "EIO=3&transport=polling"),
+            ("EIO=&transport=websocket", "EIO=3&transport=websocket"),
+            (
+                "b64=1&sid=AAAAAAAAAAAAAAAA&transport=polling&EIO=4",
+                "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA&b64=1",
+            ),
+        ] {
+            let shown = format!("/socket.io/?{shown}");
+            assert_eq!(read(asked).unwrap().uri().to_string(), shown, "{asked}");
+        }
+    }
+
+    /// A key or a value, whole or in part, right or nearly right.
+    fn piece() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "EIO",
+            "transport",
+            "sid",
+            "b64",
+            "j",
+            "t",
+            "=",
+            "=",
+            "=",
+            "&",
+            "&",
+            "4",
+            "3",
+            "1",
+            "0",
+            "true",
+            "polling",
+            "websocket",
+            "AAAAAAAAAAAAAAAA",
+            "%",
+            "%3D",
+            "%26",
+            "%73id",
+            "%45IO",
+            "+",
+            ";",
+            "",
+        ]);
+        prop_oneof![9 => known.prop_map(str::to_owned), 1 => "[!-~&&[^#<>\"]]{0,3}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn the_library_reads_what_we_have_read(pieces in prop::collection::vec(piece(), 0..24)) {
+            let asked = pieces.concat();
+            if let Ok(query) = read(&asked) {
+                let uri = query.uri();
+                prop_assert_eq!(library_reads(uri.query().unwrap()), Some(query));
+                // The client's own words would have been read alike, but for a version that the library does not know.
+                let known = Query { version: EngineVersion::Four, ..query };
+                let words = format!("EIO=4&{asked}");
+                prop_assert_eq!(library_reads(&words), Some(known));
+            }
+        }
+
+        #[test]
+        fn a_query_in_order_is_read(
+            version in 3u8..5, websocket: bool, sid in prop::option::of("[A-Za-z0-9_-]{15}A"), base64: bool,
+            own in "(&[a-z]{2}(=[A-Za-z0-9%+.:-]{0,9})?){0,3}"
+        ) {
+            let transport = if websocket { "websocket" } else { "polling" };
+            let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
+            let base64 = if base64 { "&b64=1" } else { "" };
+            let asked = format!("EIO={version}&transport={transport}{sid}{base64}");
+            let query = read(&format!("{asked}{own}")).unwrap();
+            prop_assert_eq!(query.uri().to_string(), format!("/socket.io/?{asked}"));
+        }
+    }
+
+    fn read(query: &str) -> Result<Query, BadQuery> {
+        Query::of(&format!("/socket.io/?{query}").parse().unwrap())
+    }
+
+    /// How `engineioxide::service::parser` reads a query.
+    fn library_reads(query: &str) -> Option<Query> {
+        let value = |key| {
+            let pair = query.split('&').find(|pair| pair.starts_with(key));
+            pair.and_then(|pair| pair.split('=').nth(1))
+        };
+        let rest = |key| query.split('&').find_map(|pair| pair.strip_prefix(key));
+        Some(Query {
+            version: match value("EIO=")? {
+                "3" => EngineVersion::Three,
+                "4" => EngineVersion::Four,
+                _ => return None,
+            },
+            session: rest("sid=").map(str::parse).transpose().ok()?,
+            transport: match value("transport=")? {
+                "polling" => Transport::Polling,
+                "websocket" => Transport::Websocket,
+                _ => return None,
+            },
+            base64: rest("b64=").is_some_and(|value| value == "1" || value == "true"),
+        })
+    }
+}
