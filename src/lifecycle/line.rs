@@ -4,6 +4,7 @@
 //! it, HTTP.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     net::Shutdown,
     num::NonZeroU32,
@@ -48,6 +49,8 @@ struct Traffic {
     /// What is sent over it, once it is a websocket.
     backlog: OnceLock<Backlog>,
     hold: Mutex<Hold>,
+    /// Changes what comes, until it says that it is done.
+    editor: Mutex<Option<Editor>>,
 }
 
 /// Whether somebody but its server reads and writes a connection.
@@ -76,6 +79,17 @@ struct Replay {
 pub(crate) struct Held {
     stream: Arc<TcpStream>,
     traffic: Arc<Traffic>,
+}
+
+/// Changes bytes in place, and returns whether there is nothing more to change.
+type Edit = dyn FnMut(&mut [u8]) -> bool + Send;
+
+struct Editor(Box<Edit>);
+
+impl fmt::Debug for Editor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Editor")
+    }
 }
 
 impl Line {
@@ -120,6 +134,11 @@ impl Line {
         })
     }
 
+    /// From now on what comes over it passes through `editor`, until that returns true.
+    pub(crate) fn edit(&self, editor: impl FnMut(&mut [u8]) -> bool + Send + 'static) {
+        *self.traffic.editor() = Some(Editor(Box::new(editor)));
+    }
+
     /// The last bytes that were heard over it, zeroes in front if they were fewer.
     pub(crate) fn tail(&self) -> [u8; 8] {
         self.traffic.tail.load(Relaxed).to_be_bytes()
@@ -135,12 +154,25 @@ impl Traffic {
             is_over: AtomicBool::new(false),
             backlog: OnceLock::new(),
             hold: Mutex::new(Hold::Free),
+            editor: Mutex::default(),
         }
     }
 
     /// Nothing panics while it holds this lock.
     fn hold(&self) -> MutexGuard<'_, Hold> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn edit(&self, bytes: &mut [u8]) {
+        let mut editor = self.editor();
+        if editor.as_mut().is_some_and(|Editor(edit)| edit(bytes)) {
+            *editor = None;
+        }
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn editor(&self) -> MutexGuard<'_, Option<Editor>> {
+        self.editor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One task reads a connection, so nothing comes between loading and storing.
@@ -363,7 +395,8 @@ impl AsyncRead for Connection {
                     return Poll::Ready(Err(error));
                 }
                 Ok(_) => {
-                    let heard = buffer.filled().get(before..).unwrap_or_default();
+                    let heard = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+                    self.traffic.edit(heard);
                     return Poll::Ready(self.hear(heard));
                 }
             }

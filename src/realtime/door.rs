@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
@@ -22,6 +22,7 @@ use super::{
     PATH, elsewhere,
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
+    namespace::{Frames, mend_body},
     origin::Origins,
     query::{Query, Transport},
     session::{Session, came_from},
@@ -46,6 +47,7 @@ pub(crate) struct Door {
     pub(crate) guests: Guests,
     /// How long the body of a POST may take, at most `limits.message_bytes`, and the answer to it.
     pub(crate) request_timeout: Duration,
+    pub(crate) message_bytes: usize,
     pub(crate) counters: Counters,
 }
 
@@ -109,7 +111,7 @@ impl Door {
         };
         *request.uri_mut() = query.uri();
         if request.method() != Method::GET {
-            return self.take(request).await;
+            return self.take(query.version, request).await;
         }
         let websocket = query.transport == Transport::Websocket;
         // The library looks at the key only, and would answer 101 to a client that stays with HTTP.
@@ -129,9 +131,20 @@ impl Door {
     }
 
     /// Takes what a client posts.
-    async fn take(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    async fn take(
+        self,
+        version: EngineVersion,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
         let (patience, counters) = (self.request_timeout, self.counters.clone());
-        let Ok(answer) = timeout(patience, self.answer(request)).await else {
+        let most = self.message_bytes;
+        let answer = async {
+            match version {
+                EngineVersion::Three => self.answer(mended(request, most).await).await,
+                EngineVersion::Four => self.answer(request).await,
+            }
+        };
+        let Ok(answer) = timeout(patience, answer).await else {
             counters.count(Counter::BodyTimeout);
             return Ok(refusal(StatusCode::REQUEST_TIMEOUT, 3, "Request timeout"));
         };
@@ -161,6 +174,10 @@ impl Door {
         let line = (query.transport == Transport::Websocket).then_some(line);
         if let Some(line) = &line {
             line.carries(&guest.backlog);
+            if query.version == EngineVersion::Three {
+                let mut frames = Frames::default();
+                line.edit(move |bytes| frames.mend(bytes));
+            }
         }
         Session::new(guest, visit, line).go_with(extensions);
         self.answer(request).await
@@ -273,6 +290,20 @@ impl Drop for Waiting {
             self.hang_up.broke_off(session.as_str(), self.version);
         }
     }
+}
+
+/// A POST of version 3 whose CONNECT packets ask for no namespace with a query. Bodies that are too long for the library
+/// are left to it.
+async fn mended(request: Request<Body>, most: usize) -> Request<Body> {
+    let (parts, body) = request.into_parts();
+    let length = body.size_hint().exact();
+    if length.is_none_or(|length| length > most as u64) {
+        return Request::from_parts(parts, body);
+    }
+    // One that breaks off is as good as none.
+    let mut bytes = to_bytes(body, most).await.unwrap_or_default().to_vec();
+    mend_body(&mut bytes);
+    Request::from_parts(parts, Body::from(bytes))
 }
 
 /// Whether the library takes this for a request to Engine.IO. It knows no other and says so.

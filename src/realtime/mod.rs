@@ -13,6 +13,7 @@ mod handlers;
 mod hang_up;
 mod hub;
 pub(crate) mod inbox;
+mod namespace;
 mod origin;
 mod query;
 mod session;
@@ -62,6 +63,10 @@ const WS_READ_BUFFER_BYTES: usize = 512;
 
 /// Messages that may wait for one connection.
 const QUEUED_MESSAGES: usize = 128;
+
+/// What a message takes to announce one binary attachment: `{"_placeholder":true,"num":0}`. Attachments are of no use here,
+/// but whoever sends as many as a message can announce keeps the connection; only the event is dropped.
+const PLACEHOLDER_BYTES: usize = 29;
 
 /// What the library's queue has room for beyond that: what is written but not yet counted as such, and what the library
 /// says by itself, of which a client can cause as much as it likes.
@@ -124,6 +129,7 @@ impl Realtime {
             trusted_proxies: config.public.trusted_proxies.as_slice().into(),
             guests,
             request_timeout: limits.request_timeout,
+            message_bytes: limits.message_bytes,
             counters: counters.clone(),
         };
         let farewell = Farewell {
@@ -210,7 +216,7 @@ fn engine(config: &Config) -> (Engine, SocketIo) {
         .ws_read_buffer_size(WS_READ_BUFFER_BYTES)
         .with_parser(
             ParserConfig::common()
-                .max_incoming_binaries(1)
+                .max_incoming_binaries(limits.message_bytes / PLACEHOLDER_BYTES)
                 .max_incoming_binary_buf_size(limits.message_bytes),
         )
         .build_with_inner_svc(axum::Router::new())

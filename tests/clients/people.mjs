@@ -76,6 +76,7 @@ class Person {
       reconnectionDelay: 50,
       reconnectionDelayMax: 100,
       randomizationFactor: 0,
+      ...client.options,
     });
     for (const event of ['connect', 'connect_error', 'disconnect', 'peopleViewing', 'systemMessage', 'notification']) {
       this.#socket.on(event, (payload) => this.#note(event, payload));
@@ -107,6 +108,13 @@ class Person {
 
   leaves() {
     this.#socket.disconnect();
+  }
+
+  /** The client gives its connection up, as it does when it misses the heartbeat, and connects anew. */
+  cutOff() {
+    const { engine } = this.#socket.io;
+    // The name changed in client 3.
+    (engine.onClose ?? engine._onClose).call(engine, 'ping timeout');
   }
 
   /** Waits for an event, with exactly that payload if one is given, later than the one that was waited for last. */

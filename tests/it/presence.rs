@@ -175,6 +175,129 @@ async fn a_closed_tab_that_polled_leaves_at_once() {
     }
 }
 
+/// Clients 2.5 and 4.x send what was emitted while they were offline before the page says who it is.
+#[tokio::test]
+async fn what_is_said_before_identify_waits_for_the_name() {
+    let daemon = settings().start().await;
+    for version in VERSIONS {
+        let mut adam = daemon.browser(version).await;
+        adam.say("startViewingCase", json!("Y")).await;
+        adam.say("stopViewingCase", json!("Y")).await;
+        adam.say("startViewingCase", json!("X")).await;
+        adam.identify("adam").await;
+        assert_eq!(
+            adam.hears().await,
+            ("peopleViewing".to_owned(), json!(["adam"]))
+        );
+        let people = daemon.people().await;
+        let case = &people["adam"]["connections"][&adam.id]["caseViewed"];
+        assert_eq!(case, "X", "{people}");
+        adam.close().await;
+        daemon.until_people(|people| *people == json!({})).await;
+    }
+}
+
+/// Whoever went to another case while cut off is never shown on the first one again, nor shown its list.
+#[tokio::test]
+async fn who_changed_cases_while_cut_off_is_on_the_new_one() {
+    let daemon = settings().start().await;
+    for version in VERSIONS {
+        let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
+        eve.say("startViewingCase", json!("X")).await;
+        eve.until_viewing(&["eve"]).await;
+        let mut adam = Browser::identified(daemon.public, version, "adam").await;
+        adam.say("startViewingCase", json!("X")).await;
+        eve.until_viewing(&["eve", "adam"]).await;
+        adam.give_up().await;
+        daemon
+            .until_people(|people| people.to_string().contains("lost"))
+            .await;
+        let mut back = daemon.browser(version).await;
+        back.say("stopViewingCase", json!("X")).await;
+        back.say("startViewingCase", json!("Y")).await;
+        back.identify("adam").await;
+        let list = |names: &[&str]| ("peopleViewing".to_owned(), json!(names));
+        assert_eq!(back.hears().await, list(&["adam"]));
+        assert_eq!(eve.hears().await, list(&["eve"]));
+        back.close().await;
+        eve.close().await;
+        daemon.until_people(|people| *people == json!({})).await;
+    }
+}
+
+/// Clients 1.x and 2.x ask for it so when the page has set a `query`.
+#[tokio::test]
+async fn a_namespace_with_a_query_is_the_namespace() {
+    let daemon = settings().start().await;
+    for query in ["?token=x", "?a=1&b=%2C%C3%A9,", "?,"] {
+        let connect = format!("40/socket.io{query}");
+        let mut adam = Browser::open(daemon.public, Version::Three).await;
+        adam.send("2").await;
+        adam.send(&connect).await;
+        // Engine.IO 3 answers the ping first.
+        assert_eq!(adam.frame().await, "3");
+        assert!(adam.frame().await.starts_with("40/socket.io"));
+        adam.identify("adam").await;
+        adam.say("startViewingCase", json!("40/socket.io?X")).await;
+        adam.until_viewing(&["adam"]).await;
+
+        let eve = Poller::open(daemon.public, Version::Three).await;
+        eve.post(&["2", &connect]).await;
+        eve.until("40/socket.io").await;
+        let said = [
+            event_frame("identify", json!("eve")),
+            event_frame("startViewingCase", json!("40/socket.io?X")),
+        ];
+        eve.post(&said.each_ref().map(String::as_str)).await;
+        adam.until_viewing(&["adam", "eve"]).await;
+        let people = daemon.people().await.to_string();
+        assert!(
+            people.contains(r#""caseViewed":"40/socket.io?X""#),
+            "{people}"
+        );
+        eve.post(&["41/socket.io,"]).await;
+        adam.close().await;
+        daemon.until_people(|people| *people == json!({})).await;
+    }
+}
+
+/// For want of a version nobody is missing.
+#[tokio::test]
+async fn whoever_says_a_name_somehow_is_listed() {
+    let daemon = settings().start().await;
+    for (said, name, version) in [
+        (json!({"username": "adam", "appVersion": 7}), "adam", "7"),
+        (
+            json!({"username": "adam", "appVersion": 1.5}),
+            "adam",
+            "1.5",
+        ),
+        (
+            json!({"username": "adam", "appVersion": null, "usertype": {}}),
+            "adam",
+            "unknown",
+        ),
+        (
+            json!({"username": "adam", "appVersion": ["1"]}),
+            "adam",
+            "unknown",
+        ),
+        (json!({"username": 7, "appVersion": "1"}), "7", "1"),
+        (json!(7), "7", "unknown"),
+        (json!("ad\u{202e}am\u{200b}"), "adam", "unknown"),
+    ] {
+        let mut browser = daemon.browser(Version::Three).await;
+        browser.say("identify", said).await;
+        browser.say("startViewingCase", json!("X")).await;
+        browser.until_viewing(&[name]).await;
+        let people = daemon.people().await;
+        let connection = &people[name]["connections"][&browser.id];
+        assert_eq!(connection["appVersion"], version, "{people}");
+        browser.close().await;
+        daemon.until_people(|people| *people == json!({})).await;
+    }
+}
+
 #[tokio::test]
 async fn the_legacy_probes_stay_green() {
     let daemon = settings().start().await;

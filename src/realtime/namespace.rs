@@ -1,0 +1,235 @@
+//! The namespace that clients 1.x and 2.x ask for when the page has set a `query`.
+//!
+//! Lives here: finding `40/socket.io?token=x` among what a client sends, and putting a comma for the question mark. Not
+//! here: bodies and streams as such (`door`, `lifecycle`).
+//! Invariant: nothing else is changed, and nothing changes its length.
+//!
+//! The query is part of the name only in that one packet. The Node.js server cut it off; the library knows no such
+//! namespace. With a comma it is what a client may send along with CONNECT, and nobody reads that.
+
+use std::{io::Cursor, mem};
+
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Data, OpCode},
+};
+
+/// How the packet begins: a message (4) that is a CONNECT (0) to our namespace.
+const CONNECT: &[u8; 12] = b"40/socket.io";
+
+/// Mends the packets of a polling body of version 3, each of which follows its length and a colon.
+pub(super) fn mend_body(mut body: &mut [u8]) {
+    while let Some(colon) = body.iter().position(|byte| *byte == b':') {
+        let (length, rest) = mem::take(&mut body).split_at_mut(colon);
+        let length = str::from_utf8(length)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let rest = rest.split_first_mut().map(|(_, rest)| rest);
+        let Some((length, rest)) = length.zip(rest) else {
+            return;
+        };
+        if rest.starts_with(CONNECT) {
+            mend(rest.get_mut(CONNECT.len()));
+        }
+        match rest.split_at_mut_checked(length) {
+            // The length counts characters. A packet of others than these is an event, and CONNECT comes before those.
+            Some((packet, next)) if packet.is_ascii() => body = next,
+            Some(_) | None => return,
+        }
+    }
+}
+
+fn mend(mark: Option<&mut u8>) {
+    if let Some(mark) = mark
+        && *mark == b'?'
+    {
+        *mark = b',';
+    }
+}
+
+/// Follows the frames that a client sends over a websocket until it has asked for our namespace.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The header of the frame that is coming in.
+    header: Vec<u8>,
+    /// What comes after it, if it is whole.
+    payload: Option<Payload>,
+}
+
+/// The payload of a frame, as far as it has come.
+#[derive(Debug)]
+struct Payload {
+    mask: [u8; 4],
+    length: u64,
+    taken: u64,
+    /// Whether it begins as the packet does.
+    matches: bool,
+}
+
+impl Frames {
+    /// Mends what has just come, in order. Returns whether there is nothing more to mend.
+    pub(super) fn mend(&mut self, bytes: &mut [u8]) -> bool {
+        bytes.iter_mut().any(|byte| self.step(byte))
+    }
+
+    fn step(&mut self, byte: &mut u8) -> bool {
+        let Some(payload) = &mut self.payload else {
+            self.header.push(*byte);
+            return self.begin();
+        };
+        let is_done = payload.step(byte);
+        if payload.taken == payload.length {
+            self.payload = None;
+        }
+        is_done
+    }
+
+    /// Goes on to the payload when the header is whole. One that makes no sense ends the connection, so all is done.
+    fn begin(&mut self) -> bool {
+        let Ok(header) = FrameHeader::parse(&mut Cursor::new(&self.header)) else {
+            return true;
+        };
+        if let Some((header, length)) = header {
+            self.header.clear();
+            self.payload = (length > 0).then(|| Payload {
+                mask: header.mask.unwrap_or_default(),
+                length,
+                taken: 0,
+                matches: header.is_final && header.opcode == OpCode::Data(Data::Text),
+            });
+        }
+        false
+    }
+}
+
+impl Payload {
+    fn step(&mut self, byte: &mut u8) -> bool {
+        let at = usize::try_from(self.taken).unwrap_or(usize::MAX);
+        let key = self.mask.get(at % self.mask.len()).copied();
+        let mut plain = *byte ^ key.unwrap_or_default();
+        self.taken += 1;
+        if let Some(expected) = CONNECT.get(at) {
+            self.matches &= plain == *expected;
+            return false;
+        }
+        if self.matches {
+            mend(Some(&mut plain));
+            *byte = plain ^ key.unwrap_or_default();
+        }
+        self.matches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_polling_body_is_mended_where_a_packet_asks_for_the_namespace() {
+        for (body, mended) in [
+            ("15:40/socket.io?x=1", "15:40/socket.io,x=1"),
+            ("16:40/socket.io?x=1,", "16:40/socket.io,x=1,"),
+            ("13:40/socket.io?", "13:40/socket.io,"),
+            ("12:40/socket.io", "12:40/socket.io"),
+            ("13:40/socket.io,", "13:40/socket.io,"),
+            (
+                "8:40/other15:40/socket.io?x=1",
+                "8:40/other15:40/socket.io,x=1",
+            ),
+            ("15:40/socket.io?é=11:2", "15:40/socket.io,é=11:2"),
+            // What a page says about it is nobody's business.
+            (
+                r#"33:42/socket.io,["x","40/socket.io?"]"#,
+                r#"33:42/socket.io,["x","40/socket.io?"]"#,
+            ),
+            (
+                r#"35:42/socket.io,["x","15:40/socket.io?"]"#,
+                r#"35:42/socket.io,["x","15:40/socket.io?"]"#,
+            ),
+            ("40/socket.io?x=1", "40/socket.io?x=1"),
+            ("99:40/socket.io", "99:40/socket.io"),
+            ("x:40/socket.io?x=1", "x:40/socket.io?x=1"),
+            (":", ":"),
+            ("", ""),
+        ] {
+            let mut bytes = body.as_bytes().to_vec();
+            mend_body(&mut bytes);
+            assert_eq!(str::from_utf8(&bytes).unwrap(), mended, "{body}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_first_frame_that_asks_for_the_namespace_is_mended(
+            before in prop::collection::vec((prop::sample::select(vec![0x81u8, 0x01, 0x82, 0x89]), other()), 0..4),
+            query in "\\?[a-z=]{0,200}",
+            mask: [u8; 4],
+            cuts in prop::collection::vec(1usize..9, 0..40),
+        ) {
+            let mut frames: Vec<u8> = Vec::new();
+            for (kind, payload) in &before {
+                frames.extend(masked(*kind, payload.as_bytes(), mask));
+            }
+            let mut mended = frames.clone();
+            frames.extend(masked(0x81, format!("40/socket.io{query}").as_bytes(), mask));
+            mended.extend(masked(0x81, format!("40/socket.io,{}", &query[1..]).as_bytes(), mask));
+
+            let mut reader = Frames::default();
+            let mut rest = frames.as_mut_slice();
+            let mut is_done = false;
+            for cut in cuts.into_iter().chain([usize::MAX]) {
+                let (now, later) = rest.split_at_mut(cut.min(rest.len()));
+                is_done = is_done || reader.mend(now);
+                rest = later;
+            }
+            prop_assert!(is_done);
+            prop_assert_eq!(frames, mended);
+        }
+
+        #[test]
+        fn junk_neither_panics_nor_grows(mut bytes: Vec<u8>) {
+            let mut reader = Frames::default();
+            let _ = reader.mend(&mut bytes);
+            // Two bytes, eight of length, four of the mask.
+            prop_assert!(reader.header.len() <= 14);
+            mend_body(&mut bytes);
+        }
+    }
+
+    fn other() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9a-z/]{0,20}",
+            Just("40/socket.i".to_owned()),
+            Just("40/other?40/socket.io?".to_owned()),
+            Just("x".repeat(200)),
+            Just("y".repeat(65_536)),
+        ]
+    }
+
+    fn masked(kind: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+        let mut frame = vec![kind];
+        match payload.len() {
+            length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
+            length @ 126..65536 => {
+                frame.push(0xfe);
+                frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+            }
+            length => {
+                frame.push(0xff);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.extend(mask);
+        frame.extend(
+            payload
+                .iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
+        frame
+    }
+}

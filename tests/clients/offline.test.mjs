@@ -1,0 +1,80 @@
+// What the page says of its case while its client is not connected, or before it has said who it is.
+//
+// Clients 2.5 and 4.x send what was emitted meanwhile before the page's `connect` handler runs, and so before `identify`;
+// clients 1.7 and 3.1 send it after.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { clients, Office } from './people.mjs';
+
+for (const client of clients) {
+  describe(`client ${client.title}`, { concurrency: 4 }, () => {
+    test('a case that is opened before the first connect is viewed', async (t) => {
+      const office = await Office.open(t);
+      const ann = office.comes(client, 'ann');
+      ann.says('startViewingCase', 'X');
+      await ann.hears('peopleViewing', ['ann']);
+      assert.deepEqual(await casesOf(office, 'ann'), ['X']);
+    });
+
+    test('of several cases that are opened before the first connect the last is viewed', async (t) => {
+      const office = await Office.open(t);
+      const bob = await office.arrives(client, 'bob', 'X');
+      const ann = office.comes(client, 'ann');
+      ann.says('startViewingCase', 'X');
+      ann.says('stopViewingCase', 'X');
+      ann.says('startViewingCase', 'Y');
+      await ann.shows(['ann']);
+      assert.deepEqual(await casesOf(office, 'ann'), ['Y']);
+      await bob.opens('X');
+      assert.deepEqual(bob.screens.at(-1), ['bob']);
+    });
+
+    test('who went to another case while cut off is on that, and never again on the first', async (t) => {
+      const office = await Office.open(t);
+      const bob = await office.arrives(client, 'bob', 'X');
+      const ann = await office.arrives(client, 'ann', 'X');
+      await bob.shows(['bob', 'ann']);
+      ann.cutOff();
+      await ann.hears('disconnect');
+      ann.says('stopViewingCase', 'X');
+      ann.says('startViewingCase', 'Y');
+      await ann.hears('peopleViewing', ['ann']);
+      await bob.hears('peopleViewing', ['bob']);
+      assert.deepEqual(await casesOf(office, 'ann'), ['Y']);
+      assert.deepEqual(bob.screens, [['bob'], ['bob', 'ann'], ['bob']]);
+    });
+
+    test('who closed the case while cut off is not on it again', async (t) => {
+      const office = await Office.open(t);
+      const bob = await office.arrives(client, 'bob', 'X');
+      const ann = await office.arrives(client, 'ann', 'X');
+      await bob.shows(['bob', 'ann']);
+      ann.cutOff();
+      await ann.hears('disconnect');
+      ann.says('stopViewingCase', 'X');
+      await bob.hears('peopleViewing', ['bob']);
+      await ann.opens('Y');
+      await bob.opens('X');
+      assert.deepEqual(bob.screens, [['bob'], ['bob', 'ann'], ['bob']]);
+    });
+  });
+}
+
+// Clients 1.x and 2.x make it a part of the namespace that they ask for, 3.x and 4.x of the address only.
+for (const client of clients) {
+  for (const [kind, query] of [['an object', { token: 'a b&c', eio: '3' }], ['a string', 'token=x&page=1']]) {
+    test(`client ${client.title} is served with ${kind} as \`query\``, async (t) => {
+      const office = await Office.open(t);
+      const ann = await office.arrives({ ...client, options: { query } }, 'ann', 'X');
+      const bob = await office.arrives(client, 'bob', 'X');
+      await ann.shows(['ann', 'bob']);
+      await bob.shows(['ann', 'bob']);
+    });
+  }
+}
+
+async function casesOf(office, username) {
+  return (await office.daemon.connectionsOf(username)).map(([, { caseViewed }]) => caseViewed);
+}
