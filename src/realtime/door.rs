@@ -19,7 +19,7 @@ use tracing::debug;
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 use super::{
-    PATH, elsewhere,
+    elsewhere,
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     namespace::{Frames, mend_body},
@@ -99,9 +99,6 @@ impl Door {
             return Ok(refusal);
         }
         let mut request = request.map(Body::new);
-        if !is_engine(request.uri()) {
-            return self.answer(request).await;
-        }
         let query = match Query::of(request.uri()) {
             Ok(query) => query,
             Err(bad) => {
@@ -304,12 +301,6 @@ async fn mended(request: Request<Body>, most: usize) -> Request<Body> {
     let mut bytes = to_bytes(body, most).await.unwrap_or_default().to_vec();
     mend_body(&mut bytes);
     Request::from_parts(parts, Body::from(bytes))
-}
-
-/// Whether the library takes this for a request to Engine.IO. It knows no other and says so.
-fn is_engine(uri: &Uri) -> bool {
-    let path = uri.path().strip_prefix(PATH.trim_end_matches('/'));
-    path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Copies the one header that the library needs. It keeps the headers of a handshake as long as the session, and
