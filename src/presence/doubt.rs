@@ -60,7 +60,7 @@ impl Doubts {
     pub(super) fn end(
         &mut self,
         conn: ConnectionId,
-        victim: Victim,
+        victim: &Victim,
         left: usize,
         now: Moment,
     ) -> Vec<ConnectionId> {
@@ -71,7 +71,7 @@ impl Doubts {
             .pop_front_if(|(at, ..)| !is_recent(*at, now))
             .is_some()
         {}
-        if self.is_everywhere(network, &victim, left, now) {
+        if self.is_everywhere(network, victim, left, now) {
             let open = mem::take(&mut self.open).into_iter();
             open.map(|(.., conn)| conn).collect()
         } else if self.is_in_network(network, victim, now) {
@@ -102,15 +102,15 @@ impl Doubts {
     }
 
     /// Whether something between one network and the daemon has broken.
-    fn is_in_network(&mut self, network: IpNet, victim: Victim, now: Moment) -> bool {
+    fn is_in_network(&mut self, network: IpNet, victim: &Victim, now: Moment) -> bool {
         if self.latest_in_network.len() >= MOST_KNOWN {
             self.latest_in_network.clear();
             self.cut_networks.clear();
         }
-        if self.victims.is_unusual(&victim, now) {
+        if self.victims.is_unusual(victim, now) {
             let end = (now, victim.clone());
             let other = self.latest_in_network.insert(network, end);
-            if is_another(other, &victim, now) {
+            if is_another(other, victim, now) {
                 self.cut_networks.insert(network, now);
             }
         }
@@ -195,7 +195,7 @@ mod tests {
                         agent: None,
                     },
                 };
-                doubts.end(ConnectionId::FIRST, victim, 1, Moment::from_secs(at));
+                doubts.end(ConnectionId::FIRST, &victim, 1, Moment::from_secs(at));
             }
         }
         let (networks, victims) = (&doubts.networks, &doubts.victims);

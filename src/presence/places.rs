@@ -180,11 +180,14 @@ impl Places {
 
     /// All places with the kind of their users, in the order in which the users identified.
     pub(super) fn by_user(&self) -> impl Iterator<Item = (&Tab, &Place, &UserType)> {
-        self.from_tab(&Tab::FIRST)
+        self.by_user_from(&Tab::FIRST)
     }
 
     /// The same from a tab on.
-    pub(super) fn from_tab(&self, tab: &Tab) -> impl Iterator<Item = (&Tab, &Place, &UserType)> {
+    pub(super) fn by_user_from(
+        &self,
+        tab: &Tab,
+    ) -> impl Iterator<Item = (&Tab, &Place, &UserType)> {
         self.tabs.range(tab..).filter_map(|tab| {
             let place = self.get(tab.conn)?;
             let user = self.users.get(&place.identity.username)?;

@@ -196,7 +196,7 @@ impl Registry {
             next: Tab::FIRST,
             before: self.places.next_rank(),
         });
-        let places = self.places.from_tab(&from.next);
+        let places = self.places.by_user_from(&from.next);
         let mut places = places.take_while(|(tab, _, _)| tab.rank < from.before);
         let mut people: Vec<Person> = Vec::new();
         for (tab, place, kind) in places.by_ref().take(most) {

@@ -114,7 +114,7 @@ impl Registry {
             self.make_certain(conn, effects);
         }
         let left = self.places.connected_count();
-        for cut in self.doubts.end(conn, victim, left, now) {
+        for cut in self.doubts.end(conn, &victim, left, now) {
             self.make_certain(cut, effects);
         }
         self.make_room(now, effects)

@@ -84,9 +84,7 @@ fn the_network_and_address_with_most_lost_places_makes_room() {
         }
         for number in 0..3 * most {
             claim(&mut registry, "0", number, attackers);
-            let ending = Ending::Lost {
-                silence: Duration::ZERO,
-            };
+            let ending = LOST;
             let conn = attacker("0", number);
             let effects = registry.apply(Event::Ended { conn, ending }, Duration::from_secs(1));
             assert_eq!(spoken(&effects), "", "of {attackers}");
@@ -110,9 +108,7 @@ enum Act {
     },
     Open(&'static str),
     Stop,
-    Leave,
-    Lose,
-    BreakOff,
+    End(Ending),
     /// An attacker claims a name.
     Claim(&'static str),
     /// Sixty connections of an attacker claim a name and are lost.
@@ -120,6 +116,10 @@ enum Act {
     /// The back-end notifies all operators.
     Notify,
 }
+
+const LOST: Ending = Ending::Lost {
+    silence: Duration::ZERO,
+};
 
 /// Two tabs of adam's, and one of eve's, whose address is elsewhere.
 const OWNERS: [(&str, &str); 3] = [
@@ -188,9 +188,9 @@ fn act() -> impl Strategy<Value = Act> {
         4 => any::<bool>().prop_map(|with_page| Act::Connect { with_page }),
         4 => case.prop_map(Act::Open),
         1 => Just(Act::Stop),
-        1 => Just(Act::Leave),
-        2 => Just(Act::Lose),
-        2 => Just(Act::BreakOff),
+        1 => Just(Act::End(Ending::Goodbye)),
+        2 => Just(Act::End(LOST)),
+        2 => Just(Act::End(Ending::BrokenOff)),
         4 => name.clone().prop_map(Act::Claim),
         1 => name.prop_map(Act::LoseMany),
         1 => Just(Act::Notify),
@@ -253,9 +253,9 @@ impl Both {
                 let case = "X".try_into().unwrap();
                 Some(Event::CaseClosed { conn, case })
             }
-            (Act::Leave | Act::Lose | Act::BreakOff, Some(conn)) => {
+            (Act::End(ending), Some(conn)) => {
                 self.tabs[at].conn = None;
-                Some(ended(conn, act))
+                Some(Event::Ended { conn, ending })
             }
             (Act::Notify, _) => {
                 self.next_conn += 1;
@@ -285,10 +285,10 @@ impl Both {
                 self.attacked.apply(Event::CaseClosed { conn, case });
             }
             // At the same address they count as the same office, where they may supply evidence of a cut.
-            (Act::Lose | Act::BreakOff, Some(_)) if is_beside_adam => {}
-            (Act::Leave | Act::Lose | Act::BreakOff, Some(conn)) => {
+            (Act::End(ending), Some(_)) if is_beside_adam && ending != Ending::Goodbye => {}
+            (Act::End(ending), Some(conn)) => {
                 self.attackers[at] = None;
-                self.attacked.apply(ended(conn, act));
+                self.attacked.apply(Event::Ended { conn, ending });
             }
             (Act::LoseMany(name), _) => {
                 for number in 0..60 {
@@ -297,7 +297,8 @@ impl Both {
                     let conn = self.identify_attacker(name, &from);
                     let case = "X".try_into().unwrap();
                     self.attacked.apply(Event::CaseOpened { conn, case });
-                    self.attacked.apply(ended(conn, Act::Lose));
+                    let ending = LOST;
+                    self.attacked.apply(Event::Ended { conn, ending });
                 }
             }
             _ => {}
@@ -398,17 +399,6 @@ impl Side {
             .map(|(conn, it)| (conn, (it.identity.username, it.case)))
             .collect()
     }
-}
-
-fn ended(conn: ConnectionId, act: Act) -> Event {
-    let ending = match act {
-        Act::Leave => Ending::Goodbye,
-        Act::BreakOff => Ending::BrokenOff,
-        _ => Ending::Lost {
-            silence: Duration::ZERO,
-        },
-    };
-    Event::Ended { conn, ending }
 }
 
 /// A connection of another browser claims adam's name.
