@@ -6,7 +6,7 @@ use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
 };
 use hyper::body::{Body as _, Incoming};
