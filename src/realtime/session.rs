@@ -56,7 +56,7 @@ impl Session {
         self.swap(None)
     }
 
-    /// It has said whose it is, whether or not there is room for it in the list.
+    /// It has said whose it is.
     pub(crate) fn named(&self) {
         self.named.store(true, Relaxed);
     }
