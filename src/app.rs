@@ -2,7 +2,9 @@
 //!
 //! Lives here: wiring, and the order of start and stop. Not here: the environment, the command line, exit codes.
 
-use std::{sync::Arc, time::Duration};
+mod reload;
+
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tokio::{
@@ -10,12 +12,14 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::info;
 
+use self::reload::{Reloader, warn_of};
 use crate::{
     admin::{self, Admin, Demo},
-    config::Config,
-    lifecycle::{self, Listeners, Patience, Phase, Server, Shares, Signals, Tasks},
+    config::{Config, Settings, Source},
+    lifecycle::{self, Listeners, Patience, Phase, Server, Shares, Signal, Signals, Tasks},
+    logging::Logging,
     presence::Snapshot,
     realtime::{Door, Farewell, HubHandle, Realtime},
     snapshot::{self, Store},
@@ -27,6 +31,10 @@ use crate::{
 pub struct App {
     /// The settings.
     pub config: Config,
+    /// Where they can be read from again.
+    pub source: Source,
+    /// The log.
+    pub logging: Logging,
     /// Open sockets.
     pub listeners: Listeners,
     /// The machine's own name, by which staff may call the admin app.
@@ -44,8 +52,6 @@ impl App {
     /// [`Died`](lifecycle::Died) when a task ended that must not; otherwise when the daemon did not stop within its
     /// grace period, or was told twice to stop.
     pub async fn run(self, mut signals: Signals) -> Result<()> {
-        let spread = self.config.drain.spread;
-        let patience = spread + self.config.limits.shutdown_grace;
         let mut tasks = Tasks::new();
         let daemon = self.start(&tasks)?;
         daemon.hub.ping().await?;
@@ -53,18 +59,25 @@ impl App {
         lifecycle::ready(daemon.sources.census.borrow().people);
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
-        tokio::select! {
-            () = signals.next() => {}
-            death = tasks.death() => return Err(death.into()),
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Reload => daemon.reloader.reload().await,
+                    Signal::Stop => break,
+                },
+                death = tasks.death() => return Err(death.into()),
+            }
         }
         daemon.phase.send_replace(Phase::Draining);
         info!("stopping");
+        let config = daemon.reloader.settings.now();
+        let patience = config.drain.spread + config.limits.shutdown_grace;
         lifecycle::stopping(patience);
         tokio::select! {
-            drained = timeout(patience, daemon.drain(spread, &tasks)) => {
+            drained = timeout(patience, daemon.drain(&config, &tasks)) => {
                 drained.context("not everything ended within drain.spread_ms and limits.shutdown_grace_ms")
             }
-            () = signals.next() => bail!("told twice to stop"),
+            () = signals.stop() => bail!("told twice to stop"),
         }
     }
 
@@ -75,13 +88,24 @@ impl App {
         let left = store.as_ref().map_or_else(Snapshot::default, |store| {
             store.load(config.presence.restart_grace)
         });
-        let realtime = Realtime::new(config, left, &counters, tasks.tracker());
+        let settings = Settings::new(config.clone());
+        let realtime = Realtime::new(&settings, left, &counters, tasks.tracker());
+        let shares = self.shares();
+        let reloader = Reloader {
+            source: self.source.clone(),
+            settings,
+            realtime: realtime.reload,
+            logging: self.logging.clone(),
+            files: self.files,
+        };
         let sources = Sources {
             census: realtime.census,
             counters,
             pulse: realtime.pulse,
         };
+        warn_of(config, self.files);
         let daemon = Daemon {
+            reloader,
             phase: watch::Sender::new(Phase::Starting),
             closed: CancellationToken::new(),
             public: CancellationToken::new(),
@@ -110,18 +134,15 @@ impl App {
         tasks.spawn_until(&daemon.rest, "status", status);
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
-        self.serve(&daemon, realtime.door, tasks)?;
+        self.serve(&daemon, realtime.door, shares, tasks)?;
         Ok(daemon)
     }
 
     /// Opens the doors.
-    fn serve(self, daemon: &Daemon, door: Door, tasks: &Tasks) -> Result<()> {
-        if self.config.site_hostnames.is_empty() {
-            info!("site_hostname is not set: only pages of this machine may connect");
-        }
-        let shares = self.shares();
+    fn serve(self, daemon: &Daemon, door: Door, shares: Shares, tasks: &Tasks) -> Result<()> {
         let public = Server {
-            patience: Patience::from(&self.config.limits),
+            settings: daemon.reloader.settings.clone(),
+            patience: Patience::public,
             tracker: daemon.conversations.clone(),
             counters: daemon.sources.counters.clone(),
             share: Arc::new(Semaphore::new(shares.public)),
@@ -129,11 +150,7 @@ impl App {
             stop: daemon.public.clone(),
         };
         let staff = Server {
-            // Who may knock there posts bodies that are large and come at once.
-            patience: Patience {
-                pace: None,
-                ..public.patience
-            },
+            patience: Patience::admin,
             tracker: tasks.tracker().clone(),
             closed: daemon.rest.clone(),
             stop: daemon.rest.clone(),
@@ -166,24 +183,17 @@ impl App {
 
     fn shares(&self) -> Shares {
         let staff = self.config.limits.admin_connections;
-        if let Some(warning) = lifecycle::too_few_files(&self.config, self.files) {
-            warn!("{warning}");
-        }
         Shares::among(self.files, staff, self.listeners.admin.len())
     }
 
     fn admin(&self, daemon: &Daemon) -> Result<Admin> {
         let public = self.listeners.public.first();
         let public = public.context("no public listener")?.local_addr()?;
-        let limits = &self.config.limits;
         Ok(Admin {
             hub: daemon.hub.clone(),
-            allow_from: self.config.admin.allow_from.as_slice().into(),
-            hostnames: self.config.admin.hostnames.clone(),
+            settings: daemon.reloader.settings.clone(),
             machine: self.machine.clone(),
-            body_limit: limits.admin_body_bytes,
-            request_timeout: limits.request_timeout,
-            metrics: Page::new(daemon.sources.clone(), limits.versions),
+            metrics: Page::new(daemon.sources.clone(), self.config.limits.versions),
             counters: daemon.sources.counters.clone(),
             phase: daemon.phase.subscribe(),
             demo: self.demo.then_some(Demo::new(public)),
@@ -199,8 +209,9 @@ fn store(config: &Config) -> Option<Store> {
     directory.map(Store::new)
 }
 
-/// What must be stopped, in the order in which it is.
+/// What runs, and what must be stopped, in the order in which it is.
 struct Daemon {
+    reloader: Reloader,
     phase: watch::Sender<Phase>,
     /// No more browsers are let in.
     closed: CancellationToken,
@@ -215,11 +226,11 @@ struct Daemon {
 
 impl Daemon {
     /// Ends everything: browsers first, so that they come back elsewhere or later, and health checks last.
-    async fn drain(self, spread: Duration, tasks: &Tasks) {
+    async fn drain(self, config: &Config, tasks: &Tasks) {
         self.closed.cancel();
         // An error means that the hub is gone already, and so nothing lapses.
         let _ = self.hub.drain().await;
-        self.farewell.say(spread).await;
+        self.farewell.say(config.drain.spread).await;
         self.public.cancel();
         self.conversations.close();
         self.conversations.wait().await;
@@ -242,6 +253,8 @@ mod tests {
         let mut tasks = Tasks::new();
         let app = App {
             listeners: Listeners::open(&config, Passed::default()).unwrap(),
+            logging: Logging::new(&config.log).0,
+            source: Source::default(),
             config,
             machine: String::new(),
             files: 1024,

@@ -13,7 +13,7 @@ mod shipped;
 /// Tells call-centre staff who else has the case open that is on their screen.
 ///
 /// Serves browsers over Socket.IO on one listener, and staff and the back-end on another that is only ever bound to
-/// loopback or private addresses. Stops on SIGTERM or SIGINT.
+/// loopback or private addresses. Stops on SIGTERM or SIGINT; reads its configuration again on SIGHUP.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
@@ -51,4 +51,8 @@ pub enum Command {
         #[arg(long)]
         quiet: bool,
     },
+
+    /// Have the running service take up its changed configuration if nothing is wrong with it; the unit runs this for
+    /// systemctl reload
+    Reload,
 }

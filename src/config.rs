@@ -10,6 +10,7 @@
 //! | `listeners` | what must hold between the addresses of both listeners |
 //! | `sockets` | what systemd opens for the daemon |
 //! | `problem` | the words in which an operator hears of a mistake |
+//! | `reload` | reading the layers again, and which new values a running daemon takes up |
 //!
 //! Invariants: a [`Config`] that [`load`] returned needs no further check, and a failed [`load`] names every problem at once.
 //! A value that a higher layer replaces is not judged: what counts is what would run.
@@ -19,6 +20,7 @@ mod kind;
 mod layers;
 mod listeners;
 mod problem;
+mod reload;
 mod sockets;
 
 #[cfg(test)]
@@ -32,8 +34,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub(crate) use self::keys::MOST_SESSIONS;
 pub use self::keys::{Key, keys};
 pub use self::problem::ConfigErrors;
+pub use self::reload::{Reload, Settings, Source};
 pub use self::sockets::Sockets;
 
 use self::layers::Layers;
@@ -136,8 +140,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The least severe level that is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The least severe level that is written, the least talkative first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// A human must act.
     Error,

@@ -6,6 +6,7 @@
 //! | [`check`] | the command `check`: as whom it judges, and what it warns of |
 //! | [`config`] | four layers in, one validated configuration out; the only reader of files and environment |
 //! | [`app`] | wiring, and the order of start and stop |
+//! | [`logging`] | the log |
 //! | [`lifecycle`] | listeners, the HTTP server, systemd, signals, tasks that must not die |
 //! | `realtime` | the Socket.IO edge: frames to events, effects to frames, and the hub that owns presence |
 //! | `admin` | the admin app on its own listener |
@@ -28,6 +29,7 @@ pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod lifecycle;
+pub mod logging;
 pub mod presence;
 mod realtime;
 mod snapshot;

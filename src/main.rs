@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{IsTerminal, Write, stderr},
+    io::{Write, stderr},
     process::ExitCode,
 };
 
@@ -10,14 +10,12 @@ use cla_socketserver::{
     app::App,
     check,
     cli::{Cli, Command},
-    config::{self, Config, Flags, LogFormat, Sockets},
-    lifecycle::{Died, Listeners, Passed, Signals, raise_file_limit},
+    config::{Config, Flags, Sockets, Source},
+    lifecycle::{Died, Listeners, Passed, ReloadError, Signals, ask_for_reload, raise_file_limit},
+    logging::Logging,
 };
 use clap::Parser;
-use tracing::{error, level_filters::LevelFilter};
-use tracing_subscriber::{
-    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
-};
+use tracing::error;
 
 /// Gives memory back after an attack, which the system's allocator hardly does.
 #[cfg(feature = "jemalloc")]
@@ -49,32 +47,42 @@ fn main() -> ExitCode {
         admin_listen: cli.admin_listen,
     };
     let text = |text: OsString| text.to_string_lossy().into_owned();
-    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let environment: Vec<_> = environment.collect();
-    if let Some(Command::Check { quiet }) = cli.command {
-        return check(&flags, &environment, quiet);
+    let env = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let env: Vec<_> = env.collect();
+    let source = Source {
+        flags,
+        sockets: Sockets::of_units(&env),
+        env,
+    };
+    match cli.command {
+        Some(Command::Check { quiet }) => return check(&source, quiet),
+        Some(Command::Reload) => return reload(&source),
+        None => {}
     }
     let passed = match Passed::take() {
         Ok(passed) => passed,
         Err(error) => return refuse(error),
     };
-    match config::load(&flags, environment, &passed.sockets()) {
-        Ok(loaded) => serve(loaded.config, passed, cli.demo),
+    let source = Source {
+        sockets: passed.sockets(),
+        ..source
+    };
+    match source.load() {
+        Ok(loaded) => serve(loaded.config, source, passed, cli.demo),
         Err(errors) => refuse(errors),
     }
 }
 
-fn check(flags: &Flags, environment: &[(String, String)], quiet: bool) -> ExitCode {
-    match check::as_service(flags, environment, quiet) {
+fn check(source: &Source, quiet: bool) -> ExitCode {
+    match check::as_service(&source.flags, &source.env, quiet) {
         Some(0) => return ExitCode::SUCCESS,
         Some(code) if code == i32::from(CONFIG) => return CONFIG.into(),
         Some(_) => return refuse(check::NotRun),
         None => {}
     }
-    let sockets = Sockets::of_units(environment);
-    match config::load(flags, environment.iter().cloned(), &sockets) {
+    match source.load() {
         Ok(_) if quiet => ExitCode::SUCCESS,
-        Ok(loaded) => match check::show(&loaded, environment) {
+        Ok(loaded) => match check::show(&loaded, &source.env) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
@@ -82,14 +90,35 @@ fn check(flags: &Flags, environment: &[(String, String)], quiet: bool) -> ExitCo
     }
 }
 
+/// Has the daemon of the unit read its configuration again.
+fn reload(source: &Source) -> ExitCode {
+    if let Err(errors) = source.load() {
+        return refuse(errors);
+    }
+    match ask_for_reload(source.variable("MAINPID"), source.runtime_directory()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ReloadError::Refused(_)) => refuse(error),
+        Err(error) => {
+            complain(&error.into());
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Says what must be changed before a start can succeed.
 fn refuse(error: impl Into<anyhow::Error>) -> ExitCode {
-    let _ = writeln!(stderr(), "{:#}", error.into());
+    complain(&error.into());
     CONFIG.into()
 }
 
-fn serve(config: Config, passed: Passed, demo: bool) -> ExitCode {
-    log_to_stderr(&config);
+/// Says what went wrong where there is no log yet.
+fn complain(error: &anyhow::Error) {
+    // Nowhere to report to if standard error is gone.
+    let _ = writeln!(stderr(), "{error:#}");
+}
+
+fn serve(config: Config, source: Source, passed: Passed, demo: bool) -> ExitCode {
+    let logging = Logging::start(&config.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -106,6 +135,8 @@ fn serve(config: Config, passed: Passed, demo: bool) -> ExitCode {
         let machine = gethostname::gethostname().to_string_lossy().into_owned();
         let app = App {
             config,
+            source,
+            logging,
             listeners,
             machine,
             files: raise_file_limit(),
@@ -130,24 +161,6 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     } else {
         FAILURE
     }
-}
-
-/// Dependencies may only warn: at lower levels they show what strangers send.
-fn log_to_stderr(config: &Config) {
-    let level: LevelFilter = config.log.level.name().parse().unwrap_or(LevelFilter::INFO);
-    let filter = Targets::new()
-        .with_default(LevelFilter::WARN.min(level))
-        .with_target(env!("CARGO_CRATE_NAME"), level);
-    let lines = fmt::layer()
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal());
-    let lines = match config.log.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .init();
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_file_stays_young_while_nothing_changes() {
         let directory = TempDir::new().unwrap();
-        let (hub, mut requests) = inbox::channel(8, 0);
+        let (hub, mut requests) = inbox::channel(8);
         let store = Store::new(directory.path().to_owned());
         let keeping = keep(Some(store), hub, Arc::default(), CancellationToken::new());
         let started = Instant::now();

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    Extension,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Request, rejection::BytesRejection},
 };
@@ -18,9 +17,10 @@ use super::{error::HttpError, reply::Format};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimit(usize);
 
-/// Bounds the bodies of requests.
-pub(super) fn limit(bytes: usize) -> (DefaultBodyLimit, Extension<BodyLimit>) {
-    (DefaultBodyLimit::max(bytes), Extension(BodyLimit(bytes)))
+/// Bounds the body of a request.
+pub(super) fn limit(bytes: usize, request: &mut Request) {
+    DefaultBodyLimit::max(bytes).apply(request);
+    request.extensions_mut().insert(BodyLimit(bytes));
 }
 
 /// A body, received whole and not yet decoded.

@@ -301,10 +301,7 @@ fn format_for(request: &Request<Body>) -> Format {
 }
 
 fn refusal(response: &Response) -> Option<Arc<HttpError>> {
-    let known = response.extensions().get::<Arc<HttpError>>().cloned();
-    // The time limit is not ours and leaves only its status.
-    let timed_out = response.status() == StatusCode::REQUEST_TIMEOUT;
-    known.or_else(|| timed_out.then(|| Arc::new(HttpError::TimedOut)))
+    response.extensions().get::<Arc<HttpError>>().cloned()
 }
 
 fn log(error: &HttpError) {

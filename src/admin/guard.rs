@@ -6,7 +6,6 @@
 //! another site fails the second.
 
 use std::{
-    collections::BTreeSet,
     net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
@@ -17,11 +16,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Version, header, uri::Authority};
-use ipnet::IpNet;
+use tokio::time::timeout;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use super::error::HttpError;
-use crate::lifecycle::Peer;
+use super::{body, error::HttpError};
+use crate::{config::Settings, lifecycle::Peer};
 
 /// What our pages may load: their own stylesheet and script, nothing else.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
@@ -54,14 +53,20 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
     ),
 ];
 
-/// The names that this app answers to, in lower case.
+/// The names that this app answers to.
 #[derive(Clone, Debug)]
-pub(super) struct HostNames(Arc<BTreeSet<String>>);
+pub(super) struct HostNames {
+    /// The machine's own name, in lower case.
+    machine: Arc<str>,
+    settings: Settings,
+}
 
 impl HostNames {
-    pub(super) fn new(machine: &str, others: &[String]) -> Self {
-        let names = others.iter().map(String::as_str).chain([machine]);
-        Self(Arc::new(names.map(normal).collect()))
+    pub(super) fn new(machine: &str, settings: Settings) -> Self {
+        Self {
+            machine: normal(machine).into(),
+            settings,
+        }
     }
 
     /// An address cannot be made to resolve to somewhere else, so all of them are allowed.
@@ -70,8 +75,28 @@ impl HostNames {
         is_address(&host)
             || host == "localhost"
             || host.ends_with(".localhost")
-            || self.0.contains(&host)
+            || *self.machine == *host
+            || self.is_configured(&host)
     }
+
+    fn is_configured(&self, host: &str) -> bool {
+        let config = self.settings.now();
+        let mut names = config.admin.hostnames.iter();
+        names.any(|name| normal(name) == host)
+    }
+}
+
+/// Bounds the body of a request and the time that it may take, its body included. A client that dribbles a body shall not
+/// hold a connection for ever.
+pub(super) async fn bounded(
+    State(settings): State<Settings>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    let config = settings.now();
+    body::limit(config.limits.admin_body_bytes, &mut request);
+    let answered = timeout(config.limits.request_timeout, next.run(request)).await;
+    answered.map_err(|_| HttpError::TimedOut)
 }
 
 /// Adds the security headers to an answer, which may have brought a policy of its own.
@@ -84,17 +109,18 @@ pub(super) async fn security_headers(mut response: Response) -> Response {
 
 /// Lets a request pass only if it comes from where it may.
 pub(super) async fn known_peer(
-    State(allow_from): State<Arc<[IpNet]>>,
+    State(settings): State<Settings>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
     let peer = request.extensions().get::<Peer>();
     let peer = peer.map(|Peer(address)| address.to_canonical());
-    match peer {
-        Some(peer) if allow_from.iter().any(|network| network.contains(&peer)) => {
-            Ok(next.run(request).await)
-        }
-        Some(_) | None => Err(HttpError::UnknownPeer),
+    let config = settings.now();
+    let mut allowed = config.admin.allow_from.iter();
+    if peer.is_some_and(|peer| allowed.any(|network| network.contains(&peer))) {
+        Ok(next.run(request).await)
+    } else {
+        Err(HttpError::UnknownPeer)
     }
 }
 

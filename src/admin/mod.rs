@@ -20,19 +20,15 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
-
 use axum::{
     Router, middleware,
     routing::{MethodRouter, get},
 };
-use http::StatusCode;
-use ipnet::IpNet;
 use tokio::sync::watch;
-use tower_http::timeout::TimeoutLayer;
 
 use self::{error::HttpError, guard::HostNames};
 use crate::{
+    config::Settings,
     lifecycle::Phase,
     realtime::HubHandle,
     stats::{Counters, Page},
@@ -45,17 +41,10 @@ pub(crate) use self::demo::{Demo, log_demo};
 pub(crate) struct Admin {
     /// The way to the hub.
     pub(crate) hub: HubHandle,
-    /// Peers that are answered.
-    pub(crate) allow_from: Arc<[IpNet]>,
-    /// Names under which staff reach this app, besides addresses, loopback and the machine's own name.
-    pub(crate) hostnames: Vec<String>,
+    /// Who is answered, under which names, and how large and slow a request may be.
+    pub(crate) settings: Settings,
     /// The machine's own name.
     pub(crate) machine: String,
-    /// Largest body accepted, in bytes.
-    pub(crate) body_limit: usize,
-    /// Longest that one request may take, its body included. A client that dribbles a body shall not hold a connection
-    /// for ever.
-    pub(crate) request_timeout: Duration,
     /// The page of metrics.
     pub(crate) metrics: Page,
     /// Where refusals are counted.
@@ -85,20 +74,19 @@ pub(crate) fn router(admin: Admin) -> Router {
         .merge(admin.demo.map(demo::routes).unwrap_or_default())
         .fallback(async || HttpError::NotFound)
         .method_not_allowed_fallback(async || HttpError::MethodNotAllowed);
-    let names = HostNames::new(&admin.machine, &admin.hostnames);
+    let names = HostNames::new(&admin.machine, admin.settings.clone());
     // The innermost first. The host comes before the origin, which is compared with it. They stand around the router, not
     // around each route, because the router adds to a refused method which ones it takes.
     Router::new()
         .fallback_service(routes)
-        .layer(body::limit(admin.body_limit))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            admin.request_timeout,
+        .layer(middleware::from_fn_with_state(
+            admin.settings.clone(),
+            guard::bounded,
         ))
         .layer(guard::same_origin())
         .layer(middleware::from_fn_with_state(names, guard::known_host))
         .layer(middleware::from_fn_with_state(
-            admin.allow_from,
+            admin.settings,
             guard::known_peer,
         ))
         .layer(middleware::from_fn_with_state(

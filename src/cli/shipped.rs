@@ -140,7 +140,7 @@ fn configuration() -> String {
     for key in keys() {
         let name = key.name;
         let default = roff(&key.default_text());
-        let says = roff(&format!("{}; {}", key.doc, key.accepts()));
+        let says = roff(&key.manual());
         let variables = variables(key).join(", ");
         let flag = key
             .flag_name()
@@ -159,8 +159,8 @@ fn variables(key: &Key) -> Vec<String> {
 /// One key of the config file, with a comment that says what it decides.
 fn setting(key: &Key) -> String {
     let Key { name, doc, .. } = key;
-    let (accepts, default) = (key.accepts(), key.default_text());
-    format!("\n# {doc};\n# {accepts}\n#{name} = {default}\n")
+    let rest = key.manual().split_off(doc.len() + "; ".len());
+    format!("\n# {doc};\n# {rest}\n#{name} = {}\n", key.default_text())
 }
 
 /// The page with what stands under that heading replaced.

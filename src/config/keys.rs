@@ -20,6 +20,8 @@ pub struct Key {
     pub established: Option<&'static str>,
     /// A variable in which systemd names what it grants to the unit. It counts below the file.
     pub(super) granted: Option<&'static str>,
+    /// Whether a new value takes effect at the next start only; others do at a reload.
+    pub needs_restart: bool,
     /// What its values look like and where they are stored.
     pub(super) kind: Kind,
     /// Its flag, where it has one.
@@ -41,6 +43,9 @@ const MINUTE: u64 = 60 * 1000;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
+/// As many sessions as can be allowed.
+pub(crate) const MOST_SESSIONS: usize = 1_000_000;
+
 static KEYS: &[Key] = &[
     Key::new(
         "site_hostname",
@@ -53,17 +58,20 @@ static KEYS: &[Key] = &[
         Addresses(|c| &mut c.public.listen),
         "addresses for browsers: Socket.IO and nothing else",
     )
-    .flag(|flags| &flags.public_listen),
+    .flag(|flags| &flags.public_listen)
+    .needs_restart(),
     Key::new(
         "public.ping_interval_ms",
         Millis(1..=DAY, |c| &mut c.public.ping_interval),
         "time between two heartbeats",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "public.ping_timeout_ms",
         Millis(1..=DAY, |c| &mut c.public.ping_timeout),
         "how long a heartbeat may stay unanswered before the connection ends",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "public.merge_interval_ms",
         Millis(0..=10_000, |c| &mut c.public.merge_interval),
@@ -83,13 +91,15 @@ static KEYS: &[Key] = &[
         "presence.restart_grace_ms",
         Millis(0..=HOUR, |c| &mut c.presence.restart_grace),
         "the same after a restart of the daemon; 0 forgets everybody at a restart",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "presence.state_dir",
         Directory(|c| &mut c.presence.state_dir),
         "where places are written for the next daemon, instead of RuntimeDirectory= of the unit; with neither, a restart forgets everybody",
     )
-    .granted("RUNTIME_DIRECTORY"),
+    .granted("RUNTIME_DIRECTORY")
+    .needs_restart(),
     Key::new(
         "drain.spread_ms",
         Millis(0..=MINUTE, |c| &mut c.drain.spread),
@@ -100,7 +110,8 @@ static KEYS: &[Key] = &[
         Addresses(|c| &mut c.admin.listen),
         "addresses for the admin app and health checks: loopback, private, or in a network that admin.allow_from names",
     )
-    .flag(|flags| &flags.admin_listen),
+    .flag(|flags| &flags.admin_listen)
+    .needs_restart(),
     Key::new(
         "admin.hostnames",
         HostNames(|c| &mut c.admin.hostnames),
@@ -116,23 +127,27 @@ static KEYS: &[Key] = &[
         Host(|c| &mut c.statsd.host),
         "where StatsD listens; an unknown or silent host harms nobody",
     )
-    .established("STATSD_HOST"),
+    .established("STATSD_HOST")
+    .needs_restart(),
     Key::new(
         "statsd.port",
         Port(|c| &mut c.statsd.port),
         "the UDP port of StatsD",
     )
-    .established("STATSD_PORT"),
+    .established("STATSD_PORT")
+    .needs_restart(),
     Key::new(
         "statsd.prefix",
         Prefix(|c| &mut c.statsd.prefix),
         "put before every metric name, with a dot between",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "log.format",
         Format(|c| &mut c.log.format),
         "text for people, json for machines",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "log.level",
         Level(|c| &mut c.log.level),
@@ -140,7 +155,7 @@ static KEYS: &[Key] = &[
     ),
     Key::new(
         "limits.sessions",
-        Count(1..=1_000_000, |c| &mut c.limits.sessions),
+        Count(1..=MOST_SESSIONS, |c| &mut c.limits.sessions),
         "open Engine.IO sessions",
     ),
     Key::new(
@@ -162,7 +177,8 @@ static KEYS: &[Key] = &[
         "limits.identify_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.identify_timeout),
         "time that a new session has to join the namespace and to say who it is",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "limits.connections_per_user",
         Count(1..=1_000_000, |c| &mut c.limits.connections_per_user),
@@ -197,7 +213,8 @@ static KEYS: &[Key] = &[
         "limits.inbox",
         Count(1..=1_000_000, |c| &mut c.limits.inbox),
         "events for which there is always room to wait for the hub",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "limits.frames_in_flight",
         Count(1..=65_536, |c| &mut c.limits.frames_in_flight),
@@ -207,7 +224,8 @@ static KEYS: &[Key] = &[
         "limits.message_bytes",
         Count(1024..=MEBIBYTE, |c| &mut c.limits.message_bytes),
         "size of one websocket message or polling body",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "limits.admin_body_bytes",
         Count(1024..=16 * MEBIBYTE, |c| &mut c.limits.admin_body_bytes),
@@ -217,7 +235,8 @@ static KEYS: &[Key] = &[
         "limits.versions",
         Count(1..=1000, |c| &mut c.limits.versions),
         "names of app versions in metrics at the same time; further versions count as `other` until a name is no longer used",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "limits.header_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.header_timeout),
@@ -232,7 +251,8 @@ static KEYS: &[Key] = &[
         "limits.admin_connections",
         Count(1..=10_000, |c| &mut c.limits.admin_connections),
         "connections to the admin app at once, shared out equally among its addresses; further ones wait",
-    ),
+    )
+    .needs_restart(),
     Key::new(
         "limits.tcp_user_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.tcp_user_timeout),
@@ -278,12 +298,24 @@ impl Key {
         self.kind.accepts()
     }
 
+    /// What it decides and what it accepts, as the manuals say it.
+    #[must_use]
+    pub fn manual(&self) -> String {
+        let restart = if self.needs_restart {
+            "; a change needs a restart"
+        } else {
+            ""
+        };
+        format!("{}; {}{restart}", self.doc, self.accepts())
+    }
+
     const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
         Self {
             name,
             doc,
             established: None,
             granted: None,
+            needs_restart: false,
             kind,
             flag: None,
         }
@@ -296,6 +328,11 @@ impl Key {
 
     const fn granted(mut self, variable: &'static str) -> Self {
         self.granted = Some(variable);
+        self
+    }
+
+    const fn needs_restart(mut self) -> Self {
+        self.needs_restart = true;
         self
     }
 

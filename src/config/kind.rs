@@ -100,6 +100,23 @@ impl Kind {
         }
     }
 
+    /// Gives one configuration the value of another.
+    pub(super) fn copy(&self, from: &mut Config, to: &mut Config) {
+        match self {
+            Self::Addresses(field) => field(to).clone_from(field(from)),
+            Self::Networks(_, field) => field(to).clone_from(field(from)),
+            Self::Directory(field) => field(to).clone_from(field(from)),
+            Self::HostNames(field) => field(to).clone_from(field(from)),
+            Self::Host(field) | Self::Prefix(field) => field(to).clone_from(field(from)),
+            Self::Port(field) => *field(to) = *field(from),
+            Self::Count(_, field) => *field(to) = *field(from),
+            Self::Rate(_, field) => *field(to) = *field(from),
+            Self::Millis(_, field) => *field(to) = *field(from),
+            Self::Format(field) => *field(to) = *field(from),
+            Self::Level(field) => *field(to) = *field(from),
+        }
+    }
+
     /// What it accepts, as the end of the sentence "it must be …".
     pub(super) fn accepts(&self) -> String {
         match self {

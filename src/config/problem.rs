@@ -81,6 +81,11 @@ impl ConfigErrors {
     pub(super) fn of(problems: Vec<Problem>) -> Option<Self> {
         (!problems.is_empty()).then_some(Self(problems))
     }
+
+    /// Each problem, on one line.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Problem::to_string)
+    }
 }
 
 impl Problem {
@@ -101,7 +106,7 @@ impl Problem {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        let lines: Vec<String> = self.lines().collect();
         f.write_str(&lines.join("\n"))
     }
 }

@@ -24,7 +24,7 @@ use tracing::debug;
 
 use super::line::Connection;
 use crate::{
-    config::Limits,
+    config::{Limits, Settings},
     stats::{Counter, Counters},
 };
 
@@ -59,15 +59,22 @@ pub(crate) struct Patience {
 /// For so many seconds a connection may save up what it may send in one.
 const BURST_SECONDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
-impl From<&Limits> for Patience {
-    fn from(limits: &Limits) -> Self {
+impl Patience {
+    /// With browsers.
+    pub(crate) fn public(limits: &Limits) -> Self {
+        let pace = limits.bytes_per_second;
+        Self {
+            pace: Some(Quota::per_second(pace).allow_burst(pace.saturating_mul(BURST_SECONDS))),
+            ..Self::admin(limits)
+        }
+    }
+
+    /// With staff and the back-end, who post bodies that are large and come at once.
+    pub(crate) fn admin(limits: &Limits) -> Self {
         Self {
             header: limits.header_timeout,
             unacknowledged: limits.tcp_user_timeout,
-            pace: Some(
-                Quota::per_second(limits.bytes_per_second)
-                    .allow_burst(limits.bytes_per_second.saturating_mul(BURST_SECONDS)),
-            ),
+            pace: None,
         }
     }
 }
@@ -79,7 +86,9 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// Accepts connections and serves them.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    pub(crate) patience: Patience,
+    pub(crate) settings: Settings,
+    /// How patient it is with a connection: as the limits say when that is accepted.
+    pub(crate) patience: fn(&Limits) -> Patience,
     /// Knows the conversations that are under way.
     pub(crate) tracker: TaskTracker,
     pub(crate) counters: Counters,
@@ -103,8 +112,9 @@ impl Server {
             .await
         {
             match accepted {
-                Ok((connection, peer)) => {
-                    let conversation = self.clone().converse(connection, peer, service.clone());
+                Ok((connection, peer, patience)) => {
+                    let service = service.clone();
+                    let conversation = self.clone().converse(connection, peer, patience, service);
                     self.tracker.spawn(conversation);
                 }
                 Err(error) => {
@@ -118,14 +128,14 @@ impl Server {
         }
     }
 
-    async fn accept(&self, listener: &TcpListener) -> io::Result<(Connection, Peer)> {
+    async fn accept(&self, listener: &TcpListener) -> io::Result<(Connection, Peer, Patience)> {
         let permit = self.permit().await?;
         let (stream, peer) = listener.accept().await?;
+        let patience = (self.patience)(&self.settings.now().limits);
         stream.set_nodelay(true)?;
-        end_when_unacknowledged_for(self.patience.unacknowledged, &stream)?;
-        let (pace, counters) = (self.patience.pace, self.counters.clone());
-        let connection = Connection::new(stream, pace, counters, permit);
-        Ok((connection, Peer(peer.ip())))
+        end_when_unacknowledged_for(patience.unacknowledged, &stream)?;
+        let connection = Connection::new(stream, patience.pace, self.counters.clone(), permit);
+        Ok((connection, Peer(peer.ip()), patience))
     }
 
     /// Taken before accepting: whoever finds none free waits in the backlog, where it costs no file.
@@ -138,7 +148,7 @@ impl Server {
         freed.map_err(io::Error::other)
     }
 
-    async fn converse<S>(self, connection: Connection, peer: Peer, service: S)
+    async fn converse<S>(self, connection: Connection, peer: Peer, patience: Patience, service: S)
     where
         S: HttpService,
     {
@@ -157,7 +167,7 @@ impl Server {
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(self.patience.header)
+                .header_read_timeout(patience.header)
                 .max_buf_size(BUFFER)
                 .serve_connection(TokioIo::new(connection), service)
                 .with_upgrades()
@@ -172,7 +182,7 @@ impl Server {
         if let Err(error) = served {
             debug!(%error, "connection ended: {error}");
             // Whoever has been answered, and says nothing more, has done nothing wrong.
-            let has_begun = !asked.is_cancelled() || line.silence() < self.patience.header;
+            let has_begun = !asked.is_cancelled() || line.silence() < patience.header;
             if error.is_timeout() && has_begun {
                 self.counters.count(Counter::HeaderTimeout);
             } else if error.is_parse() {

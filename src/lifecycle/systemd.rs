@@ -21,6 +21,19 @@ pub(crate) fn ready(count: usize) {
     notify(&[NotifyState::Ready, NotifyState::Status(&people(count))]);
 }
 
+/// Says that the daemon reads its configuration again, for which `systemctl reload` then waits.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(%error, "cannot tell the time to systemd: {error}"),
+    }
+}
+
+/// Says that it has done so, and what came of it.
+pub(crate) fn reloaded(outcome: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(outcome)]);
+}
+
 /// Says that the daemon drains, so that `systemctl stop` shows that and not a daemon that hangs, and how long that may take.
 pub(crate) fn stopping(patience: Duration) {
     // What is beyond an hour and more, systemd may judge by itself.
@@ -85,7 +98,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_vouches_for_a_hub_that_does_not_answer() {
-        let (hub, mut requests) = inbox::channel(8, 0);
+        let (hub, mut requests) = inbox::channel(8);
         let pause = Duration::from_secs(10);
         let vouched = Cell::new(0);
         let vouching = vouch_for(hub, pause, || vouched.set(vouched.get() + 1));

@@ -44,6 +44,11 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         }
     }
 
+    /// Waits for another interval from now on, but still as long as before for what it holds back already.
+    pub(super) fn reload(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     /// Takes note of a change and says whether to speak of it now. What fell due before has been released.
     pub(super) fn changed(&mut self, topic: &Topic) -> bool {
         let Some(held) = self.held.get(topic) else {

@@ -168,6 +168,12 @@ impl Registry {
         self.pacer.next_due().into_iter().chain(lapse).min()
     }
 
+    /// Goes by other rules from now on. What is beyond them already stays: they hold for newcomers.
+    pub fn reload(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.pacer.reload(rules.merge_interval);
+    }
+
     /// From now on every connection that ends is about to come back to another daemon, so no place lapses.
     pub fn drain(&mut self) {
         self.draining = true;

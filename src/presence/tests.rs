@@ -6,6 +6,7 @@ use super::*;
 
 mod attackers;
 mod losses;
+mod reload;
 mod world;
 
 const INTERVAL: Duration = Duration::from_millis(50);

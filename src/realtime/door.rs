@@ -2,7 +2,7 @@
 //!
 //! Lives here: Origin, limits, and what must be put right before the library sees a request. Not here: Socket.IO.
 
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, sync::Arc};
 
 use axum::body::{Body, to_bytes};
 use http::{
@@ -10,7 +10,6 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
 };
 use hyper::body::{Body as _, Incoming};
-use ipnet::IpNet;
 use socketioxide::socket::Sid;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -30,6 +29,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
+    config::Settings,
     lifecycle::{HttpService, Peer},
     presence::ConnectionId,
     stats::{Counter, Counters},
@@ -42,11 +42,8 @@ pub(crate) struct Door {
     pub(crate) hang_up: HangUp,
     pub(crate) upgrades: Upgrades,
     pub(crate) origins: Arc<Origins>,
-    /// Who is believed about where browsers connect from.
-    pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) guests: Guests,
-    /// How long the body of a POST may take, at most `limits.message_bytes`, and the answer to it.
-    pub(crate) request_timeout: Duration,
+    pub(crate) settings: Settings,
     pub(crate) message_bytes: usize,
     pub(crate) counters: Counters,
 }
@@ -127,13 +124,14 @@ impl Door {
         }
     }
 
-    /// Takes what a client posts.
+    /// Takes what a client posts: at most `limits.message_bytes`, in the time for that and the answer to it.
     async fn take(
         self,
         version: EngineVersion,
         request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
-        let (patience, counters) = (self.request_timeout, self.counters.clone());
+        let patience = self.settings.now().limits.request_timeout;
+        let counters = self.counters.clone();
         let most = self.message_bytes;
         let answer = async {
             match version {
@@ -163,7 +161,7 @@ impl Door {
         let Some((Peer(peer), line)) = came_from(extensions) else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
-        let visit = Visit::new(headers, peer, &self.trusted_proxies);
+        let visit = Visit::new(headers, peer, &self.settings.now().public.trusted_proxies);
         let guest = match self.guests.admit(visit.browser.address) {
             Ok(guest) => guest,
             Err(too_many) => return Ok(self.turn_away(too_many)),

@@ -32,13 +32,19 @@ pub(crate) struct Guests(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    most: usize,
+    bounds: Mutex<Arc<Bounds>>,
     patience: Duration,
     counters: Counters,
+    crowd: Mutex<Crowd>,
+}
+
+/// How many sessions there may be, and how fast they may come.
+#[derive(Debug)]
+struct Bounds {
+    most: usize,
     handshakes: DefaultDirectRateLimiter,
     /// For one address and for the network around it, as [`networks`] has them.
     shares: [Share; 2],
-    crowd: Mutex<Crowd>,
 }
 
 /// What one address may have, or one network.
@@ -88,46 +94,26 @@ pub(crate) struct Guest {
 }
 
 impl Guests {
-    /// A network may have half of all sessions and handshakes, or as many as one address if that is more: whoever can use
-    /// all addresses of a network cannot keep out everybody else.
     pub(crate) fn new(limits: &Limits, counters: &Counters) -> Self {
-        let of_network = limits.sessions_per_address.max(limits.sessions / 2);
-        let rate = limits.handshakes_per_second_per_address;
-        let half = NonZeroU32::new(limits.handshakes_per_second.get() / 2);
-        let share = |most, rate, refusals| Share {
-            most,
-            handshakes: DefaultKeyedRateLimiter::keyed(quota(rate, most)),
-            refusals,
-        };
         Self(Arc::new(Inner {
-            most: limits.sessions,
+            bounds: Mutex::new(Arc::new(Bounds::new(limits))),
             patience: limits.identify_timeout,
             counters: counters.clone(),
-            handshakes: DefaultDirectRateLimiter::direct(quota(
-                limits.handshakes_per_second,
-                limits.sessions,
-            )),
-            shares: [
-                share(
-                    limits.sessions_per_address,
-                    rate,
-                    [TooMany::OfAddress, TooMany::HandshakesOfAddress],
-                ),
-                share(
-                    of_network,
-                    half.map_or(rate, |half| half.max(rate)),
-                    [TooMany::OfNetwork, TooMany::HandshakesOfNetwork],
-                ),
-            ],
             crowd: Mutex::default(),
         }))
+    }
+
+    /// Goes by other limits from now on. Nobody who is there has to leave, and the past is no reason to refuse anybody.
+    pub(crate) fn reload(&self, limits: &Limits) {
+        *lock(&self.0.bounds) = Arc::new(Bounds::new(limits));
     }
 
     /// Lets one in that comes from `address`. What it does to itself comes first, so that it uses up nothing of others.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Guest, TooMany> {
         let house = self.0.clone();
+        let bounds = lock(&house.bounds).clone();
         let mut crowd = house.crowd();
-        for (share, network) in house.shares.iter().zip(networks(address)) {
+        for (share, network) in bounds.shares.iter().zip(networks(address)) {
             let [full, flooded] = share.refusals;
             if crowd.of_network(network) >= share.most {
                 return Err(full);
@@ -136,11 +122,11 @@ impl Guests {
                 return Err(flooded);
             }
         }
-        house.sweep(&mut crowd);
-        if crowd.all >= house.most {
+        bounds.sweep(&mut crowd);
+        if crowd.all >= bounds.most {
             return Err(TooMany::Sessions);
         }
-        if house.handshakes.check().is_err() {
+        if bounds.handshakes.check().is_err() {
             return Err(TooMany::Handshakes);
         }
         crowd.enter(address);
@@ -206,9 +192,42 @@ impl Drop for Guest {
 }
 
 impl Inner {
-    /// Nothing panics while it holds this lock.
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.crowd)
+    }
+}
+
+impl Bounds {
+    /// A network may have half of all sessions and handshakes, or as many as one address if that is more: whoever can use
+    /// all addresses of a network cannot keep out everybody else.
+    fn new(limits: &Limits) -> Self {
+        let of_network = limits.sessions_per_address.max(limits.sessions / 2);
+        let rate = limits.handshakes_per_second_per_address;
+        let half = NonZeroU32::new(limits.handshakes_per_second.get() / 2);
+        let share = |most, rate, refusals| Share {
+            most,
+            handshakes: DefaultKeyedRateLimiter::keyed(quota(rate, most)),
+            refusals,
+        };
+        Self {
+            most: limits.sessions,
+            handshakes: DefaultDirectRateLimiter::direct(quota(
+                limits.handshakes_per_second,
+                limits.sessions,
+            )),
+            shares: [
+                share(
+                    limits.sessions_per_address,
+                    rate,
+                    [TooMany::OfAddress, TooMany::HandshakesOfAddress],
+                ),
+                share(
+                    of_network,
+                    half.map_or(rate, |half| half.max(rate)),
+                    [TooMany::OfNetwork, TooMany::HandshakesOfNetwork],
+                ),
+            ],
+        }
     }
 
     /// Forgets addresses and networks that have rested, now and then, also those that were refused.
@@ -247,6 +266,11 @@ impl Crowd {
             }
         }
     }
+}
+
+/// Nothing panics while it holds such a lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -374,7 +398,28 @@ mod tests {
             let refused = guests.admit([198, 51, high, low].into());
             assert_eq!(refused.err(), Some(TooMany::Sessions));
         }
-        assert!(guests.0.shares[0].handshakes.len() < 2500);
+        assert!(lock(&guests.0.bounds).shares[0].handshakes.len() < 2500);
+    }
+
+    #[test]
+    fn other_limits_hold_for_whoever_comes_next_and_drop_nobody() {
+        let limits = |most, rate| {
+            let mut limits = Config::default().limits;
+            limits.sessions = most;
+            limits.handshakes_per_second_per_address = rate;
+            limits.handshakes_per_second = rate;
+            limits
+        };
+        let guests = Guests::new(&limits(2, NonZeroU32::MIN), &Counters::default());
+        let _one = guests.admit(address("192.0.2.1"));
+        let two = guests.admit(address("192.0.2.1"));
+        assert_eq!(refusal(&guests, "192.0.2.1"), Some(TooMany::Sessions));
+        guests.reload(&limits(1, NonZeroU32::MAX));
+        assert_eq!(guests.count(), 2, "nobody had to leave");
+        drop(two);
+        assert_eq!(refusal(&guests, "192.0.2.2"), Some(TooMany::Sessions));
+        guests.reload(&limits(2, NonZeroU32::MAX));
+        assert_eq!(refusal(&guests, "192.0.2.2"), None);
     }
 
     fn guests(set: impl Fn(&mut Limits)) -> Guests {

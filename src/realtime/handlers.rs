@@ -33,6 +33,7 @@ use super::{
     wire::{self, DecodeError},
 };
 use crate::{
+    config::Settings,
     presence::{ConnectionId, Ending, Event, InvalidText},
     stats::{Counter, Counters},
 };
@@ -45,9 +46,8 @@ pub(crate) struct Greeter {
     pub(crate) hub: HubHandle,
     pub(crate) hang_up: HangUp,
     pub(crate) counters: Counters,
-    pub(crate) frames_in_flight: usize,
-    /// How fast one connection may send events.
-    pub(crate) pace: Quota,
+    /// What one connection may send is decided when it joins.
+    pub(crate) settings: Settings,
     /// How long a session may be silent.
     pub(crate) heartbeat: Duration,
     /// How long a session may stay outside the namespace, and a connection stay a stranger.
@@ -128,11 +128,14 @@ impl Greeter {
         let Some(session) = Session::of(socket) else {
             return Err(Refused::Unannounced);
         };
+        let config = self.settings.now();
+        let limits = &config.limits;
+        let pace = Quota::per_second(limits.events_per_second).allow_burst(limits.events_burst);
         let speaker = Speaker(Arc::new(Speech {
             conn: ConnectionId::try_from(socket.id.as_str())?,
             greeter: self.clone(),
-            pace: DefaultDirectRateLimiter::direct(self.pace),
-            turns: Arc::new(Semaphore::new(self.frames_in_flight)),
+            pace: DefaultDirectRateLimiter::direct(pace),
+            turns: Arc::new(Semaphore::new(limits.frames_in_flight)),
             stage: Mutex::new(Stage::Early(Vec::new(), self.hub.last_word()?)),
             _in_the_crowd: self.crowd.token(),
         }));

@@ -19,6 +19,7 @@ use super::{
     wire::{self, Outgoing},
 };
 use crate::{
+    config::Settings,
     lifecycle::Full,
     presence::{
         Census, Effect, Event, MOST_KEPT_BYTES, Message, Moment, Note, Recipients, Registry,
@@ -41,8 +42,7 @@ pub(crate) struct Outlet {
     pub(crate) io: SocketIo,
     pub(crate) hang_up: HangUp,
     pub(crate) counters: Counters,
-    /// How many bytes may wait for one connection before a list for it is one too many.
-    pub(crate) queued_bytes: usize,
+    pub(crate) settings: Settings,
 }
 
 /// A room of the library for those who are about to be sent something.
@@ -100,13 +100,18 @@ impl Hub {
     /// Callers may have given up waiting for their answer; that is their business.
     async fn handle(&mut self, request: Request) -> ControlFlow<()> {
         match request {
-            Request::Frame { event, since, turn } => {
+            Request::Frame {
+                event,
+                since,
+                turn,
+                room,
+            } => {
                 if let Some(counter) = counter(&event) {
                     self.outlet.counters.count(counter);
                 }
                 self.apply(event).await;
                 self.outlet.counters.handled_in(since.elapsed());
-                drop(turn);
+                drop((turn, room));
             }
             Request::Ended { conn, ending } => {
                 self.apply(Event::Ended { conn, ending }).await;
@@ -130,6 +135,7 @@ impl Hub {
             Request::Snapshot(snapshot) => {
                 let _ = snapshot.send(self.registry.snapshot(self.now()));
             }
+            Request::Reload(rules) => self.registry.reload(rules),
             Request::Ping(pong) => {
                 let _ = pong.send(());
             }
@@ -213,9 +219,11 @@ impl Outlet {
             Message::System(_) => Counter::SystemMessage,
             Message::Notification(_) => Counter::Notification,
         });
+        // So many bytes may wait for one connection before another message for it is one too many.
+        let queued_bytes = self.settings.now().limits.queued_bytes;
         let most = match message {
-            Message::PeopleViewing(_) => self.queued_bytes,
-            Message::System(_) | Message::Notification(_) => self.queued_bytes.max(POSTED_BYTES),
+            Message::PeopleViewing(_) => queued_bytes,
+            Message::System(_) | Message::Notification(_) => queued_bytes.max(POSTED_BYTES),
         };
         // Before it has been told that it is connected, a client could make nothing of this.
         let connected = sockets.into_iter().filter(|socket| socket.connected());

@@ -10,12 +10,15 @@ use std::sync::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
 
-use crate::presence::{
-    Audience, ConnectionId, Ending, Event, Message, PeopleCursor, Person, Snapshot,
+use crate::{
+    config::MOST_SESSIONS,
+    presence::{
+        Audience, ConnectionId, Ending, Event, Message, PeopleCursor, Person, Rules, Snapshot,
+    },
 };
 
 /// What the hub is asked to do, one at a time.
@@ -28,6 +31,8 @@ pub(crate) enum Request {
         since: Instant,
         /// One of the few frames that its connection may have waiting; given back once this one is handled.
         turn: OwnedSemaphorePermit,
+        /// One of the frames of all connections that may wait.
+        room: OwnedSemaphorePermit,
     },
     /// A connection ended.
     Ended { conn: ConnectionId, ending: Ending },
@@ -49,6 +54,8 @@ pub(crate) enum Request {
     ),
     /// Say what a restart shall not lose.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Go by these rules from now on.
+    Reload(Rules),
     /// Show that the hub is alive.
     Ping(oneshot::Sender<()>),
     /// Let no place lapse any more: whoever is disconnected from now on comes back to the next daemon.
@@ -79,8 +86,10 @@ pub(crate) struct InboxFull;
 /// A way to reach the hub.
 #[derive(Clone, Debug)]
 pub(crate) struct HubHandle {
-    /// Has room for `limits.inbox` frames at least, besides the reserved end of every session.
+    /// Has room for every frame that may wait, besides the reserved end of every session there can be.
     inbox: mpsc::Sender<Request>,
+    /// One permit for every frame that may wait.
+    frames: Arc<Semaphore>,
     depth: Depth,
 }
 
@@ -102,12 +111,14 @@ pub(crate) struct LastWord {
     depth: Depth,
 }
 
-/// Opens a queue for `frames` frames and the ends of `sessions` sessions.
-pub(crate) fn channel(frames: usize, sessions: usize) -> (HubHandle, Inbox) {
-    let (inbox, requests) = mpsc::channel(frames + sessions);
+/// Opens a queue for `frames` frames. A place in it costs nothing until it is used, so there is one for the end of each of
+/// as many sessions as a reload can ever allow.
+pub(crate) fn channel(frames: usize) -> (HubHandle, Inbox) {
+    let (inbox, requests) = mpsc::channel(frames + MOST_SESSIONS);
     let depth = Depth::default();
     let handle = HubHandle {
         inbox,
+        frames: Arc::new(Semaphore::new(frames)),
         depth: depth.clone(),
     };
     (handle, Inbox { requests, depth })
@@ -177,6 +188,11 @@ impl HubHandle {
         self.ask(Request::Snapshot).await
     }
 
+    /// Has the hub go by these rules. What is asked of it afterwards is decided by them.
+    pub(crate) async fn reload(&self, rules: Rules) -> Result<(), HubGone> {
+        self.send(Request::Reload(rules)).await
+    }
+
     /// Returns once the hub has come round to answering.
     pub(crate) async fn ping(&self) -> Result<(), HubGone> {
         self.ask(Request::Ping).await
@@ -194,12 +210,15 @@ impl HubHandle {
 
     /// Hands over a frame. Never waits: the caller is the reader of a connection.
     pub(crate) fn frame(&self, event: Event, turn: OwnedSemaphorePermit) -> Result<(), InboxFull> {
+        let room = self.frames.clone().try_acquire_owned();
+        let room = room.map_err(|_| InboxFull)?;
         let place = self.inbox.try_reserve().map_err(|_| InboxFull)?;
         self.depth.grow();
         place.send(Request::Frame {
             event,
             since: Instant::now(),
             turn,
+            room,
         });
         Ok(())
     }
@@ -272,7 +291,7 @@ mod tests {
             };
             let _ = registry.apply(event, Moment::ZERO);
         }
-        let (hub, mut requests) = channel(1, 0);
+        let (hub, mut requests) = channel(1);
         let answers = async {
             while let Some(Request::People(from, people)) = requests.recv().await {
                 people.send(registry.people(from, 2, Moment::ZERO)).unwrap();

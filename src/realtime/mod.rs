@@ -23,7 +23,6 @@ pub(crate) mod wire;
 
 use std::sync::Arc;
 
-use governor::Quota;
 use socketioxide::{
     ParserConfig, ProtocolVersion, SocketIo, TransportType, adapter::LocalAdapter,
     extract::SocketRef, operators::BroadcastOperators,
@@ -44,7 +43,7 @@ use self::{
     upgrade::Upgrades,
 };
 use crate::{
-    config::Config,
+    config::{Config, Settings},
     presence::{Census, Registry, Rules, Snapshot},
     stats::{Counters, Pulse, Vitals},
 };
@@ -78,6 +77,8 @@ type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) struct Realtime {
     /// What the public listener serves.
     pub(crate) door: Door,
+    /// To tell those who do not look into the settings by themselves.
+    pub(crate) reload: Reload,
     /// How the rest of the daemon reaches the hub.
     pub(crate) hub: HubHandle,
     /// To end all sessions when the daemon does.
@@ -97,14 +98,15 @@ pub(crate) struct Realtime {
 impl Realtime {
     /// Builds everything from the configuration, and from what the daemon before this one has left.
     pub(crate) fn new(
-        config: &Config,
+        settings: &Settings,
         left: Snapshot,
         counters: &Counters,
         tracker: &TaskTracker,
     ) -> Self {
+        let config = &*settings.now();
         let limits = &config.limits;
         let (engine, io) = engine(config);
-        let (hub, requests) = inbox::channel(limits.inbox, limits.sessions);
+        let (hub, requests) = inbox::channel(limits.inbox);
         let hang_up = HangUp::new(engine.clone(), io.clone(), tracker.clone());
         let crowd = TaskTracker::new();
         let upgrades = Upgrades::default();
@@ -112,8 +114,7 @@ impl Realtime {
             hub: hub.clone(),
             hang_up: hang_up.clone(),
             counters: counters.clone(),
-            frames_in_flight: limits.frames_in_flight,
-            pace: Quota::per_second(limits.events_per_second).allow_burst(limits.events_burst),
+            settings: settings.clone(),
             heartbeat: config.public.ping_interval + config.public.ping_timeout,
             identify_timeout: limits.identify_timeout,
             crowd: crowd.clone(),
@@ -125,10 +126,9 @@ impl Realtime {
             engine,
             hang_up: hang_up.clone(),
             upgrades: upgrades.clone(),
-            origins: Arc::new(Origins::new(&config.site_hostnames)),
-            trusted_proxies: config.public.trusted_proxies.as_slice().into(),
-            guests,
-            request_timeout: limits.request_timeout,
+            origins: Arc::new(Origins::new(settings.clone())),
+            guests: guests.clone(),
+            settings: settings.clone(),
             message_bytes: limits.message_bytes,
             counters: counters.clone(),
         };
@@ -142,15 +142,20 @@ impl Realtime {
             io,
             hang_up,
             counters: counters.clone(),
-            queued_bytes: limits.queued_bytes,
+            settings: settings.clone(),
         };
         let registry = Registry::restored(rules(config), left, config.presence.restart_grace);
         let (census_sender, census) = watch::channel(Census::default());
         let changed = Arc::new(Notify::new());
         let hub_task = Hub::new(registry, outlet, census_sender, changed.clone());
         let hub_task = Box::pin(hub_task.run(requests));
+        let reload = Reload {
+            guests,
+            hub: hub.clone(),
+        };
         Self {
             door,
+            reload,
             hub,
             farewell,
             changed,
@@ -162,14 +167,26 @@ impl Realtime {
     }
 }
 
-/// What the registry needs of the configuration.
+/// Those who keep something that is made from the settings, and so have to be told of other ones.
+pub(crate) struct Reload {
+    guests: Guests,
+    hub: HubHandle,
+}
+
+impl Reload {
+    /// Goes by another configuration from now on. No connection ends because of it.
+    pub(crate) async fn take_up(&self, config: &Config) -> Result<(), HubGone> {
+        self.guests.reload(&config.limits);
+        self.hub.reload(rules(config)).await
+    }
+}
+
 fn rules(config: &Config) -> Rules {
-    let limits = &config.limits;
     Rules {
         merge_interval: config.public.merge_interval,
         grace: config.presence.grace,
-        lost_places: limits.sessions,
-        tabs_per_browser: limits.connections_per_user,
+        lost_places: config.limits.sessions,
+        tabs_per_browser: config.limits.connections_per_user,
     }
 }
 

@@ -9,21 +9,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::ORIGIN};
 /// How the site that a browser's request comes from is related to ours. Browsers before 2023 may not say.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+use crate::config::Settings;
+
 /// What cla_frontend's probe sends for want of a page.
 const PROBE: &str = "localhost:";
 
-/// The host names whose pages may connect, besides loopback ones.
+/// The host names whose pages may connect, besides loopback ones: those of `site_hostname`.
 #[derive(Debug)]
 pub(crate) struct Origins {
-    hosts: Vec<String>,
+    settings: Settings,
 }
 
 impl Origins {
-    /// `hosts` are in lower case.
-    pub(crate) fn new(hosts: &[String]) -> Self {
-        Self {
-            hosts: hosts.to_vec(),
-        }
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings }
     }
 
     /// Whether a request with these headers may connect. Programs send no `Origin`, and neither do browsers for a page of
@@ -45,7 +44,8 @@ impl Origins {
     }
 
     fn knows(&self, host: &str) -> bool {
-        is_loopback(host) || self.hosts.iter().any(|known| known == host)
+        let config = self.settings.now();
+        is_loopback(host) || config.site_hostnames.iter().any(|known| known == host)
     }
 }
 
@@ -75,10 +75,11 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn only_pages_of_the_site_and_of_this_machine_may_connect() {
-        let origins = Origins::new(&["cases.example.uk".into(), "10.1.2.3".into()]);
+        let origins = origins(&["cases.example.uk", "10.1.2.3"]);
         for (origin, allowed) in [
             ("https://cases.example.uk", true),
             ("http://CASES.example.uk:8443", true),
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn without_an_origin_a_browser_says_whether_it_is_another_site() {
-        let origins = Origins::new(&["cases.example.uk".into()]);
+        let origins = origins(&["cases.example.uk"]);
         for (site, allowed) in [
             ("same-origin", true),
             ("none", true),
@@ -129,11 +130,17 @@ mod tests {
 
     #[test]
     fn one_foreign_origin_among_several_is_one_too_many() {
-        let origins = Origins::new(&[]);
+        let origins = origins(&[]);
         let mut headers = HeaderMap::new();
         headers.append(ORIGIN, HeaderValue::from_static("http://localhost"));
         assert!(origins.allow(&headers));
         headers.append(ORIGIN, HeaderValue::from_static("https://evil.example"));
         assert!(!origins.allow(&headers));
+    }
+
+    fn origins(hosts: &[&str]) -> Origins {
+        let mut config = Config::default();
+        config.site_hostnames = hosts.iter().map(ToString::to_string).collect();
+        Origins::new(Settings::new(config))
     }
 }

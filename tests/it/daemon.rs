@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     net::SocketAddr,
+    path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -27,6 +29,9 @@ use crate::{
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cla-socketserver");
 
+/// The configuration file in its working directory.
+const FILE: &str = "config.toml";
+
 /// Nothing that a test waits for may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,6 +41,9 @@ pub struct Settings {
     env: Vec<(String, String)>,
     /// What a shell does before it becomes the daemon.
     shell: Option<String>,
+    /// What is in its configuration file, if it has one.
+    file: Option<String>,
+    stdin: Option<Stdio>,
 }
 
 /// A running daemon. It is killed when the test lets go of it.
@@ -49,8 +57,8 @@ pub struct Daemon {
     log: Lines<BufReader<ChildStderr>>,
     /// Log lines that were read while looking for another one.
     pub logged: Vec<Value>,
-    /// An empty working directory, so that nothing of this one can matter.
-    _dir: TempDir,
+    /// A working directory with nothing in it but its configuration file, so that nothing of this one can matter.
+    dir: TempDir,
 }
 
 pub fn settings() -> Settings {
@@ -58,6 +66,8 @@ pub fn settings() -> Settings {
         args: Vec::new(),
         env: Vec::new(),
         shell: None,
+        file: None,
+        stdin: None,
     }
 }
 
@@ -72,11 +82,23 @@ impl Settings {
         self
     }
 
+    /// Has a configuration file. What a file shall decide is not said by variables, which would overrule it.
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
+    }
+
     /// Lets browsers send as fast as they like.
     pub fn hasty(self) -> Self {
         self.env("CLA_LIMITS__EVENTS_PER_SECOND", 1_000_000)
             .env("CLA_LIMITS__EVENTS_BURST", 1_000_000)
             .env("CLA_LIMITS__BYTES_PER_SECOND", 100 * 1024 * 1024)
+    }
+
+    /// Starts the daemon with another standard input than none.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
     }
 
     /// Limits how many files may be open: at first, and at most.
@@ -96,7 +118,20 @@ impl Settings {
         let statsd = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let dir = TempDir::new().unwrap();
         let mut command = self.shell.map_or_else(binary, binary_after);
+        if let Some(text) = &self.file {
+            let path = dir.path().join(FILE);
+            fs::write(&path, text).unwrap();
+            command.arg("--config").arg(path);
+        } else {
+            command
+                // Without it there is a warning.
+                .env("SITE_HOSTNAME", "chs.example")
+                .env("CLA_LOG__LEVEL", "debug")
+                // Longer than a test waits: what is seen at once is not a place that lapsed.
+                .env("CLA_PRESENCE__GRACE_MS", "60000");
+        }
         command
+            .stdin(self.stdin.unwrap_or_else(Stdio::null))
             .env("CLA_PUBLIC__LISTEN", "127.0.0.1:0")
             .env("CLA_ADMIN__LISTEN", "127.0.0.1:0")
             .env("STATSD_HOST", "127.0.0.1")
@@ -105,9 +140,6 @@ impl Settings {
                 statsd.local_addr().unwrap().port().to_string(),
             )
             .env("CLA_LOG__FORMAT", "json")
-            .env("CLA_LOG__LEVEL", "debug")
-            // Longer than a test waits: what is seen at once is not a place that lapsed.
-            .env("CLA_PRESENCE__GRACE_MS", "60000")
             .envs(self.env)
             .args(self.args)
             .current_dir(dir.path());
@@ -122,7 +154,7 @@ impl Settings {
             child,
             log,
             logged: Vec::new(),
-            _dir: dir,
+            dir,
         };
         daemon.until_logged("ready").await;
         daemon.public = daemon.addresses("public")[0];
@@ -132,6 +164,18 @@ impl Settings {
 }
 
 impl Daemon {
+    /// Writes its configuration file anew and has it read that; returns the line that says what came of it.
+    pub async fn reload(&mut self, text: &str) -> Value {
+        fs::write(self.config(), text).unwrap();
+        self.signal(Signal::SIGHUP);
+        self.until_logged("reloaded").await
+    }
+
+    /// Where its configuration file is.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join(FILE)
+    }
+
     pub async fn browser(&self, version: Version) -> Browser {
         Browser::connect(self.public, version).await
     }

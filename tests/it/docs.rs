@@ -13,13 +13,12 @@ fn the_readme_lists_every_key_as_it_is() {
         .map(|key| {
             let established = key.established.map(|name| format!(", `{name}`"));
             format!(
-                "| `{}` | `{}` | `{}`{} | {}; {} |\n",
+                "| `{}` | `{}` | `{}`{} | {} |\n",
                 key.name,
                 key.default_text(),
                 key.variable(),
                 established.unwrap_or_default(),
-                key.doc,
-                key.accepts(),
+                key.manual(),
             )
         })
         .collect();

@@ -307,6 +307,7 @@ fn activated(listeners: [TcpListener; 2], statsd: &std::net::UdpSocket, log: &Pa
         .arg(log)
         .env_clear()
         .env("SYSTEMD_UNIT_PATH", "")
+        .env("SITE_HOSTNAME", "chs.example")
         .env("CLA_LOG__FORMAT", "json")
         .env("LISTEN_FDS", "3")
         .env("LISTEN_FDNAMES", "public:admin:statsd")

@@ -26,6 +26,7 @@ mod order;
 mod places;
 mod presence;
 mod process;
+mod reload;
 mod restart;
 mod statsd;
 mod upgrade;

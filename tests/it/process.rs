@@ -434,7 +434,7 @@ async fn request_under_way(server: SocketAddr, path: &str) -> TcpStream {
 }
 
 /// Waits until all of these lines come together.
-async fn until_notified(socket: &UnixDatagram, expected: &str) {
+pub async fn until_notified(socket: &UnixDatagram, expected: &str) {
     let mut buffer = [0; 1000];
     let reading = timeout(PATIENCE, async {
         loop {

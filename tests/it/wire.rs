@@ -179,7 +179,8 @@ impl Browser {
         self.socket.close(None).await.unwrap();
     }
 
-    async fn next(&mut self) -> Option<String> {
+    /// The next text frame, or none at the end of the connection; pings are answered.
+    pub async fn next(&mut self) -> Option<String> {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await;
             match message.expect("a frame should have come") {

@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 use super::{Admin, Demo, router};
 use crate::{
-    config::Config,
+    config::{Config, Settings},
     lifecycle::{Peer, Phase},
     presence::{
         AppVersion, Audience, CaseRef, Census, Connection, ConnectionId, Identity, Lost, Message,
@@ -59,6 +59,14 @@ enum Hub {
     Well,
     Stopped,
     Stuck,
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.admin.hostnames = vec!["admin.example.org".to_owned(), "Tunnel".to_owned()];
+    config.limits.admin_body_bytes = BODY_LIMIT;
+    config.limits.request_timeout = REQUEST_TIMEOUT;
+    config
 }
 
 /// An answer, and what the hub was asked to send meanwhile.
@@ -102,7 +110,7 @@ impl Rig {
     }
 
     async fn ask(self, mut request: Request<Body>) -> Answer {
-        let (hub, requests) = inbox::channel(8, 0);
+        let (hub, requests) = inbox::channel(8);
         let sources = Sources {
             census: watch::channel(Census::default()).1,
             counters: self.counters.clone(),
@@ -112,11 +120,8 @@ impl Rig {
         let (_phase, phase) = watch::channel(self.phase);
         let app = router(Admin {
             hub,
-            allow_from: Config::default().admin.allow_from.into(),
-            hostnames: vec!["admin.example.org".to_owned(), "Tunnel".to_owned()],
+            settings: Settings::new(config()),
             machine: "ip-10-0-1-5".to_owned(),
-            body_limit: BODY_LIMIT,
-            request_timeout: REQUEST_TIMEOUT,
             metrics: Page::new(sources, 1),
             counters: self.counters.clone(),
             phase,
@@ -166,6 +171,7 @@ impl Rig {
                 | inbox::Request::Ended { .. }
                 | inbox::Request::Snapshot(_)
                 | inbox::Request::Drain(_)
+                | inbox::Request::Reload(_)
                 | inbox::Request::Finish(_)) => panic!("no business of the admin app: {other:?}"),
             }
         }
