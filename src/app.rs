@@ -23,7 +23,7 @@ use crate::{
     presence::Snapshot,
     realtime::{Door, Farewell, HubHandle, Realtime},
     snapshot::{self, Store},
-    stats::{self, Counters, Page, Sources},
+    stats::{self, Page, Sources},
 };
 
 /// What a daemon is started with.
@@ -83,7 +83,7 @@ impl App {
 
     fn start(mut self, tasks: &Tasks) -> Result<Daemon> {
         let config = &self.config;
-        let counters = Counters::default();
+        let counters = self.logging.counters().clone();
         let store = store(config);
         let left = store.as_ref().map_or_else(Snapshot::default, |store| {
             store.load(config.presence.restart_grace)
@@ -253,7 +253,7 @@ mod tests {
         let mut tasks = Tasks::new();
         let app = App {
             listeners: Listeners::open(&config, Passed::default()).unwrap(),
-            logging: Logging::new(&config.log).0,
+            logging: Logging::unread(),
             source: Source::default(),
             config,
             machine: String::new(),

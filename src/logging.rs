@@ -2,43 +2,128 @@
 //!
 //! Lives here: where lines go, in which form, and from which level on. Not here: what is logged, which is for each module
 //! to say.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `queue` | lines that wait to be written, and the thread that writes them |
+//! | `journal` | what the journal of systemd understands |
+//!
+//! Invariant: whoever logs never waits for the one who reads. Lines are lost instead, counted, and the loss is logged.
 
-use std::io::{IsTerminal, stderr};
+mod journal;
+mod queue;
 
-use tracing::{Subscriber, level_filters::LevelFilter};
-use tracing_subscriber::{
-    Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    fs::File,
+    io::{self, IsTerminal, Write, stderr},
+    os::fd::AsFd,
+    panic,
+    sync::Arc,
+    thread,
 };
 
-use crate::config::{Log, LogFormat, LogLevel};
+use tracing::{Level, Metadata, Subscriber, error, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer, Registry, filter::Targets, fmt, fmt::MakeWriter, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
+};
+
+use self::{
+    journal::{Entries, Journal, priority},
+    queue::{Queue, Record, Sink},
+};
+use crate::{
+    config::{Log, LogFormat, LogLevel},
+    stats::Counters,
+};
 
 /// A handle on the log.
 #[derive(Clone, Debug)]
 pub struct Logging {
+    queue: Arc<Queue>,
     filter: reload::Handle<Targets, Registry>,
+    form: Form,
+}
+
+/// Waits, when it is dropped, until everything has been written, but not for long.
+#[derive(Debug)]
+pub struct Flush(Arc<Queue>);
+
+/// What a record looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A line for whoever reads standard error.
+    Line,
+    /// A line with its priority in front, which the journal takes off: see `sd-daemon(3)`.
+    Prefixed,
+    /// An entry in the journal's own protocol.
+    Entry,
 }
 
 impl Logging {
-    /// Sends what the whole process logs from now on to standard error.
-    #[must_use]
-    pub fn start(config: &Log) -> Self {
-        let (logging, subscriber) = Self::new(config);
+    /// Sends to the journal, or else to standard error, what the whole process logs from now on, panics included.
+    ///
+    /// `journal_stream` is the variable `JOURNAL_STREAM`, by which systemd says which stream it reads.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread or a descriptor.
+    pub fn start(config: &Log, journal_stream: Option<&str>) -> io::Result<(Self, Flush)> {
+        let stderr = File::from(stderr().as_fd().try_clone_to_owned()?);
+        let is_journal = journal::reads(journal_stream, &stderr);
+        let journal = match config.format {
+            LogFormat::Text if is_journal => Journal::connect().ok(),
+            LogFormat::Text | LogFormat::Json => None,
+        };
+        let form = match (&journal, is_journal) {
+            (Some(_), _) => Form::Entry,
+            (None, true) => Form::Prefixed,
+            (None, false) => Form::Line,
+        };
+        let (logging, subscriber) = Self::new(config, form);
+        let queue = logging.queue.clone();
+        let sink = Sink { stderr, journal };
+        let writer = thread::Builder::new().name("log".to_owned());
+        writer.spawn(move || queue.write_to(sink))?;
         subscriber.init();
-        logging
+        // The default hook would wait for standard error, and the task that panics could not be seen to have died.
+        panic::set_hook(Box::new(|panic| log_panic(panic)));
+        let flush = Flush(logging.queue.clone());
+        Ok((logging, flush))
     }
 
-    /// The log, for whoever makes it the one of the process or of a test.
-    pub(crate) fn new(config: &Log) -> (Self, impl Subscriber + Send + Sync) {
+    /// A log that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn unread() -> Self {
+        Self::new(&crate::config::Config::default().log, Form::Line).0
+    }
+
+    fn new(config: &Log, form: Form) -> (Self, impl Subscriber + Send + Sync) {
+        let queue = Arc::new(Queue::new(Counters::default()));
         let (filter, handle) = reload::Layer::new(filter(config.level));
-        let lines = fmt::layer()
-            .with_writer(stderr)
-            .with_ansi(stderr().is_terminal());
-        let lines = match config.format {
-            LogFormat::Text => lines.boxed(),
-            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        let lines = Lines {
+            queue: queue.clone(),
+            form,
         };
-        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
-        (Self { filter: handle }, subscriber)
+        let lines = fmt::layer()
+            .with_writer(lines)
+            .with_ansi(stderr().is_terminal());
+        let layer = match (form, config.format) {
+            (Form::Entry, _) => Entries(queue.clone()).boxed(),
+            (Form::Line | Form::Prefixed, LogFormat::Json) => {
+                lines.json().flatten_event(true).boxed()
+            }
+            (Form::Line, LogFormat::Text) => lines.boxed(),
+            // The journal knows the time.
+            (Form::Prefixed, LogFormat::Text) => lines.without_time().boxed(),
+        };
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+        let logging = Self {
+            queue,
+            filter: handle,
+            form,
+        };
+        (logging, subscriber)
     }
 
     /// Logs from another level on.
@@ -46,6 +131,47 @@ impl Logging {
         // An error means that the log is gone, and then nobody reads it.
         let _ = self.filter.reload(filter(level));
     }
+
+    /// Everything that is counted: the lines that were lost are, too.
+    pub(crate) fn counters(&self) -> &Counters {
+        self.queue.counters()
+    }
+
+    /// Logs why the process ends.
+    ///
+    /// The journal asks the kernel for the unit of a process when it reads an entry. For one that may be gone by then,
+    /// only the stream of standard error still says it.
+    pub fn fatal(&self, reason: &str) {
+        match self.form {
+            Form::Entry => {
+                let line = journal::prefixed(priority(Level::ERROR), reason);
+                self.queue.push(Record::Line(line.into_bytes()));
+            }
+            Form::Line | Form::Prefixed => error!(error = reason, "{reason}"),
+        }
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let Self(queue) = self;
+        queue.flush();
+    }
+}
+
+/// Says what is wrong where there is no log yet, on standard error.
+pub fn complain(reason: &str, journal_stream: Option<&str>) {
+    let is_journal = || {
+        let stderr = stderr().as_fd().try_clone_to_owned().map(File::from);
+        stderr.is_ok_and(|stderr| journal::reads(journal_stream, &stderr))
+    };
+    let text = if is_journal() {
+        journal::prefixed(priority(Level::ERROR), reason)
+    } else {
+        format!("{}\n", reason.trim_end())
+    };
+    // Nowhere to report to if standard error is gone.
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 /// Dependencies may only warn: at lower levels they show what clients send.
@@ -54,4 +180,66 @@ fn filter(level: LogLevel) -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_target(env!("CARGO_CRATE_NAME"), level)
+}
+
+fn log_panic(panic: &panic::PanicHookInfo<'_>) {
+    let reason = panic.payload_as_str().unwrap_or("for no reason given");
+    let place = panic.location().map(ToString::to_string);
+    let place = place.unwrap_or_default();
+    // Only with RUST_BACKTRACE.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        error!("panicked at {place}: {reason}\n{backtrace}");
+    } else {
+        error!("panicked at {place}: {reason}");
+    }
+}
+
+/// Where formatted lines go.
+struct Lines {
+    queue: Arc<Queue>,
+    form: Form,
+}
+
+/// Takes one line, whole.
+struct Line<'a> {
+    queue: &'a Queue,
+    /// What goes in front of it.
+    prefix: Option<u8>,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            queue: &self.queue,
+            prefix: None,
+        }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
+        Line {
+            prefix: (self.form == Form::Prefixed).then(|| priority(*meta.level())),
+            ..self.make_writer()
+        }
+    }
+}
+
+impl Write for Line<'_> {
+    /// `tracing-subscriber` writes an event in one call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let record = match self.prefix {
+            Some(priority) => {
+                journal::prefixed(priority, &String::from_utf8_lossy(line)).into_bytes()
+            }
+            None => line.to_vec(),
+        };
+        self.queue.push(Record::Line(record));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{Write, stderr},
+    io::{IsTerminal, stderr},
     process::ExitCode,
 };
 
@@ -12,15 +12,17 @@ use cla_socketserver::{
     cli::{Cli, Command},
     config::{Config, Flags, Sockets, Source},
     lifecycle::{Died, Listeners, Passed, ReloadError, Signals, ask_for_reload, raise_file_limit},
-    logging::Logging,
+    logging::{self, Logging},
 };
 use clap::Parser;
-use tracing::error;
 
 /// Gives memory back after an attack, which the system's allocator hardly does.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// The variable by which systemd says which stream the journal reads.
+const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
 
 /// Exit codes, as in `sysexits.h`.
 const FAILURE: u8 = 1;
@@ -29,31 +31,37 @@ const SOFTWARE: u8 = 70;
 const CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nowhere to report to if the terminal is gone.
-            let _ = error.print();
-            return if error.use_stderr() {
-                USAGE.into()
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let env = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let source = Source {
+        env: env.collect(),
+        ..Source::default()
     };
-    let flags = Flags {
+    match Cli::try_parse() {
+        Ok(cli) => run(cli, source),
+        Err(error) if error.use_stderr() => {
+            // On a terminal it has colours.
+            if stderr().is_terminal() {
+                let _ = error.print();
+            } else {
+                complain(&error.render().to_string(), &source);
+            }
+            USAGE.into()
+        }
+        Err(help) => match help.print() {
+            // Nobody reads on.
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        },
+    }
+}
+
+fn run(cli: Cli, mut source: Source) -> ExitCode {
+    source.flags = Flags {
         config: cli.config,
         public_listen: cli.public_listen,
         admin_listen: cli.admin_listen,
     };
-    let text = |text: OsString| text.to_string_lossy().into_owned();
-    let env = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let env: Vec<_> = env.collect();
-    let source = Source {
-        flags,
-        sockets: Sockets::of_units(&env),
-        env,
-    };
+    source.sockets = Sockets::of_units(&source.env);
     match cli.command {
         Some(Command::Check { quiet }) => return check(&source, quiet),
         Some(Command::Reload) => return reload(&source),
@@ -61,15 +69,12 @@ fn main() -> ExitCode {
     }
     let passed = match Passed::take() {
         Ok(passed) => passed,
-        Err(error) => return refuse(error),
+        Err(error) => return refuse(error, &source),
     };
-    let source = Source {
-        sockets: passed.sockets(),
-        ..source
-    };
+    source.sockets = passed.sockets();
     match source.load() {
         Ok(loaded) => serve(loaded.config, source, passed, cli.demo),
-        Err(errors) => refuse(errors),
+        Err(errors) => refuse(errors, &source),
     }
 }
 
@@ -77,7 +82,7 @@ fn check(source: &Source, quiet: bool) -> ExitCode {
     match check::as_service(&source.flags, &source.env, quiet) {
         Some(0) => return ExitCode::SUCCESS,
         Some(code) if code == i32::from(CONFIG) => return CONFIG.into(),
-        Some(_) => return refuse(check::NotRun),
+        Some(_) => return refuse(check::NotRun, source),
         None => {}
     }
     match source.load() {
@@ -86,47 +91,54 @@ fn check(source: &Source, quiet: bool) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        Err(errors) => refuse(errors),
+        Err(errors) => refuse(errors, source),
     }
 }
 
 /// Has the daemon of the unit read its configuration again.
 fn reload(source: &Source) -> ExitCode {
     if let Err(errors) = source.load() {
-        return refuse(errors);
+        return refuse(errors, source);
     }
     match ask_for_reload(source.variable("MAINPID"), source.runtime_directory()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ ReloadError::Refused(_)) => refuse(error),
+        Err(error @ ReloadError::Refused(_)) => refuse(error, source),
         Err(error) => {
-            complain(&error.into());
-            ExitCode::FAILURE
+            complain(&format!("{:#}", anyhow::Error::from(error)), source);
+            FAILURE.into()
         }
     }
 }
 
 /// Says what must be changed before a start can succeed.
-fn refuse(error: impl Into<anyhow::Error>) -> ExitCode {
-    complain(&error.into());
+fn refuse(error: impl Into<anyhow::Error>, source: &Source) -> ExitCode {
+    complain(&format!("{:#}", error.into()), source);
     CONFIG.into()
 }
 
 /// Says what went wrong where there is no log yet.
-fn complain(error: &anyhow::Error) {
-    // Nowhere to report to if standard error is gone.
-    let _ = writeln!(stderr(), "{error:#}");
+fn complain(reason: &str, source: &Source) {
+    logging::complain(reason, source.variable(JOURNAL_STREAM));
 }
 
 fn serve(config: Config, source: Source, passed: Passed, demo: bool) -> ExitCode {
-    let logging = Logging::start(&config.log);
+    let started = Logging::start(&config.log, source.variable(JOURNAL_STREAM));
+    // Dropped last, also by a panic.
+    let (logging, _flush) = match started {
+        Ok(logging) => logging,
+        Err(error) => {
+            complain(&format!("start the log: {error}"), &source);
+            return FAILURE.into();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            error!(%error, "cannot start the runtime: {error}");
-            return ExitCode::FAILURE;
+            logging.fatal(&format!("cannot start the runtime: {error}"));
+            return FAILURE.into();
         }
     };
     let ended = runtime.block_on(async {
@@ -136,7 +148,7 @@ fn serve(config: Config, source: Source, passed: Passed, demo: bool) -> ExitCode
         let app = App {
             config,
             source,
-            logging,
+            logging: logging.clone(),
             listeners,
             machine,
             files: raise_file_limit(),
@@ -149,7 +161,7 @@ fn serve(config: Config, source: Source, passed: Passed, demo: bool) -> ExitCode
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(error = format!("{error:#}"), "{error:#}");
+            logging.fatal(&format!("{error:#}"));
             exit_code(&error).into()
         }
     }

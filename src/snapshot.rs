@@ -83,10 +83,8 @@ impl Store {
         let path = self.path(FILE);
         match read(&path, max_age) {
             Ok(snapshot) => {
-                info!(
-                    places = snapshot.places.len(),
-                    "keeping the places of the daemon before"
-                );
+                let places = snapshot.places.len();
+                info!(places, "places of the daemon before: {places}");
                 snapshot
             }
             Err(Unusable::Read(error)) if error.kind() == io::ErrorKind::NotFound => {

@@ -47,7 +47,7 @@ impl Administrator {
             audit.to = to,
             reached,
             kept,
-            "{what} sent to {to}"
+            "{what} sent to {to}, by {self}: reached {reached}, kept for {kept}"
         );
     }
 
@@ -57,7 +57,7 @@ impl Administrator {
             audit.by = %self,
             audit.what = "end of a lost place",
             conn.id = %place,
-            "place ended by hand"
+            "place ended by hand, by {self}"
         );
     }
 }

@@ -180,6 +180,10 @@ counters! {
         /// The body took too long to arrive.
         AdminTimeout = "request_timeout",
     }
+    "log" by "outcome", "Lines of the log" {
+        /// A line was lost, because it could not be written in time or at all.
+        LogLost = "lost",
+    }
     "accept" by "outcome", "Connections that could not be accepted at once" {
         /// A connection could not be accepted.
         AcceptFailed = "failed",

@@ -21,6 +21,7 @@ mod handshake;
 mod http;
 mod junk;
 mod limits;
+mod log;
 mod losses;
 mod order;
 mod places;

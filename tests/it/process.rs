@@ -452,7 +452,7 @@ pub async fn until_notified(socket: &UnixDatagram, expected: &str) {
 }
 
 /// The daemon with two sockets as descriptors 3 and 4, the way systemd does it.
-fn activated(names: &str, public: OwnedFd, admin: OwnedFd) -> Command {
+pub fn activated(names: &str, public: OwnedFd, admin: OwnedFd) -> Command {
     let daemon = binary();
     let path = Path::new(daemon.as_std().get_program());
     let mut shell = Command::new("/bin/sh");
