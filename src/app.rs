@@ -132,6 +132,8 @@ impl App {
         );
         tasks.spawn_until(&daemon.rest, "deadlines", realtime.deadlines);
         tasks.spawn_until(&daemon.rest, "status", status);
+        let counters = daemon.sources.counters.clone();
+        tasks.spawn_until(&daemon.rest, "warnings", stats::warn_of_refusals(counters));
         tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
 
         self.serve(&daemon, realtime.door, shares, tasks)?;

@@ -7,6 +7,7 @@
 //! | `names` | the table of every metric |
 //! | `labels` | which versions of the app are counted by name |
 //! | `statsd` | sending to StatsD |
+//! | `warnings` | the log lines about refusals that an operator can mend |
 //! | `page` | the page that Prometheus and its like read |
 //!
 //! Invariants: nothing here can fail or wait where browsers are served; labels are bounded and cannot forge a line.
@@ -17,6 +18,7 @@ mod page;
 mod statsd;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::{
     fmt, mem,
@@ -34,11 +36,15 @@ pub(crate) use self::{
     names::Counter,
     page::{MEDIA_TYPE, Page},
     statsd::report,
+    warnings::warn_of_refusals,
 };
 use crate::presence::Census;
 
 /// Most times of staleness that are remembered until they are sent.
 const STALENESS_SAMPLES: usize = 100;
+
+/// More of an example would not help an operator.
+const MAX_EXAMPLE_CHARS: usize = 100;
 
 /// Where everything comes from that there is to tell.
 #[derive(Clone, Debug)]
@@ -59,6 +65,8 @@ struct Happened {
     counts: [AtomicU64; Counter::COUNT],
     /// At most [`STALENESS_SAMPLES`].
     staleness: Mutex<Vec<Duration>>,
+    /// At most one of each counter: what was refused, since that was last logged.
+    examples: Mutex<Vec<(Counter, String)>>,
     /// From the arrival of a frame until everybody has been sent what follows from it, in seconds.
     hub_latency: Histogram,
 }
@@ -68,6 +76,7 @@ impl Default for Happened {
         Self {
             counts: [const { AtomicU64::new(0) }; Counter::COUNT],
             staleness: Mutex::default(),
+            examples: Mutex::default(),
             // From 25 µs to 6.5 s.
             hub_latency: Histogram::new(exponential_buckets(25e-6, 4.0, 10)),
         }
@@ -79,6 +88,16 @@ impl Counters {
     pub(crate) fn count(&self, counter: Counter) {
         if let Some(cell) = self.0.counts.get(counter as usize) {
             cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts one, and keeps what was refused as an example for the log if there is none yet. It must be nothing personal.
+    pub(crate) fn refuse(&self, counter: Counter, example: &str) {
+        self.count(counter);
+        let mut examples = self.examples();
+        if !example.is_empty() && !examples.iter().any(|(known, _)| *known == counter) {
+            let example = example.chars().take(MAX_EXAMPLE_CHARS).map(quotable);
+            examples.push((counter, example.collect()));
         }
     }
 
@@ -101,6 +120,18 @@ impl Counters {
         cell.map_or(0, |cell| cell.load(Ordering::Relaxed))
     }
 
+    fn take_example(&self, counter: Counter) -> Option<String> {
+        let mut examples = self.examples();
+        let at = examples.iter().position(|(known, _)| *known == counter)?;
+        Some(examples.swap_remove(at).1)
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn examples(&self) -> MutexGuard<'_, Vec<(Counter, String)>> {
+        let examples = self.0.examples.lock();
+        examples.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take_staleness(&self) -> Vec<Duration> {
         mem::take(&mut *self.staleness())
     }
@@ -109,6 +140,15 @@ impl Counters {
     fn staleness(&self) -> MutexGuard<'_, Vec<Duration>> {
         let samples = self.0.staleness.lock();
         samples.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a client made up shall not look like another line or field of the log.
+fn quotable(c: char) -> char {
+    if c.is_ascii_alphanumeric() || ".-_:[]".contains(c) {
+        c
+    } else {
+        '_'
     }
 }
 

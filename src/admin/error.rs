@@ -3,7 +3,7 @@
 //! Lives here: the refusals, their status, and wording them for a browser or a program.
 //! Invariant: an answer holds what the caller sent and what to do, never a path or a trace of ours.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc};
 
 use axum::{
     body::Body,
@@ -41,7 +41,7 @@ pub(super) enum HttpError {
     #[error(
         "this address may not use this app; if it should, add it to admin.allow_from (CLA_ADMIN__ALLOW_FROM)"
     )]
-    UnknownPeer,
+    UnknownPeer(Option<IpAddr>),
     #[error(
         "the request has no Host header that can be read; send one, a host name or an IP address with or without a port, \
          such as localhost:8006"
@@ -139,7 +139,7 @@ impl HttpError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::UnknownPeer | Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::UnknownPeer(_) | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownMediaType(_) | Self::NoMediaType | Self::Compressed(_) => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
@@ -168,7 +168,7 @@ impl HttpError {
     /// What operators may want to know the number of.
     fn counter(&self) -> Option<Counter> {
         match self {
-            Self::UnknownPeer => Some(Counter::AdminAddress),
+            Self::UnknownPeer(_) => Some(Counter::AdminAddress),
             Self::BadHost | Self::UnknownHost(_) => Some(Counter::AdminHost),
             Self::CrossOrigin => Some(Counter::AdminOrigin),
             Self::TooLarge(_) => Some(Counter::AdminBody),
@@ -197,6 +197,17 @@ impl HttpError {
             | Self::Answer(_)
             | Self::Metrics(_) => None,
         }
+    }
+
+    /// What an operator has to know to allow it. The address is that of the peer, which it cannot make up.
+    fn example(&self) -> Option<String> {
+        if let Self::UnknownHost(host) = self {
+            return Some(host.clone());
+        }
+        let Self::UnknownPeer(Some(peer)) = self else {
+            return None;
+        };
+        Some(peer.to_string())
     }
 
     /// What went wrong in words for the caller. A page that cannot be made is our fault and not explained to strangers.
@@ -285,7 +296,10 @@ pub(super) async fn render(
     };
     log(&error);
     if let Some(counter) = error.counter() {
-        counters.count(counter);
+        match error.example() {
+            Some(example) => counters.refuse(counter, &example),
+            None => counters.count(counter),
+        }
     }
     let (mut bare, _) = response.into_parts();
     error.answer(format, bare.headers.remove(header::ALLOW))

@@ -120,7 +120,7 @@ pub(super) async fn known_peer(
     if peer.is_some_and(|peer| allowed.any(|network| network.contains(&peer))) {
         Ok(next.run(request).await)
     } else {
-        Err(HttpError::UnknownPeer)
+        Err(HttpError::UnknownPeer(peer))
     }
 }
 

@@ -22,11 +22,11 @@ use super::{
     guests::{Guests, TooMany},
     hang_up::{Engine, EngineVersion, HangUp},
     namespace::{Frames, mend_body},
-    origin::Origins,
+    origin::{Origins, foreign_host},
     query::{Query, Transport},
     session::{Session, came_from},
     upgrade::Upgrades,
-    visit::Visit,
+    visit::{Visit, is_ignored},
 };
 use crate::{
     config::Settings,
@@ -69,7 +69,8 @@ impl Door {
                     // Without the headers that would let a foreign page read the answer.
                     Admission::Foreign => inside.oneshot(request).await,
                     Admission::Refused => {
-                        door.counters.count(Counter::OriginRefused);
+                        let site = foreign_host(request.headers()).unwrap_or_default();
+                        door.counters.refuse(Counter::OriginRefused, &site);
                         Ok(refusal(StatusCode::FORBIDDEN, 4, "Forbidden"))
                     }
                 }
@@ -161,7 +162,12 @@ impl Door {
         let Some((Peer(peer), line)) = came_from(extensions) else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
-        let visit = Visit::new(headers, peer, &self.settings.now().public.trusted_proxies);
+        let trusted_proxies = &self.settings.now().public.trusted_proxies;
+        if is_ignored(headers, peer, trusted_proxies) {
+            self.counters
+                .refuse(Counter::ProxyUntrusted, &peer.to_string());
+        }
+        let visit = Visit::new(headers, peer, trusted_proxies);
         let guest = match self.guests.admit(visit.browser.address) {
             Ok(guest) => guest,
             Err(too_many) => return Ok(self.turn_away(too_many)),

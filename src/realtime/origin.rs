@@ -49,6 +49,11 @@ impl Origins {
     }
 }
 
+/// The host of the site whose page asks, whether or not it may.
+pub(crate) fn foreign_host(headers: &HeaderMap) -> Option<String> {
+    host(headers.get(ORIGIN)?.to_str().ok()?)
+}
+
 /// The host of an origin, in lower case, any scheme and port; an opaque origin has none.
 fn host(origin: &str) -> Option<String> {
     let uri: Uri = origin.parse().ok()?;

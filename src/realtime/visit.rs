@@ -28,7 +28,7 @@ impl Visit {
     pub(crate) fn new(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
         let forwarded = || text(headers, X_REAL_IP)?.parse().ok();
-        let is_proxy = trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
+        let is_proxy = trusts(trusted_proxies, peer);
         let address = is_proxy.then(forwarded).flatten().unwrap_or(peer);
         Self {
             browser: Browser {
@@ -38,6 +38,15 @@ impl Visit {
             page: text(headers, REFERER).and_then(page),
         }
     }
+}
+
+/// Whether somebody says where a browser is who is not believed.
+pub(crate) fn is_ignored(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> bool {
+    headers.contains_key(X_REAL_IP) && !trusts(trusted_proxies, peer.to_canonical())
+}
+
+fn trusts(trusted_proxies: &[IpNet], peer: IpAddr) -> bool {
+    trusted_proxies.iter().any(|proxy| proxy.contains(&peer))
 }
 
 /// The rest of a longer one would not tell it from others.

@@ -154,6 +154,10 @@ counters! {
         /// Nothing got through, or not what belongs there: the session stays on polling.
         UpgradeFailed = "failed",
     }
+    "x_real_ip" by "outcome", "Handshakes with an X-Real-IP that was not honoured" {
+        /// Their sender is not a trusted proxy.
+        ProxyUntrusted = "untrusted",
+    }
     "session_closed" by "reason", "Sessions that were closed because they stayed strangers" {
         /// A session did not join the namespace in time.
         NeverJoined = "not_joined",

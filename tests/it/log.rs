@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 use tokio::{process::Child, task::spawn_blocking, time::timeout};
 
 use crate::{
-    daemon::{PATIENCE, binary},
+    daemon::{PATIENCE, binary, settings},
     http,
     process::activated,
     wire::{Browser, Version, event_frame},
@@ -96,6 +96,50 @@ async fn what_the_journal_reads_has_a_priority_on_every_line() {
         line["message"].as_str().unwrap().contains(&address),
         "{line}"
     );
+}
+
+#[tokio::test]
+async fn what_an_operator_must_mend_is_one_warning_with_the_key_to_change() {
+    let mut daemon = settings()
+        .env("CLA_LOG__LEVEL", "info")
+        .env("CLA_PUBLIC__TRUSTED_PROXIES", "10.0.0.1")
+        .start()
+        .await;
+    let (public, admin) = (daemon.public, daemon.admin);
+    let handshake = "/socket.io/?EIO=4&transport=polling";
+    for (server, header, value, key) in [
+        (admin, "Host", "presence.internal", "admin.hostnames"),
+        (public, "Origin", "https://chs.gov.example", "site_hostname"),
+        (public, "X-Real-IP", "192.0.2.1", "public.trusted_proxies"),
+    ] {
+        let headers = [(header, value)];
+        let refused = || http::request(server, "GET", handshake, &headers, "");
+        refused().await;
+        let line = daemon.until_logged(key).await;
+        assert_eq!(line["level"], "WARN", "{line}");
+        for _ in 0..100 {
+            refused().await;
+        }
+    }
+    daemon.signal(SIGTERM);
+    assert!(daemon.exit().await.success());
+    let log = daemon.whole_log().await;
+    let warnings = log.iter().filter(|line| line["level"] == "WARN");
+    let warnings: Vec<_> = warnings
+        .map(|line| line["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    for (warning, example) in
+        warnings
+            .iter()
+            .zip(["presence.internal", "chs.gov.example", "127.0.0.1"])
+    {
+        assert!(warning.contains(example), "{warning}");
+        assert!(
+            !warning.contains("192.0.2.1"),
+            "anybody can say that: {warning}"
+        );
+    }
 }
 
 /// Runs the daemon with a standard error that is said to be the journal, and returns its exit code and what it wrote there.

@@ -362,7 +362,7 @@ async fn the_log_holds_nothing_personal_at_any_level() {
         .await;
     adam.say("secret-event", json!("secret-junk")).await;
     let origin = [
-        ("Origin", "https://secret-origin"),
+        ("Origin", "https://secret-user@stranger.example"),
         ("Cookie", "secret-cookie"),
     ];
     http::request(

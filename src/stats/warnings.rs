@@ -1,0 +1,158 @@
+//! Warnings about refusals that an operator can mend.
+//!
+//! Lives here: which counters point to a setting, and the line about each. Not here: counting, which every part of the
+//! daemon does for itself.
+//! Invariant: clients can cause a refusal as often as they like, so there is at most one line a minute for each counter, and
+//! what it quotes is short and cannot forge another line.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval};
+use tracing::warn;
+
+use super::{Counter, Counters};
+
+/// The shortest time between two lines about one counter.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// How often the counters are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What an operator is told about a counter. `{count}` is how much it has grown since the line before, `{example}` is an
+/// example where there is one.
+struct Advice(Counter, &'static str);
+
+#[rustfmt::skip]
+static ADVICE: &[Advice] = &[
+    Advice(Counter::OriginRefused, "refused {count} handshakes from pages of other sites{example}; if that is the site of this daemon, add its host to site_hostname"),
+    Advice(Counter::ProxyUntrusted, "ignored X-Real-IP in {count} handshakes, because their sender is not a trusted proxy{example}; if it is nginx, add it to public.trusted_proxies, or all browsers count as one address"),
+    Advice(Counter::AdminHost, "refused {count} requests to the admin app because of their host name{example}; if that is a name of this machine, add it to admin.hostnames"),
+    Advice(Counter::AdminAddress, "refused {count} requests to the admin app because of their address{example}; if that is staff or the back-end, add it to admin.allow_from"),
+    Advice(Counter::AdminBody, "refused {count} posts to the admin app because they are larger than limits.admin_body_bytes"),
+    Advice(Counter::SessionsFull, "refused {count} handshakes because limits.sessions are open; if they are staff, raise it, and MemoryMax= of the unit"),
+    Advice(Counter::AddressFull, "refused {count} handshakes because their address has limits.sessions_per_address open; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::HandshakeFlood, "refused {count} handshakes because there are more than limits.handshakes_per_second; if they are staff, raise it"),
+    Advice(Counter::AddressFlood, "refused {count} handshakes because their address makes more than limits.handshakes_per_second_per_address; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::NetworkFull, "refused {count} handshakes because their network has half of limits.sessions open; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::NetworkFlood, "refused {count} handshakes because their network makes more than half of limits.handshakes_per_second; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::AcceptDelayed, "{count} times a connection had to wait because as many are open as may be; raise LimitNOFILE= of the unit, or limits.admin_connections if it was the admin app"),
+    Advice(Counter::AcceptFailed, "could not accept connections {count} times, most likely for want of open files; raise LimitNOFILE= of the unit"),
+];
+
+/// Logs warnings until it is stopped.
+pub(crate) async fn warn_of_refusals(counters: Counters) {
+    let mut warnings = Warnings::new(counters);
+    let mut tick = interval(TICK);
+    loop {
+        let now = tick.tick().await;
+        for line in warnings.due(now) {
+            warn!("{line}");
+        }
+    }
+}
+
+/// What has been said about each counter.
+struct Warnings {
+    counters: Counters,
+    /// In the order of [`ADVICE`].
+    told: Vec<Told>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Told {
+    total: u64,
+    at: Option<Instant>,
+}
+
+impl Warnings {
+    fn new(counters: Counters) -> Self {
+        Self {
+            counters,
+            told: vec![Told::default(); ADVICE.len()],
+        }
+    }
+
+    /// The lines that are due now.
+    fn due(&mut self, now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (Advice(counter, text), told) in ADVICE.iter().zip(&mut self.told) {
+            let total = self.counters.total(*counter);
+            if total == told.total || told.at.is_some_and(|at| now < at + PAUSE) {
+                continue;
+            }
+            let example = self.counters.take_example(*counter);
+            let example = example.map(|example| format!(", for example {example}"));
+            let count = (total - told.total).to_string();
+            let line = text.replace("{count}", &count);
+            lines.push(line.replace("{example}", &example.unwrap_or_default()));
+            *told = Told {
+                total,
+                at: Some(now),
+            };
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys;
+
+    #[test]
+    fn a_refusal_is_one_line_a_minute_with_the_number_since_the_last() {
+        let counters = Counters::default();
+        let mut warnings = Warnings::new(counters.clone());
+        let start = Instant::now();
+        let mut at = |seconds| warnings.due(start + Duration::from_secs(seconds));
+        assert!(at(0).is_empty());
+        counters.refuse(Counter::AdminHost, "one.internal");
+        counters.refuse(Counter::AdminHost, "two.internal");
+        let said = at(1);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].contains("refused 2 requests"), "{said:?}");
+        assert!(said[0].contains("for example one.internal;"), "{said:?}");
+        counters.refuse(Counter::AdminHost, "three.internal");
+        counters.count(Counter::SessionsFull);
+        let said = at(60);
+        assert_eq!(said.len(), 1, "each counter has a minute of its own");
+        assert!(said[0].contains("limits.sessions"), "{said:?}");
+        for _ in 0..6 {
+            counters.count(Counter::AdminHost);
+        }
+        let said = at(61);
+        assert!(said[0].contains("refused 7 requests"), "{said:?}");
+        assert!(said[0].contains("three.internal"), "{said:?}");
+        assert!(at(500).is_empty(), "nothing has happened since");
+    }
+
+    #[test]
+    fn an_example_is_short_and_forges_nothing() {
+        let long = "x".repeat(500);
+        for (example, quoted) in [
+            ("chs.example.org", "chs.example.org"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("a\nERROR \"b\" \u{202e}c", "a_ERROR__b___c"),
+            (&long, &long[..100]),
+        ] {
+            let counters = Counters::default();
+            counters.refuse(Counter::OriginRefused, example);
+            let quoted = Some(quoted.to_owned());
+            assert_eq!(counters.take_example(Counter::OriginRefused), quoted);
+        }
+    }
+
+    #[test]
+    fn every_line_names_what_to_change() {
+        for Advice(counter, text) in ADVICE {
+            let words = text.split([' ', ',', ';']);
+            let is_setting =
+                |word: &&str| word.ends_with('=') || keys().iter().any(|key| key.name == *word);
+            let (settings, others): (Vec<_>, Vec<_>) = words.partition(is_setting);
+            assert!(!settings.is_empty(), "{counter:?}");
+            let unknown = others.iter().find(|word| word.contains(['.', '_']));
+            assert_eq!(unknown, None, "{counter:?}");
+            assert_eq!(text.matches("{count}").count(), 1, "{counter:?}");
+        }
+    }
+}
