@@ -87,7 +87,7 @@ impl Logging {
         writer.spawn(move || queue.write_to(sink))?;
         subscriber.init();
         // The default hook would wait for standard error, and the task that panics could not be seen to have died.
-        panic::set_hook(Box::new(|panic| log_panic(panic)));
+        panic::set_hook(Box::new(log_panic));
         let flush = Flush(logging.queue.clone());
         Ok((logging, flush))
     }

@@ -107,7 +107,7 @@ impl Queue {
     pub(super) fn write_to(&self, mut sink: Sink) {
         loop {
             match self.next() {
-                Next::Write(record) => self.note(sink.write(&record)),
+                Next::Write(record) => self.note(&sink.write(&record)),
                 Next::Tell(lost) => {
                     warn!(
                         lost,
@@ -147,7 +147,7 @@ impl Queue {
         }
     }
 
-    fn note(&self, written: io::Result<()>) {
+    fn note(&self, written: &io::Result<()>) {
         let mut state = self.state();
         state.works = written.is_ok();
         if written.is_err() {

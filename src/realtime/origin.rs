@@ -144,8 +144,9 @@ mod tests {
     }
 
     fn origins(hosts: &[&str]) -> Origins {
-        let mut config = Config::default();
-        config.site_hostnames = hosts.iter().map(ToString::to_string).collect();
-        Origins::new(Settings::new(config))
+        Origins::new(Settings::new(Config {
+            site_hostnames: hosts.iter().map(ToString::to_string).collect(),
+            ..Config::default()
+        }))
     }
 }
