@@ -147,8 +147,7 @@ impl Realtime {
         let registry = Registry::restored(rules(config), left, config.presence.restart_grace);
         let (census_sender, census) = watch::channel(Census::default());
         let changed = Arc::new(Notify::new());
-        let hub_task = Hub::new(registry, outlet, census_sender, changed.clone());
-        let hub_task = Box::pin(hub_task.run(requests));
+        let hub_task = Hub::new(registry, outlet, census_sender, changed.clone()).run(requests);
         let reload = Reload {
             guests,
             hub: hub.clone(),
@@ -161,7 +160,7 @@ impl Realtime {
             changed,
             census,
             pulse,
-            hub_task,
+            hub_task: Box::pin(hub_task),
             deadlines,
         }
     }
