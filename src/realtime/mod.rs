@@ -148,13 +148,12 @@ impl Realtime {
         let (census_sender, census) = watch::channel(Census::default());
         let changed = Arc::new(Notify::new());
         let hub_task = Hub::new(registry, outlet, census_sender, changed.clone()).run(requests);
-        let reload = Reload {
-            guests,
-            hub: hub.clone(),
-        };
         Self {
             door,
-            reload,
+            reload: Reload {
+                guests,
+                hub: hub.clone(),
+            },
             hub,
             farewell,
             changed,
