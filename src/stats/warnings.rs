@@ -24,19 +24,19 @@ struct Advice(Counter, &'static str);
 
 #[rustfmt::skip]
 static ADVICE: &[Advice] = &[
-    Advice(Counter::OriginRefused, "refused {count} handshakes from pages of other sites{example}; if that is the site of this daemon, add its host to site_hostname"),
-    Advice(Counter::ProxyUntrusted, "ignored X-Real-IP in {count} handshakes, because their sender is not a trusted proxy{example}; if it is nginx, add it to public.trusted_proxies, or all browsers count as one address"),
-    Advice(Counter::AdminHost, "refused {count} requests to the admin app because of their host name{example}; if that is a name of this machine, add it to admin.hostnames"),
-    Advice(Counter::AdminAddress, "refused {count} requests to the admin app because of their address{example}; if that is staff or the back-end, add it to admin.allow_from"),
-    Advice(Counter::AdminBody, "refused {count} posts to the admin app because they are larger than limits.admin_body_bytes"),
-    Advice(Counter::SessionsFull, "refused {count} handshakes because limits.sessions are open; if they are staff, raise it, and MemoryMax= of the unit"),
-    Advice(Counter::AddressFull, "refused {count} handshakes because their address has limits.sessions_per_address open; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::HandshakeFlood, "refused {count} handshakes because there are more than limits.handshakes_per_second; if they are staff, raise it"),
-    Advice(Counter::AddressFlood, "refused {count} handshakes because their address makes more than limits.handshakes_per_second_per_address; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::NetworkFull, "refused {count} handshakes because their network has half of limits.sessions open; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::NetworkFlood, "refused {count} handshakes because their network makes more than half of limits.handshakes_per_second; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::AcceptDelayed, "{count} times a connection had to wait because as many are open as may be; raise LimitNOFILE= of the unit, or limits.admin_connections if it was the admin app"),
-    Advice(Counter::AcceptFailed, "could not accept connections {count} times, most likely for want of open files; raise LimitNOFILE= of the unit"),
+    Advice(Counter::OriginRefused, "handshakes refused because their page is of another site: {count}{example}; if that is the site of this daemon, add its host to site_hostname"),
+    Advice(Counter::ProxyUntrusted, "handshakes whose X-Real-IP was ignored because their sender is not a trusted proxy: {count}{example}; if it is nginx, add it to public.trusted_proxies, or all browsers count as one address"),
+    Advice(Counter::AdminHost, "requests to the admin app refused because of their host name: {count}{example}; if that is a name of this machine, add it to admin.hostnames"),
+    Advice(Counter::AdminAddress, "requests to the admin app refused because of their address: {count}{example}; if that is staff or the back-end, add it to admin.allow_from"),
+    Advice(Counter::AdminBody, "posts to the admin app refused because they are larger than limits.admin_body_bytes: {count}"),
+    Advice(Counter::SessionsFull, "handshakes refused because limits.sessions are open: {count}; if they are staff, raise it, and MemoryMax= of the unit"),
+    Advice(Counter::AddressFull, "handshakes refused because their address has limits.sessions_per_address open: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::HandshakeFlood, "handshakes refused because there are more than limits.handshakes_per_second: {count}; if they are staff, raise it"),
+    Advice(Counter::AddressFlood, "handshakes refused because their address makes more than limits.handshakes_per_second_per_address: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::NetworkFull, "handshakes refused because their network has half of limits.sessions open: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::NetworkFlood, "handshakes refused because their network makes more than half of limits.handshakes_per_second: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::AcceptDelayed, "connections that had to wait because as many are open as may be: {count}; raise LimitNOFILE= of the unit, or limits.admin_connections if it was the admin app"),
+    Advice(Counter::AcceptFailed, "connections that could not be accepted, most likely for want of open files: {count}; raise LimitNOFILE= of the unit"),
 ];
 
 /// Logs warnings until it is stopped.
@@ -110,8 +110,10 @@ mod tests {
         counters.refuse(Counter::AdminHost, "two.internal");
         let said = at(1);
         assert_eq!(said.len(), 1);
-        assert!(said[0].contains("refused 2 requests"), "{said:?}");
-        assert!(said[0].contains("for example one.internal;"), "{said:?}");
+        assert!(
+            said[0].contains(": 2, for example one.internal;"),
+            "{said:?}"
+        );
         counters.refuse(Counter::AdminHost, "three.internal");
         counters.count(Counter::SessionsFull);
         let said = at(60);
@@ -121,8 +123,10 @@ mod tests {
             counters.count(Counter::AdminHost);
         }
         let said = at(61);
-        assert!(said[0].contains("refused 7 requests"), "{said:?}");
-        assert!(said[0].contains("three.internal"), "{said:?}");
+        assert!(
+            said[0].contains(": 7, for example three.internal;"),
+            "{said:?}"
+        );
         assert!(at(500).is_empty(), "nothing has happened since");
     }
 
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn every_line_names_what_to_change() {
         for Advice(counter, text) in ADVICE {
-            let words = text.split([' ', ',', ';']);
+            let words = text.split([' ', ',', ';', ':']);
             let is_setting =
                 |word: &&str| word.ends_with('=') || keys().iter().any(|key| key.name == *word);
             let (settings, others): (Vec<_>, Vec<_>) = words.partition(is_setting);
