@@ -10,6 +10,7 @@
 //   open          everybody sits down
 //   brace         some turn to other cases; after that something may be done to all connections
 //   back          that was done: everybody has to lose their connection and come back, with nobody noticing
+//   tour          visitors come to every case, everybody is told of them, and every screen is right
 //   close         somebody closes their tab, and others are told at once
 //   reload        somebody reloads their page, and so on
 //   navigate      somebody goes to another case by loading its page, and so on
@@ -149,6 +150,14 @@ class Office {
     if (troubles.length > 0) throw new Error(troubles.join('\n'));
     const slowest = Math.max(...this.present.map(({ longestAwayMs }) => longestAwayMs));
     return `${this.present.length} people were cut off and came back, the slowest after ${slowest} ms; ${lists.length} lists, nobody missing`;
+  }
+
+  async tour() {
+    const began = this.events.length;
+    await this.#tour();
+    const missing = this.#missing();
+    if (missing.length > 0) throw new Error(missing.join('\n'));
+    return `${this.events.length - began} events, nobody missing`;
   }
 
   close() {
@@ -396,7 +405,7 @@ function without(items, taken) {
   return left;
 }
 
-const orders = ['open', 'brace', 'back', 'close', 'reload', 'navigate'];
+const orders = ['open', 'brace', 'back', 'tour', 'close', 'reload', 'navigate'];
 const browser = await launch();
 let office = new Office(browser);
 let sound = true;

@@ -61,6 +61,19 @@ a_signal_that_ends_it_makes_nobody_vanish() {
   office back
 }
 
+a_reload_cuts_nobody_off() {
+  local before
+  before=$(main_pid; connections_lost)
+  configure "$patient"$'\nlimits.sessions = 9000'
+  box systemctl reload cla-socketserver
+  configure 'presence.grace_ms = "60 s"'
+  if box systemctl reload cla-socketserver; then fail 'a wrong configuration was taken up'; fi
+  box kill -HUP "$(main_pid)"
+  office tour
+  same "$(main_pid; connections_lost)" "$before"
+  configure "$patient"
+}
+
 a_reload_of_nginx_that_cuts_websockets_makes_nobody_vanish() {
   office brace
   box systemctl reload nginx
@@ -75,6 +88,9 @@ who_loads_another_case_is_gone_at_once() { office navigate; }
 
 # Two hundred browsers that share this machine come back more slowly than those of two hundred people would.
 patient='presence.grace_ms = 60000'
+
+# How many connections have ended without a clean close since the daemon started.
+connections_lost() { box curl -fsS 127.0.0.1:8006/metrics | grep '^cla_socketserver_presence_total{event="lost"}'; }
 
 # Gives an order to office.mjs and waits until it is carried out. Says what it says.
 office() {
@@ -142,6 +158,7 @@ for suite in "${suites[@]}"; do
   claim a_restart_with_a_mistake_makes_nobody_vanish_once_it_is_mended
   claim a_stop_and_a_start_make_nobody_vanish
   claim a_signal_that_ends_it_makes_nobody_vanish
+  claim a_reload_cuts_nobody_off
   claim a_reload_of_nginx_that_cuts_websockets_makes_nobody_vanish
   claim who_closes_a_tab_is_gone_at_once
   claim who_reloads_a_page_is_gone_at_once_and_back
