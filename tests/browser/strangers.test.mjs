@@ -7,30 +7,38 @@ import { after, before, describe, test } from 'node:test';
 
 import { launch, setUp } from './browser.mjs';
 
-describe('a page of another site', () => {
-  let browser;
-  before(async () => (browser = await launch()));
-  after(() => browser.close());
+/** How a page can have something fetched from another site, without a script of its own. */
+const TAGS = {
+  images: (address) => `<img src="${address}" onerror="failed++">`,
+  scripts: (address) => `<script src="${address}" onerror="failed++"></script>`,
+};
 
-  for (const [what, tag] of [
-    ['images', (address) => `<img src="${address}" onerror="failed++">`],
-    ['scripts', (address) => `<script src="${address}&j=0" onerror="failed++"></script>`],
-  ]) {
+describe('a page of another site', () => {
+  let browser, site;
+  before(async () => {
+    browser = await launch();
+    site = http.createServer((request, response) => {
+      const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+      const handshake = (at) => `${searchParams.get('server')}/socket.io/?EIO=4&amp;transport=polling&amp;t=${at}`;
+      const tags = Array.from({ length: 50 }, (_, at) => TAGS[pathname.slice(1)]?.(handshake(at)));
+      response.setHeader('Content-Type', 'text/html');
+      response.end(`<!doctype html><title>Elsewhere</title><script>failed = 0</script>${tags.join('')}`);
+    });
+    site.listen(0, '127.0.0.1');
+    await once(site, 'listening');
+  });
+  after(async () => {
+    site.close();
+    site.closeAllConnections();
+    await browser.close();
+  });
+
+  for (const what of Object.keys(TAGS)) {
     test(`opens no session with ${what}`, async (t) => {
       const { daemon, desk, complaints } = await setUp(t, browser);
-      const address = `${daemon.publicUrl}/socket.io/?EIO=4&amp;transport=polling`;
-      const tags = Array.from({ length: 50 }, (_, at) => tag(`${address}&amp;t=${at}`));
-      const site = http.createServer((_, response) => {
-        response.setHeader('Content-Type', 'text/html');
-        response.end(`<!doctype html><title>Elsewhere</title><script>failed = 0</script>${tags.join('')}`);
-      });
-      site.listen(0, '127.0.0.1');
-      await once(site, 'listening');
-      t.after(() => (site.close(), site.closeAllConnections()));
-
       const page = await desk.newPage();
       // The same machine, but to a browser another site than 127.0.0.1.
-      await page.goto(`http://localhost:${site.address().port}/`);
+      await page.goto(`http://localhost:${site.address().port}/${what}?server=${daemon.publicUrl}`);
       await page.waitForFunction('failed === 50');
       const metrics = await (await fetch(`${daemon.adminUrl}/metrics`)).text();
       assert.match(metrics, /^cla_socketserver_sessions 0$/m);
