@@ -93,8 +93,9 @@ impl Logging {
     }
 
     /// A log that nobody reads.
-    #[cfg(test)]
-    pub(crate) fn unread() -> Self {
+    #[cfg(any(test, fuzzing))]
+    #[must_use]
+    pub fn unread() -> Self {
         Self::new(&crate::config::Config::default().log, Form::Line).0
     }
 

@@ -11,10 +11,14 @@ use std::{
 
 use cla_socketserver::{
     app::App,
-    config::{self, Config, Flags, Sockets},
+    config::{Config, Flags, Sockets, Source},
     lifecycle::{Listeners, Passed, Signals, raise_file_limit},
+    logging::Logging,
 };
-use tokio::runtime;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
 /// Where it listens.
@@ -28,7 +32,8 @@ pub struct Daemon {
 
 /// Whatever a fuzzer leaves behind is found missing soon, and nothing is kept longer than one input takes. Those who are
 /// there all the time do in a second what people do in hours.
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 14] = [
+    ("CLA_SITE_HOSTNAME", "chs.example.org"),
     ("CLA_PUBLIC__LISTEN", "127.0.0.1:0"),
     ("CLA_ADMIN__LISTEN", "127.0.0.1:0"),
     ("CLA_PUBLIC__PING_INTERVAL_MS", "2000"),
@@ -66,17 +71,22 @@ fn start() -> Daemon {
         config: Some("/dev/null".into()),
         ..Flags::default()
     };
-    let loaded = config::load(&flags, environment, &Sockets::default());
+    let source = Source {
+        flags,
+        env: environment.collect(),
+        sockets: Sockets::default(),
+    };
+    let loaded = source.load();
     let config = loaded.unwrap_or_else(|errors| panic!("{errors}")).config;
     let (listening, listens) = mpsc::channel();
     thread::spawn(move || {
         let _open = statsd;
-        run(config, &listening);
+        run(config, source, &listening);
     });
     listens.recv().expect("a daemon that starts")
 }
 
-fn run(config: Config, listening: &mpsc::Sender<Daemon>) {
+fn run(config: Config, source: Source, listening: &mpsc::Sender<Daemon>) {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.expect("a runtime").block_on(async {
         let listeners = Listeners::open(&config, Passed::default())?;
@@ -85,9 +95,14 @@ fn run(config: Config, listening: &mpsc::Sender<Daemon>) {
             public: address(&listeners.public)?,
             admin: address(&listeners.admin)?,
         };
+        // Rust ignores it before `main`, but libFuzzer's `main` is not Rust's. Without this a write to a connection that has
+        // been cut ends the process.
+        let _broken_pipes = signal(SignalKind::pipe())?;
         let signals = Signals::listen()?;
         let app = App {
             config,
+            source,
+            logging: Logging::unread(),
             listeners,
             machine: "fuzz".to_owned(),
             files: raise_file_limit(),
@@ -106,12 +121,15 @@ fn run(config: Config, listening: &mpsc::Sender<Daemon>) {
     }
 }
 
-/// Nothing that a stranger does may show in the log but at `debug`. Errors and warnings of ours are crashes here.
+/// Nothing that a stranger does may show in the log but at `debug`, or as a count once a minute. Errors and all other warnings
+/// of ours are crashes here.
 struct Tripwire;
 
 impl Subscriber for Tripwire {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN && metadata.target().starts_with("cla_socketserver")
+        *metadata.level() <= Level::WARN
+            && metadata.target().starts_with("cla_socketserver")
+            && metadata.target() != "cla_socketserver::stats::warnings"
     }
 
     fn event(&self, event: &Event<'_>) {
