@@ -83,8 +83,9 @@ a_directory_of_places_that_cannot_be_written_is_a_warning() {
   box mkdir -p $directory
   warned_of_places
   box chmod 777 $directory
-  # ProtectSystem= of the unit.
+  # ProtectSystem= of the unit. The daemon itself says so when it first writes, after some seconds.
   warned_of_places
+  eventually 10 complains_of_places
   drop_in "ReadWritePaths=$directory"
   not_warned_of_places $directory
   box chmod 755 $directory
@@ -158,7 +159,6 @@ check_is() {
 warned_of_places() {
   check_is 0
   grep 'warning: presence.state_dir is .*, where the daemon cannot write' "$scratch/said"
-  eventually 10 complains_of_places
 }
 
 not_warned_of_places() {

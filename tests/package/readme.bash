@@ -8,9 +8,11 @@ installing_as_written_ends_ready() {
 }
 
 naming_the_site_as_written_is_taken_up() {
+  same "$(from_origin https://chs.example.org)" 403
   block Install toml 1 >"$scratch/site"
   put "$scratch/site" /etc/cla-socketserver/config.toml
-  typed Install 3 | grep 'site_hostname = \["chs.example.org"\]'
+  typed Install 3
+  same "$(from_origin https://chs.example.org)" 200
 }
 
 nginx_as_written_leads_to_the_daemon() {
@@ -48,6 +50,11 @@ typed() {
   block "$1" sh "$2" | sed "${3-}" >"$scratch/typed"
   put "$scratch/typed" /root/typed
   box sh -c 'cd && DEBIAN_FRONTEND=noninteractive sh -ex typed' </dev/null
+}
+
+# The status of a handshake of a page of that origin.
+from_origin() {
+  box curl -sS --max-time 5 -o /dev/null -w '%{http_code}' -H "Origin: $1" '127.0.0.1:8005/socket.io/?EIO=4&transport=polling'
 }
 
 answers() { box curl -fsS --max-time 5 "$1/readyz" | grep -F '{"status":"ready"}'; }

@@ -179,7 +179,7 @@ attempt() {
 # Runs all acts in place of the daemon: whole_unit NAME
 whole_unit() {
   sed -e '/^ExecStartPre=/d' -e "s,^ExecStart=.*,ExecStart=$probe all," -e 's/^Type=.*/Type=oneshot/' \
-    -e "s,^StandardOutput=.*,StandardOutput=truncate:/run/acts," -e '/^\(Restart.*\|WatchdogSec\)=/d' \
+    -e "s,^StandardError=.*,StandardOutput=truncate:/run/acts\n&," -e '/^\(Restart.*\|WatchdogSec\)=/d' \
     "$root/systemd/$unit" >"$scratch/unit"
   put "$scratch/unit" "/run/systemd/system/$1.service"
   box systemctl daemon-reload
