@@ -122,7 +122,8 @@ viewers_pid() { box systemctl show --property MainPID --value viewers; }
 # Another process has taken the place of that one, and is up.
 replaced() { [[ $(box systemctl is-active cla-socketserver) == active && $(main_pid) != "$1" ]]; }
 
-for suite in "${suites[@]}"; do
+# One system will do: survive.bash holds much of this on both.
+for suite in "${suites[0]}"; do
   open_box "$suite"
   install_package >"$scratch/install" 2>&1 || fail "$(cat "$scratch/install")"
   put_clients
