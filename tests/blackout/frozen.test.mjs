@@ -24,8 +24,9 @@ describe('somebody whose browser stands still', () => {
   after(() => far.close());
 
   test('is gone within the bound and costs little memory, while the case flaps and messages are posted', async (t) => {
-    // Every list is sent, so that as much as possible has to wait for her.
-    const settings = { ...QUICK, env: { CLA_PUBLIC__MERGE_INTERVAL_MS: 0 } };
+    // Every list is sent, so that as much as possible has to wait for her, and nobody is too fast.
+    const env = { CLA_PUBLIC__MERGE_INTERVAL_MS: 0, CLA_LIMITS__EVENTS_BURST: 100_000 };
+    const settings = { ...QUICK, env };
     await play(t, far, settings, async ({ office, adam, tab, eve }) => {
       const { daemon } = office;
       const { interval, timeout, grace } = QUICK;

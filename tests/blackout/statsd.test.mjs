@@ -26,7 +26,8 @@ test('a name server that is silent disturbs nobody, and StatsD is told everythin
   const names = await NameServer.open(t);
   const statsd = await Statsd.listen();
   t.after(() => statsd.close());
-  const office = await Office.open(t, { env: { STATSD_HOST: 'statsd.example.org', STATSD_PORT: statsd.port } });
+  const env = { SITE_HOSTNAME: 'chs.example.org', STATSD_HOST: 'statsd.example.org', STATSD_PORT: statsd.port };
+  const office = await Office.open(t, { env });
   const ann = await office.arrives(chs, 'ann', 'X');
   const bob = await office.arrives(chs, 'bob', 'X');
   await ann.hears('peopleViewing', ['ann', 'bob']);
