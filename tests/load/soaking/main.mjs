@@ -58,6 +58,7 @@ const statsd = await Statsd.listen();
 const daemon = await Daemon.start({
   env: {
     CLA_LOG__FORMAT: 'json',
+    CLA_SITE_HOSTNAME: 'chs.example.org',
     CLA_PRESENCE__GRACE_MS: GRACE,
     CLA_PRESENCE__STATE_DIR: stateDir,
     CLA_PUBLIC__PING_INTERVAL_MS: PING_INTERVAL,

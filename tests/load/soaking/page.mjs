@@ -214,10 +214,9 @@ export class Page {
       this.record.shows(names.map(interned), now());
       this.#news.emit('change');
     });
-    heard('notification', (number) => {
+    heard('notification', ([number]) => {
       counts.messages += 1;
-      // A form can only post a text.
-      this.record.notifications.push({ at: now(), number: Number(number) });
+      this.record.notifications.push({ at: now(), number });
     });
     heard('systemMessage', () => {
       counts.messages += 1;

@@ -35,8 +35,8 @@ export class Staff {
   async notifies(type, format) {
     const number = this.#next++;
     const isFor = (_record, user) => user.type === type;
-    // What a form posts is a text to browsers, so it is counted apart.
-    const notifications = format === 'json' ? number : String(number);
+    // A form has the text of the JSON.
+    const notifications = format === 'json' ? [number] : JSON.stringify([number]);
     await this.#posts({ number, isFor, to: type }, '/admin/notifications/', { notifications, usertype: type }, format);
   }
 
