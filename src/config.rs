@@ -332,6 +332,14 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The warning for a configuration that lets no page connect but those of this machine.
+    pub(crate) fn no_site(&self) -> Option<&'static str> {
+        let warning = "site_hostname is not set: only pages of this machine may connect; set it to the host name that browsers show";
+        self.site_hostnames.is_empty().then_some(warning)
+    }
+}
+
 /// This machine.
 const LOOPBACK: [(IpAddr, u8); 2] = [
     (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),

@@ -75,12 +75,11 @@ impl Reloader {
 
 /// Warns of what is not wrong and yet hardly meant.
 pub(super) fn warn_of(config: &Config, files: usize) {
-    if config.site_hostnames.is_empty() {
-        warn!(
-            "site_hostname is not set: only pages of this machine may connect; set it to the host name that browsers show"
-        );
-    }
-    if let Some(warning) = lifecycle::too_few_files(config, files) {
+    let no_site = config.no_site().map(str::to_owned);
+    for warning in no_site
+        .into_iter()
+        .chain(lifecycle::too_few_files(config, files))
+    {
         warn!("{warning}");
     }
 }

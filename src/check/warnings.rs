@@ -58,17 +58,12 @@ impl Surroundings {
 /// One sentence each, with what to do.
 pub(super) fn warnings(config: &Config, surroundings: &Surroundings) -> Vec<String> {
     let warnings = [
-        no_site(config),
+        config.no_site().map(str::to_owned),
         too_few_files(config, surroundings.files),
         too_little_memory(config, surroundings.memory),
         no_places(config, &surroundings.granted),
     ];
     warnings.into_iter().flatten().collect()
-}
-
-fn no_site(config: &Config) -> Option<String> {
-    let text = "site_hostname is not set: only pages of this machine may connect";
-    config.site_hostnames.is_empty().then(|| text.to_owned())
 }
 
 fn too_little_memory(config: &Config, memory: Option<u64>) -> Option<String> {
