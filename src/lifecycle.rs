@@ -4,6 +4,7 @@
 
 mod backlog;
 mod files;
+mod hold;
 mod line;
 mod listeners;
 mod reload;

@@ -26,7 +26,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Backlog;
+use super::{Backlog, hold::Hold};
 use crate::stats::{Counter, Counters};
 
 /// A handle on the TCP connection that a request came over.
@@ -51,27 +51,6 @@ struct Traffic {
     hold: Mutex<Hold>,
     /// Changes what comes, until it says that it is done.
     editor: Mutex<Option<Editor>>,
-}
-
-/// Whether somebody but its server reads and writes a connection.
-#[derive(Debug)]
-enum Hold {
-    /// Nobody does.
-    Free,
-    /// Somebody does; the server waits.
-    Held,
-    /// Somebody did, and the server is to read that first. Boxed, because nearly every connection is free.
-    GivenBack(Box<Replay>),
-}
-
-/// What the holder of a connection has read of it.
-#[derive(Debug)]
-struct Replay {
-    heard: Vec<u8>,
-    /// Where its second part begins.
-    second: usize,
-    /// How much of it the server has read.
-    read: usize,
 }
 
 /// The right to read and write a connection while its server waits. Dropped without giving it back, it cuts the connection.
@@ -187,46 +166,6 @@ impl Traffic {
     }
 }
 
-impl Hold {
-    /// Gives the server what it is to read before anything else, if there is such a thing.
-    fn replay(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<bool> {
-        let Self::GivenBack(replay) = self else {
-            return match self {
-                Self::Held => Poll::Pending,
-                Self::Free | Self::GivenBack(_) => Poll::Ready(false),
-            };
-        };
-        let unread = replay.unread();
-        let (now, _) = unread.split_at(unread.len().min(buffer.remaining()));
-        buffer.put_slice(now);
-        replay.read += now.len();
-        if replay.read == replay.heard.len() {
-            *self = Self::Free;
-        }
-        Poll::Ready(true)
-    }
-
-    /// Whether what the server writes has been written by the holder.
-    fn is_written(&self) -> bool {
-        match self {
-            Self::GivenBack(replay) => replay.read <= replay.second,
-            Self::Free | Self::Held => false,
-        }
-    }
-}
-
-impl Replay {
-    /// The rest of the part that is being read.
-    fn unread(&self) -> &[u8] {
-        let end = if self.read < self.second {
-            self.second
-        } else {
-            self.heard.len()
-        };
-        self.heard.get(self.read..end).unwrap_or_default()
-    }
-}
-
 impl Held {
     /// Waits for more to read, and adds at least one byte of it to `bytes`.
     ///
@@ -273,12 +212,7 @@ impl Held {
     /// Lets the server read `heard` again, in two parts. What it writes before it reads the second part, which begins at
     /// `second`, is taken for written.
     pub(crate) fn give_back(self, heard: Vec<u8>, second: usize) {
-        let read = 0;
-        *self.traffic.hold() = Hold::GivenBack(Box::new(Replay {
-            heard,
-            second,
-            read,
-        }));
+        *self.traffic.hold() = Hold::given_back(heard, second);
     }
 }
 
