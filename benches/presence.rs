@@ -50,7 +50,7 @@ fn main() {
 fn identify(bencher: Bencher, users: usize) {
     let centre = CallCentre::new(users, SOME_VIEWERS);
     measure_event(bencher, centre, &[], |centre| {
-        centre.end(Ending::Goodbye);
+        centre.end(Ending::CleanClose);
         centre.coming()
     });
 }
@@ -81,7 +81,7 @@ fn start_viewing(bencher: Bencher, viewers: usize) {
 fn end_with_goodbye(bencher: Bencher, viewers: usize) {
     let centre = CallCentre::new(SOME_USERS, viewers);
     measure_event(bencher, centre, remaining(&[viewers - 1]), |centre| {
-        centre.ending(Ending::Goodbye)
+        centre.ending(Ending::CleanClose)
     });
 }
 
@@ -300,7 +300,7 @@ fn lists(effects: &[Effect]) -> Vec<usize> {
             message: Message::PeopleViewing(names),
             ..
         } => Some(names.len()),
-        Effect::Send { .. } | Effect::Keep(_) | Effect::Report(_) | Effect::Note(_) => None,
+        Effect::Send { .. } | Effect::Changed(_) => None,
     };
     effects.iter().filter_map(named).collect()
 }

@@ -14,16 +14,18 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
-use self::reload::{Reloader, warn_of};
+use self::reload::{Reloader, rules, warn_of};
 use crate::{
     admin::{self, Admin, Demo},
     config::{Config, Settings, Source},
-    lifecycle::{self, Listeners, Patience, Phase, Server, Shares, Signal, Signals, Tasks},
+    hub::{self, Hub, HubHandle, Inbox},
+    lifecycle::{self, Phase, Signal, Signals, Tasks},
     logging::Logging,
-    presence::Snapshot,
-    realtime::{Door, Farewell, HubHandle, Realtime},
-    snapshot::{self, Store},
-    stats::{self, Page, Sources},
+    net::{ConnectionBudget, Listeners, Server, WriteErrors, log_listening, public_rate},
+    presence::{Census, Registry, Snapshot},
+    socketio::{Drain, Edge, PublicApp, Sockets},
+    stats::{self, OpenMetrics, Sources},
+    store::{self, Store},
 };
 
 /// What a daemon is started with.
@@ -31,17 +33,17 @@ use crate::{
 pub struct App {
     /// The settings.
     pub config: Config,
-    /// Where they can be read from again.
+    /// Where the settings are read from again at a reload.
     pub source: Source,
     /// The log.
     pub logging: Logging,
     /// Open sockets.
     pub listeners: Listeners,
-    /// The machine's own name, by which staff may call the admin app.
+    /// The name of the machine, by which staff may call the admin app.
     pub machine: String,
-    /// How many files it may have open.
+    /// The limit of open files.
     pub files: usize,
-    /// Whether to serve the page for trying presence.
+    /// Whether to serve the demonstration page.
     pub demo: bool,
 }
 
@@ -49,14 +51,14 @@ impl App {
     /// Serves until a signal comes or a task dies.
     ///
     /// # Errors
-    /// [`Died`](lifecycle::Died) when a task ended that must not; otherwise when the daemon did not stop within its
-    /// grace period, or was told twice to stop.
+    /// [`Died`](lifecycle::Died) when a task ended that must not. Otherwise when the daemon did not stop within its grace
+    /// period, or when a second signal came during the stop.
     pub async fn run(self, mut signals: Signals) -> Result<()> {
         let mut tasks = Tasks::new();
         let daemon = self.start(&tasks)?;
-        daemon.hub.ping().await?;
+        let (census, _) = daemon.hub.census().await?;
         daemon.phase.send_replace(Phase::Ready);
-        lifecycle::ready(daemon.sources.census.borrow().people);
+        lifecycle::ready(census.people);
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
         loop {
@@ -71,94 +73,111 @@ impl App {
         daemon.phase.send_replace(Phase::Draining);
         info!("stopping");
         let config = daemon.reloader.settings.now();
-        let patience = config.drain.spread + config.limits.shutdown_grace;
-        lifecycle::stopping(patience);
+        let time = config.drain.spread + config.limits.shutdown_grace;
+        lifecycle::stopping(time);
         tokio::select! {
-            drained = timeout(patience, daemon.drain(&config, &tasks)) => {
+            drained = timeout(time, daemon.drain(&config, &tasks)) => {
                 drained.context("not everything ended within drain.spread_ms and limits.shutdown_grace_ms")
             }
-            () = signals.stop() => bail!("told twice to stop"),
+            () = signals.stop() => bail!("second signal during shutdown"),
         }
     }
 
     fn start(mut self, tasks: &Tasks) -> Result<Daemon> {
         let config = &self.config;
         let counters = self.logging.counters().clone();
-        let store = store(config);
-        let left = store.as_ref().map_or_else(Snapshot::default, |store| {
-            store.load(config.presence.restart_grace)
-        });
         let settings = Settings::new(config.clone());
-        let realtime = Realtime::new(&settings, left, &counters, tasks.tracker());
-        let shares = self.shares();
-        let reloader = Reloader {
-            source: self.source.clone(),
-            settings,
-            realtime: realtime.reload,
-            logging: self.logging.clone(),
-            files: self.files,
-        };
-        let sources = Sources {
-            census: realtime.census,
-            counters,
-            pulse: realtime.pulse,
-        };
+        let (hub, inbox) = hub::open(config.limits.inbox);
+        let edge = Edge::new(&settings, &hub, &counters, tasks.tracker());
+        let (census_sender, census) = watch::channel(Census::default());
         warn_of(config, self.files);
         let daemon = Daemon {
-            reloader,
+            reloader: Reloader {
+                source: self.source.clone(),
+                settings: settings.clone(),
+                admission: edge.admission,
+                hub: hub.clone(),
+                logging: self.logging.clone(),
+                files: self.files,
+            },
             phase: watch::Sender::new(Phase::Starting),
             closed: CancellationToken::new(),
             public: CancellationToken::new(),
-            conversations: TaskTracker::new(),
-            hub: realtime.hub,
-            farewell: realtime.farewell,
+            requests: TaskTracker::new(),
+            hub,
+            drain: edge.drain,
             rest: CancellationToken::new(),
-            sources: sources.clone(),
+            sources: Sources {
+                census,
+                counters,
+                gauges: edge.gauges,
+            },
         };
-        let (statsd, versions) = (config.statsd.clone(), config.limits.versions);
-        let socket = self.listeners.statsd.take();
-        let status = lifecycle::announce(sources.census.clone());
-        let watchdog = lifecycle::watch(daemon.hub.clone());
-        tasks.spawn("hub", realtime.hub_task);
-        tasks.spawn("stats", stats::report(statsd, socket, versions, sources));
-        tasks.spawn(
-            "snapshot",
-            snapshot::keep(
-                store,
-                daemon.hub.clone(),
-                realtime.changed,
-                daemon.rest.clone(),
-            ),
+        self.spawn_hub(&daemon, edge.sockets, inbox, tasks);
+        tasks.spawn_until(&daemon.rest, "deadlines", edge.deadlines);
+        let census = hub::publish_census(
+            daemon.hub.clone(),
+            settings,
+            census_sender,
+            daemon.rest.clone(),
         );
-        tasks.spawn_until(&daemon.rest, "deadlines", realtime.deadlines);
-        tasks.spawn_until(&daemon.rest, "status", status);
-        let counters = daemon.sources.counters.clone();
-        tasks.spawn_until(&daemon.rest, "warnings", stats::warn_of_refusals(counters));
-        tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
-
-        self.serve(&daemon, realtime.door, shares, tasks)?;
+        tasks.spawn("census", census);
+        self.spawn_reports(&daemon, tasks);
+        self.serve(&daemon, edge.app, tasks)?;
         Ok(daemon)
     }
 
-    /// Opens the doors.
-    fn serve(self, daemon: &Daemon, door: Door, shares: Shares, tasks: &Tasks) -> Result<()> {
+    /// Spawns the hub with the places of the daemon before this one, and the task that keeps places for the next one.
+    fn spawn_hub(&self, daemon: &Daemon, sockets: Sockets, inbox: Inbox, tasks: &Tasks) {
+        let config = &self.config;
+        let grace = config.presence.restart_grace;
+        let store = store(config);
+        let left = store
+            .as_ref()
+            .map_or_else(Snapshot::default, |store| store.load(grace));
+        let registry = Registry::restored(rules(config), left, grace);
+        let hub = Hub::new(registry, sockets, daemon.sources.counters.clone());
+        tasks.spawn("hub", hub.run(inbox));
+        let keep = store::keep(store, daemon.hub.clone(), daemon.rest.clone());
+        tasks.spawn("store", keep);
+    }
+
+    /// Spawns the tasks that tell others how the daemon is.
+    fn spawn_reports(&mut self, daemon: &Daemon, tasks: &Tasks) {
+        let (statsd, versions) = (self.config.statsd.clone(), self.config.limits.versions);
+        let socket = self.listeners.statsd.take();
+        let sources = daemon.sources.clone();
+        let status = lifecycle::announce(sources.census.clone());
+        let warnings = stats::warn_of_refusals(sources.counters.clone());
+        let watchdog = lifecycle::watch(daemon.hub.clone());
+        tasks.spawn("stats", stats::report(statsd, socket, versions, sources));
+        tasks.spawn_until(&daemon.rest, "status", status);
+        tasks.spawn_until(&daemon.rest, "warnings", warnings);
+        tasks.spawn_until(&daemon.rest, "watchdog", watchdog);
+    }
+
+    /// Serves both listeners.
+    fn serve(self, daemon: &Daemon, app: PublicApp, tasks: &Tasks) -> Result<()> {
+        let budget = self.budget();
         let public = Server {
             settings: daemon.reloader.settings.clone(),
-            patience: Patience::public,
-            tracker: daemon.conversations.clone(),
+            rate: Some(public_rate),
+            write_errors: WriteErrors::FoundByReading,
+            tracker: daemon.requests.clone(),
             counters: daemon.sources.counters.clone(),
-            share: Arc::new(Semaphore::new(shares.public)),
+            permits: Arc::new(Semaphore::new(budget.public)),
             closed: daemon.closed.clone(),
             stop: daemon.public.clone(),
         };
         let staff = Server {
-            patience: Patience::admin,
+            rate: None,
+            write_errors: WriteErrors::Reported,
             tracker: tasks.tracker().clone(),
             closed: daemon.rest.clone(),
             stop: daemon.rest.clone(),
             ..public.clone()
         };
-        let door = door.service();
+        let app = app.service();
         let admin = admin::router(self.admin(daemon)?);
         if self.demo
             && let Some(listener) = self.listeners.admin.first()
@@ -166,16 +185,13 @@ impl App {
             admin::log_demo(listener.local_addr()?);
         }
         for listener in self.listeners.public {
-            lifecycle::log_listening("public", &listener);
-            tasks.spawn(
-                "public listener",
-                public.clone().run(listener, door.clone()),
-            );
+            log_listening("public", &listener);
+            tasks.spawn("public listener", public.clone().run(listener, app.clone()));
         }
         for listener in self.listeners.admin {
-            lifecycle::log_listening("admin", &listener);
+            log_listening("admin", &listener);
             let staff = Server {
-                share: Arc::new(Semaphore::new(shares.admin)),
+                permits: Arc::new(Semaphore::new(budget.admin)),
                 ..staff.clone()
             };
             tasks.spawn("admin listener", staff.run(listener, admin.clone()));
@@ -183,9 +199,9 @@ impl App {
         Ok(())
     }
 
-    fn shares(&self) -> Shares {
-        let staff = self.config.limits.admin_connections;
-        Shares::among(self.files, staff, self.listeners.admin.len())
+    fn budget(&self) -> ConnectionBudget {
+        let admin = self.config.limits.admin_connections;
+        ConnectionBudget::divide(self.files, admin, self.listeners.admin.len())
     }
 
     fn admin(&self, daemon: &Daemon) -> Result<Admin> {
@@ -195,7 +211,7 @@ impl App {
             hub: daemon.hub.clone(),
             settings: daemon.reloader.settings.clone(),
             machine: self.machine.clone(),
-            metrics: Page::new(daemon.sources.clone(), self.config.limits.versions),
+            metrics: OpenMetrics::new(daemon.sources.clone(), self.config.limits.versions),
             counters: daemon.sources.counters.clone(),
             phase: daemon.phase.subscribe(),
             demo: self.demo.then_some(Demo::new(public)),
@@ -211,31 +227,33 @@ fn store(config: &Config) -> Option<Store> {
     directory.map(Store::new)
 }
 
-/// What runs, and what must be stopped, in the order in which it is.
+/// What runs, and has to be stopped.
 struct Daemon {
     reloader: Reloader,
     phase: watch::Sender<Phase>,
-    /// No more browsers are let in.
+    /// Cancelled when the public listener shall accept no more connections.
     closed: CancellationToken,
-    farewell: Farewell,
+    drain: Drain,
+    /// Cancelled when connections of the public listener shall end.
     public: CancellationToken,
-    /// What is being said on the public listener; websockets are not among it.
-    conversations: TaskTracker,
+    /// Tracks connections of the public listener while HTTP is spoken over them. Websockets are not among them.
+    requests: TaskTracker,
+    /// Cancelled when everything else shall end.
     rest: CancellationToken,
     hub: HubHandle,
     sources: Sources,
 }
 
 impl Daemon {
-    /// Ends everything: browsers first, so that they come back elsewhere or later, and health checks last.
+    /// Ends everything: sessions of browsers first, so that they come back elsewhere or later, and health checks last.
     async fn drain(self, config: &Config, tasks: &Tasks) {
         self.closed.cancel();
-        // An error means that the hub is gone already, and so nothing lapses.
+        // An error means that the hub has ended already. Then nothing lapses either.
         let _ = self.hub.drain().await;
-        self.farewell.say(config.drain.spread).await;
+        self.drain.run(config.drain.spread).await;
         self.public.cancel();
-        self.conversations.close();
-        self.conversations.wait().await;
+        self.requests.close();
+        self.requests.wait().await;
         self.rest.cancel();
         tasks.finish().await;
     }
@@ -244,7 +262,7 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{Died, Passed};
+    use crate::{lifecycle::Died, net::Passed};
 
     #[tokio::test]
     async fn a_hub_that_ends_is_the_death_of_the_daemon() {

@@ -1,6 +1,6 @@
-//! What fuzzers reach of what is private; compiled with `--cfg fuzzing` only.
+//! Access to private functions for fuzzers. Compiled with `--cfg fuzzing` only.
 //!
-//! Lives here: doors to the wire. Not here: what must hold behind them, which is for the targets in `tests/fuzz` to say.
+//! Lives here: wrappers around the wire. Not here: what must hold for them, which the targets in `tests/fuzz` check.
 
 use std::{borrow::Cow, net::Ipv4Addr, sync::LazyLock};
 
@@ -8,11 +8,11 @@ use http::HeaderMap;
 
 use crate::{
     presence::{ConnectionId, Event, InvalidText, Message},
-    realtime::{visit::Visit, wire},
+    socketio::{handshake::Handshake, wire},
 };
 
-static VISIT: LazyLock<Visit> =
-    LazyLock::new(|| Visit::new(&HeaderMap::new(), Ipv4Addr::LOCALHOST.into(), &[]));
+static HANDSHAKE: LazyLock<Handshake> =
+    LazyLock::new(|| Handshake::new(&HeaderMap::new(), Ipv4Addr::LOCALHOST.into(), &[]));
 
 /// What the frame of an event means, or why it is dropped.
 ///
@@ -21,7 +21,7 @@ static VISIT: LazyLock<Visit> =
 pub fn decode(text: &str) -> Result<Event, String> {
     let conn = ConnectionId::try_from("AAAAAAAAAAAAAAAA");
     let conn = conn.map_err(|error: InvalidText| error.to_string())?;
-    wire::decode(conn, &VISIT, text).map_err(|error| error.to_string())
+    wire::decode(conn, &HANDSHAKE, text).map_err(|error| error.to_string())
 }
 
 /// What a client 1.x meant that sent this text by polling.

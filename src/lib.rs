@@ -7,19 +7,20 @@
 //! | [`config`] | four layers in, one validated configuration out; the only reader of files and environment |
 //! | [`app`] | wiring, and the order of start and stop |
 //! | [`logging`] | the log |
-//! | [`lifecycle`] | listeners, the HTTP server, systemd, signals, tasks that must not die |
-//! | `realtime` | the Socket.IO edge: frames to events, effects to frames, and the hub that owns presence |
+//! | [`lifecycle`] | tasks that must not die, signals, systemd |
 //! | `admin` | the admin app on its own listener |
-//! | `stats` | what StatsD is told |
-//! | `snapshot` | what a restart shall not lose, on disk |
-//! | [`presence`] | the pure core: who is connected, as whom, viewing what, and who is told |
+//! | `socketio` | the Socket.IO edge: frames to events, messages to frames |
+//! | `store` | the file of places, which outlives the daemon |
+//! | `hub` | the one owner of the registry, and the feed of changes |
+//! | [`net`] | TCP and HTTP for both listeners |
+//! | `stats` | metrics |
+//! | [`presence`] | the pure core: who is connected, as which user, on which case, and who is told |
 //!
-//! A browser's frame becomes an [`Event`](presence::Event); one task, the hub, applies events one at a time to the
-//! [`Registry`](presence::Registry); that returns [`Effect`](presence::Effect)s, which the hub performs in order.
-//! All that decides is synchronous and pure; all that waits is thin.
+//! A browser's frame becomes an [`Event`](presence::Event). One task, the hub, applies events one at a time to the
+//! [`Registry`](presence::Registry), which returns [`Effect`](presence::Effect)s. The hub carries them out in order: it sends
+//! messages, and publishes changes to those who follow them. All that decides is synchronous and pure; all that waits is thin.
 //!
-//! Who is to be told is answered by the registry alone. No room of the library outlives the sending of one message: rooms
-//! for cases would be a second copy of who views what, with names that strangers choose.
+//! No module imports from one that stands above it here: `tests/it/architecture.rs` holds that.
 
 mod admin;
 pub mod app;
@@ -28,9 +29,11 @@ pub mod cli;
 pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod hub;
 pub mod lifecycle;
 pub mod logging;
+pub mod net;
 pub mod presence;
-mod realtime;
-mod snapshot;
+mod socketio;
 mod stats;
+mod store;

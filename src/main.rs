@@ -11,8 +11,9 @@ use cla_socketserver::{
     check,
     cli::{Cli, Command},
     config::{Config, Flags, Sockets, Source},
-    lifecycle::{Died, Listeners, Passed, ReloadError, Signals, ask_for_reload, raise_file_limit},
+    lifecycle::{Died, ReloadError, Signals, ask_for_reload},
     logging::{self, Logging},
+    net::{Listeners, Passed, raise_file_limit},
 };
 use clap::Parser;
 
@@ -182,6 +183,9 @@ mod tests {
     #[test]
     fn a_task_that_died_has_an_exit_code_of_its_own() {
         assert_eq!(exit_code(&Died("hub").into()), 70);
-        assert_eq!(exit_code(&anyhow::anyhow!("told twice to stop")), 1);
+        assert_eq!(
+            exit_code(&anyhow::anyhow!("second signal during shutdown")),
+            1
+        );
     }
 }

@@ -3,7 +3,6 @@
 
 const NAMESPACE = "/socket.io";
 const APP_VERSION = "demo";
-const SYSTEM_MESSAGES = { 1: "Your app is out of date: please refresh the page" };
 const LONGEST_WAIT = 10_000;
 
 const form = document.getElementById("case");
@@ -62,7 +61,7 @@ function showMessage(text) {
 
 const listeners = {
   peopleViewing: (names) => { if (openCase !== null) showViewers(names); },
-  systemMessage: (id) => showMessage(SYSTEM_MESSAGES[id] ?? `Unknown message ${id}`),
+  systemMessage: (id) => showMessage(messages.dataset[`system-${id}`] ?? `Unknown message ${id}`),
   notification: (notifications) => showMessage(`Notification: ${JSON.stringify(notifications)}`),
 };
 

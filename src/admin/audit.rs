@@ -1,6 +1,6 @@
-//! What administrators have done, for the journal.
+//! Log lines about what administrators have done.
 //!
-//! Lives here: the lines. Not here: names of people and what a message says, which no log may hold.
+//! Lives here: the lines. They contain no user names and no text of a message, because no log may.
 
 use std::{convert::Infallible, fmt, net::IpAddr};
 
@@ -9,12 +9,12 @@ use http::request::Parts;
 use tracing::info;
 
 use crate::{
-    lifecycle::Peer,
+    hub::Delivery,
+    net::Peer,
     presence::{Audience, ConnectionId, Message},
-    realtime::Delivery,
 };
 
-/// Who does it, by address. Over an SSH tunnel that is this machine.
+/// The address that a request came from. Over an SSH tunnel, that is this machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Administrator(Option<IpAddr>);
 
@@ -37,7 +37,7 @@ impl fmt::Display for Administrator {
 }
 
 impl Administrator {
-    /// Sent a message.
+    /// Logs that a message was sent.
     pub(super) fn sent(self, message: &Message, to: &Audience, delivery: Delivery) {
         let (what, to) = (describe(message), recipients(to));
         let Delivery { reached, kept } = delivery;
@@ -51,7 +51,7 @@ impl Administrator {
         );
     }
 
-    /// Ended a lost place by hand.
+    /// Logs that a lost place was ended by hand.
     pub(super) fn ended(self, place: ConnectionId) {
         info!(
             audit.by = %self,
@@ -66,7 +66,7 @@ fn describe(message: &Message) -> String {
     match message {
         Message::System(message) => format!("system message {}", message.id()),
         Message::Notification(json) => format!("notification of {} bytes", json.len()),
-        // Nobody posts it.
+        // It is never posted.
         Message::PeopleViewing(_) => String::new(),
     }
 }

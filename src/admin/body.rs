@@ -1,6 +1,6 @@
-//! What callers post.
+//! The bodies that callers post.
 //!
-//! Lives here: the two kinds of body, their limits and their decoding. Not here: what the fields mean.
+//! Lives here: the two kinds of body, their limits and their decoding. Not here: the meaning of their members.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use super::{error::HttpError, reply::Format};
+use super::{error::HttpError, reply::AnswerFormat};
 
-/// Largest body accepted, in bytes: axum enforces it, and does not say how large it is.
+/// The largest body accepted, in bytes. axum enforces the limit but does not tell it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimit(usize);
 
@@ -23,17 +23,17 @@ pub(super) fn limit(bytes: usize, request: &mut Request) {
     request.extensions_mut().insert(BodyLimit(bytes));
 }
 
-/// A body, received whole and not yet decoded.
+/// A complete body, not yet decoded.
 #[derive(Debug)]
-pub(super) enum Posted {
+pub(super) enum RequestBody {
     /// From a program.
     Json(String),
-    /// From a browser's form, or a program that acts like one.
+    /// From a form in a browser, or from a program that acts like one.
     Form(String),
 }
 
-impl Posted {
-    /// The body as a `T` that reads the same from both kinds.
+impl RequestBody {
+    /// Decodes a `T` that reads the same from both kinds.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<Decoded<T>, HttpError> {
         match self {
             Self::Json(text) => from_json(text),
@@ -41,24 +41,24 @@ impl Posted {
         }
     }
 
-    /// What the sender reads: what it asks for, or else the kind that it sent.
-    pub(super) fn answered_in(&self, headers: &HeaderMap) -> Format {
-        Format::asked(headers).unwrap_or(match self {
-            Self::Json(_) => Format::Json,
-            Self::Form(_) => Format::Html,
+    /// The format for the answer: the one that the caller asks for, or the one that matches the body.
+    pub(super) fn answer_format(&self, headers: &HeaderMap) -> AnswerFormat {
+        AnswerFormat::asked(headers).unwrap_or(match self {
+            Self::Json(_) => AnswerFormat::Json,
+            Self::Form(_) => AnswerFormat::Html,
         })
     }
 }
 
-/// What a body says.
+/// A decoded body.
 #[derive(Debug)]
 pub(super) struct Decoded<T> {
     pub(super) value: T,
-    /// Names of members that mean nothing here, such as misspelt ones.
+    /// The names of unknown members, such as misspelt ones.
     pub(super) ignored: BTreeSet<String>,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Posted {
+impl<S: Send + Sync> FromRequest<S> for RequestBody {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
@@ -77,11 +77,11 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
     }
 }
 
-/// What the head of a request says about its body.
+/// The kind of body that the head of a request announces.
 enum Kind {
     Json,
     Form,
-    /// Nothing, as of a request that has no body.
+    /// None, as for a request without a body.
     Unsaid,
 }
 
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-/// Nothing is decompressed: a few bytes could become more than memory holds.
+/// Refuses compressed bodies: a few bytes could decompress to more than fits into memory.
 fn uncompressed(headers: &HeaderMap) -> Result<(), HttpError> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -125,8 +125,8 @@ fn not_received(rejection: &BytesRejection, limit: Option<BodyLimit>) -> HttpErr
     }
 }
 
-/// The text of a body, which may begin with a byte order mark. UTF-16 is valid UTF-8 where all letters are English, but
-/// every second byte is then zero, which neither kind of body can hold.
+/// The text of a body, without a byte order mark. Zero bytes are refused: English text in UTF-16 is valid UTF-8, but every
+/// second byte of it is zero.
 fn text(bytes: &[u8]) -> Result<&str, HttpError> {
     let text = str::from_utf8(bytes).map_err(|_| HttpError::NotUtf8)?;
     if text.contains('\0') {
@@ -141,7 +141,7 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Decoded
     if start.is_empty() {
         return Err(HttpError::Empty);
     }
-    // serde would fill the fields of a struct from an array, in order.
+    // Without this check, serde would fill the fields of a struct from an array, in order.
     if !start.starts_with('{') {
         return Err(HttpError::NotAnObject);
     }
@@ -157,19 +157,19 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Decoded
 
 /// Decodes a form.
 pub(super) fn from_form<T: DeserializeOwned>(text: &str) -> Result<Decoded<T>, HttpError> {
-    // What curl sends unless it is told the type. No form begins like that: browsers escape a brace.
+    // curl sends JSON as a form unless it is told the type. No form begins with a brace, because browsers escape it.
     if text.trim_start().starts_with('{') {
         return Err(HttpError::JsonAsForm);
     }
     let form = serde_html_form::Deserializer::from_bytes(text.as_bytes());
-    // The fields of all our forms take any text, so nothing else can be wrong with one.
+    // The fields of all our forms take any text, so nothing else can be wrong.
     decode(form).map_err(|(field, _)| HttpError::Repeated(field))
 }
 
-/// Where an error is that is in no member.
+/// The place of an error that is in no member.
 const BODY: &str = "the body";
 
-/// Decodes and takes note of what is ignored; an error names the member that it is in.
+/// Decodes, and collects the names of unknown members. An error comes with the member that it is in.
 fn decode<'a, T, D>(from: D) -> Result<Decoded<T>, (String, D::Error)>
 where
     T: Deserialize<'a>,

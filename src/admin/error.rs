@@ -1,41 +1,35 @@
-//! Everything that a request can be refused for.
+//! Why a request to the admin app is refused.
 //!
-//! Lives here: the refusals, their status, and wording them for a browser or a program.
-//! Invariant: an answer holds what the caller sent and what to do, never a path or a trace of ours.
+//! Lives here: the refusals that are not specific to a route, and the type for all. Not here: the response (`render`), and
+//! refusals of single routes.
+//! Invariant: an explanation contains what the caller sent and what to do, never a path or a trace of ours.
 
 use std::{error::Error, fmt, net::IpAddr, sync::Arc};
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
 use tokio::task::JoinError;
-use tracing::{debug, error};
 
-use super::{
-    broadcast::Unclear,
-    notifications,
-    pages::ErrorPage,
-    reply::{self, Format},
-};
-use crate::{
-    presence::{InvalidText, UserType},
-    realtime::HubGone,
-    stats::{Counter, Counters},
-};
+use crate::{hub::HubGone, stats::Counter};
+
+/// A refusal that is specific to a route.
+pub(super) trait Refusal: Error + Send + Sync + 'static {
+    /// The status of the response.
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+}
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
     #[error(
-        "there is nothing at this address; this listener has /admin/broadcast/, /admin/notifications/, /admin/peopleMap/, \
-         /admin/places/end/, /healthz, /readyz and /metrics, and Socket.IO is on the public listener"
+        "there is nothing at this address; this listener has {addresses}, and Socket.IO is on the public listener"
     )]
-    NotFound,
+    NotFound {
+        /// The addresses where there is something.
+        addresses: &'static str,
+    },
     #[error("this address does not take that method")]
     MethodNotAllowed,
     #[error(
@@ -87,7 +81,7 @@ pub(super) enum HttpError {
     JsonAsForm,
     #[error("{member} is not the JSON that is expected here")]
     Json {
-        /// What is wrong: a member, or the body itself.
+        /// The member that is wrong, or the body itself.
         member: String,
         #[source]
         cause: serde_json::Error,
@@ -96,33 +90,8 @@ pub(super) enum HttpError {
         "{0} is in the form more than once; send lists as JSON, with Content-Type: application/json"
     )]
     Repeated(String),
-    #[error(
-        r#"notifications is missing or null, so nothing was sent; post {{"notifications": [...]}}"#
-    )]
-    NoNotifications,
-    #[error(
-        "notifications in a form has to be the text of a JSON array or object, so nothing was sent; better send JSON, with \
-         Content-Type: application/json"
-    )]
-    NotJsonText,
-    #[error(
-        r#"place is missing, so nothing was ended; post {{"place": "<socket id>"}}, with an id from /admin/peopleMap/"#
-    )]
-    NoPlace,
-    #[error(
-        "notifications is nested more than {} deep, which browsers may fail to read",
-        notifications::MAX_DEPTH
-    )]
-    TooDeep,
-    #[error("usertype and userType, two spellings of one member, are different; send one of them")]
-    TwoUserTypes,
-    #[error(
-        "usertype cannot be used, which is at most {} bytes without control characters",
-        UserType::MAX_BYTES
-    )]
-    UserType(#[source] InvalidText),
-    #[error(transparent)]
-    Unclear(#[from] Unclear),
+    #[error("{0}")]
+    Route(Box<dyn Refusal>),
     #[error("nobody can be reached at the moment")]
     HubGone(#[from] HubGone),
     #[error("the page could not be made")]
@@ -133,10 +102,16 @@ pub(super) enum HttpError {
     Metrics(#[from] fmt::Error),
 }
 
+impl<R: Refusal> From<R> for HttpError {
+    fn from(refusal: R) -> Self {
+        Self::Route(Box::new(refusal))
+    }
+}
+
 impl HttpError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownPeer(_) | Self::CrossOrigin => StatusCode::FORBIDDEN,
@@ -152,28 +127,22 @@ impl HttpError {
             | Self::NotAnObject
             | Self::JsonAsForm
             | Self::Json { .. }
-            | Self::Repeated(_)
-            | Self::NoNotifications
-            | Self::NotJsonText
-            | Self::NoPlace
-            | Self::TooDeep
-            | Self::TwoUserTypes
-            | Self::UserType(_) => StatusCode::BAD_REQUEST,
-            Self::Unclear(unclear) => unclear.status(),
+            | Self::Repeated(_) => StatusCode::BAD_REQUEST,
+            Self::Route(refusal) => refusal.status(),
             Self::HubGone(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Page(_) | Self::Answer(_) | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// What operators may want to know the number of.
-    fn counter(&self) -> Option<Counter> {
+    /// The counter of refusals that operators may want to know the number of.
+    pub(super) fn counter(&self) -> Option<Counter> {
         match self {
             Self::UnknownPeer(_) => Some(Counter::AdminAddress),
             Self::BadHost | Self::UnknownHost(_) => Some(Counter::AdminHost),
             Self::CrossOrigin => Some(Counter::AdminOrigin),
             Self::TooLarge(_) => Some(Counter::AdminBody),
             Self::TimedOut => Some(Counter::AdminTimeout),
-            Self::NotFound
+            Self::NotFound { .. }
             | Self::MethodNotAllowed
             | Self::UnknownMediaType(_)
             | Self::NoMediaType
@@ -185,13 +154,7 @@ impl HttpError {
             | Self::JsonAsForm
             | Self::Json { .. }
             | Self::Repeated(_)
-            | Self::NoNotifications
-            | Self::NotJsonText
-            | Self::NoPlace
-            | Self::TooDeep
-            | Self::TwoUserTypes
-            | Self::UserType(_)
-            | Self::Unclear(_)
+            | Self::Route(_)
             | Self::HubGone(_)
             | Self::Page(_)
             | Self::Answer(_)
@@ -199,8 +162,8 @@ impl HttpError {
         }
     }
 
-    /// What an operator has to know to allow it. The address is that of the peer, which it cannot make up.
-    fn example(&self) -> Option<String> {
+    /// The name or address that an operator would have to allow. The address is that of the peer, which it cannot forge.
+    pub(super) fn example(&self) -> Option<String> {
         if let Self::UnknownHost(host) = self {
             return Some(host.clone());
         }
@@ -210,20 +173,27 @@ impl HttpError {
         Some(peer.to_string())
     }
 
-    /// What went wrong in words for the caller. A page that cannot be made is our fault and not explained to strangers.
-    fn explain(&self, allow: Option<&HeaderValue>) -> String {
+    /// The explanation for the caller. `allow` are the methods of the address, if it is known.
+    pub(super) fn explain(&self, allow: Option<&HeaderValue>) -> String {
         let methods = allow.and_then(|methods| methods.to_str().ok());
-        match (self.source(), methods) {
-            (Some(cause), _) if !matches!(self, Self::Page(_) | Self::Answer(_)) => {
-                format!("{self}: {cause}")
-            }
-            (_, Some(methods)) => format!("{self}; it takes {}", methods.replace(',', ", ")),
-            (Some(_) | None, None) => self.to_string(),
+        match (self.cause(), methods) {
+            (Some(cause), _) => format!("{self}: {cause}"),
+            (None, Some(methods)) => format!("{self}; it takes {}", methods.replace(',', ", ")),
+            (None, None) => self.to_string(),
         }
     }
 
-    /// The header that says to a program what would be right, where HTTP has one.
-    fn remedy(&self) -> Option<(HeaderName, HeaderValue)> {
+    /// The cause, unless it is a mistake of the daemon, which a caller is not told.
+    fn cause(&self) -> Option<&dyn Error> {
+        if let Self::Route(refusal) = self {
+            return refusal.source();
+        }
+        let is_ours = matches!(self, Self::Page(_) | Self::Answer(_));
+        self.source().filter(|_| !is_ours)
+    }
+
+    /// The header that tells a program what would be accepted, if HTTP has one.
+    pub(super) fn remedy(&self) -> Option<(HeaderName, HeaderValue)> {
         let remedy = |name, value| Some((name, HeaderValue::from_static(value)));
         if matches!(self, Self::UnknownMediaType(_) | Self::NoMediaType) {
             let types = "application/json, application/x-www-form-urlencoded";
@@ -234,96 +204,13 @@ impl HttpError {
             None
         }
     }
-
-    /// The refusal of a request to an address that takes the methods in `allow`, if it is known.
-    fn answer(&self, format: Format, allow: Option<HeaderValue>) -> Response {
-        let explanation = self.explain(allow.as_ref());
-        let mut answer = self.worded(format, &explanation);
-        let allow = allow.map(|methods| (header::ALLOW, methods));
-        answer
-            .headers_mut()
-            .extend(allow.into_iter().chain(self.remedy()));
-        answer
-    }
-
-    fn worded(&self, format: Format, explanation: &str) -> Response {
-        let status = self.status();
-        if format == Format::Html {
-            let page = ErrorPage::new(status, explanation);
-            if let Ok(response) = reply::html(status, &page) {
-                return response;
-            }
-        }
-        reply::json(status, &Failure::new(explanation))
-    }
 }
 
 impl IntoResponse for HttpError {
-    /// Only the status: [`render`] knows the caller and fills in the rest.
+    /// A response with the status only. The middleware `render` knows the caller and adds the rest.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(Arc::new(self));
         response
-    }
-}
-
-/// What a program reads when it was refused.
-#[derive(Serialize)]
-struct Failure<'a> {
-    success: bool,
-    error: &'a str,
-}
-
-impl<'a> Failure<'a> {
-    fn new(error: &'a str) -> Self {
-        Self {
-            success: false,
-            error,
-        }
-    }
-}
-
-/// Words every refusal in the way that its caller reads, wherever it arose.
-pub(super) async fn render(
-    State(counters): State<Counters>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let format = format_for(&request);
-    let response = next.run(request).await;
-    let Some(error) = refusal(&response) else {
-        return response;
-    };
-    log(&error);
-    if let Some(counter) = error.counter() {
-        match error.example() {
-            Some(example) => counters.refuse(counter, &example),
-            None => counters.count(counter),
-        }
-    }
-    let (mut bare, _) = response.into_parts();
-    error.answer(format, bare.headers.remove(header::ALLOW))
-}
-
-/// A program unless it says otherwise; and at the notifications only programs are expected.
-fn format_for(request: &Request<Body>) -> Format {
-    let path = request.uri().path().trim_end_matches('/');
-    if path == notifications::PATH {
-        return Format::Json;
-    }
-    Format::asked(request.headers()).unwrap_or(Format::Json)
-}
-
-fn refusal(response: &Response) -> Option<Arc<HttpError>> {
-    response.extensions().get::<Arc<HttpError>>().cloned()
-}
-
-fn log(error: &HttpError) {
-    let status = error.status().as_u16();
-    if let HttpError::Page(cause) = error {
-        error!(http.status = status, error = %cause, "a page could not be made: {cause}");
-    } else {
-        // The status alone: an explanation may hold what somebody typed.
-        debug!(http.status = status, "request refused");
     }
 }

@@ -1,9 +1,9 @@
-//! What stands before every route.
+//! The checks before every route.
 //!
-//! Lives here: security headers, the checks of the peer, of `Host` and of the origin. Not here: deciding what a route does.
-//! Why: whoever can reach this listener may use it, and a browser of such a person can be made to knock by any web
-//! page that it shows. A name of the attacker's that resolves to this machine fails the first check, a form on
-//! another site fails the second.
+//! Lives here: security headers, and the checks of the peer, of `Host` and of the origin. Not here: the routes.
+//! Why: everybody who can reach this listener may use it, and any web page can make the browser of such a person send requests.
+//! A host name of an attacker that resolves to this machine fails the check of `Host`; a form on another site fails the check of
+//! the origin.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -20,9 +20,9 @@ use tokio::time::timeout;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::{body, error::HttpError};
-use crate::{config::Settings, lifecycle::Peer};
+use crate::{config::Settings, net::Peer};
 
-/// What our pages may load: their own stylesheet and script, nothing else.
+/// Our pages may load their own stylesheet and scripts, and nothing else.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
     script-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
     base-uri 'none'";
@@ -36,7 +36,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     ),
-    // Not `no-referrer`: with it a browser calls the origin of our own form "null", and the form would be refused.
+    // Not `no-referrer`: with that, a browser sends "null" as the origin of our own form, which would be refused.
     (
         header::REFERRER_POLICY,
         HeaderValue::from_static("same-origin"),
@@ -53,7 +53,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
     ),
 ];
 
-/// The names that this app answers to.
+/// The host names that this app answers to.
 #[derive(Clone, Debug)]
 pub(super) struct HostNames {
     /// The machine's own name, in lower case.
@@ -69,7 +69,7 @@ impl HostNames {
         }
     }
 
-    /// An address cannot be made to resolve to somewhere else, so all of them are allowed.
+    /// All IP addresses are allowed, because an address cannot be made to resolve to another machine.
     fn allow(&self, host: &str) -> bool {
         let host = normal(host);
         is_address(&host)
@@ -86,7 +86,7 @@ impl HostNames {
     }
 }
 
-/// Bounds the body of a request and the time that it may take, its body included. A client that dribbles a body shall not
+/// Limits the body of a request, and the time for receiving and answering it. Otherwise a client that sends a body slowly could
 /// hold a connection for ever.
 pub(super) async fn bounded(
     State(settings): State<Settings>,

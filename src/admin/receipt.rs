@@ -1,7 +1,7 @@
-//! What a program is told once a request has been carried out.
+//! The answer to a program whose request was carried out.
 //!
-//! Lives here: what all such answers have. Not here: what a route did.
-//! Invariant: an answer says how the request was understood, so that a misspelt member cannot pass for one that counted.
+//! Lives here: what all such answers have in common. Not here: what a route did.
+//! Invariant: an answer says how the request was understood, so that a misspelt member is noticed.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::reply;
-use crate::realtime::Delivery;
+use crate::hub::Delivery;
 
-/// The answer to a request that was carried out; what is particular to its route is `done`.
+/// The answer to a request that was carried out. The part that is specific to its route is `done`.
 #[derive(Serialize)]
 pub(super) struct Receipt<T> {
     success: bool,
     #[serde(flatten)]
     done: T,
-    /// Names of members of the request that mean nothing here.
+    /// The names of unknown members of the request.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     ignored: BTreeSet<String>,
-    /// What the sender can hardly have wanted, though it was carried out.
+    /// Sentences about what the sender hardly intended, although it was carried out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -47,11 +47,11 @@ impl<T: Serialize> Receipt<T> {
     }
 }
 
-/// How many connections a message is on its way to.
+/// The numbers of connections that a message is for.
 #[derive(Serialize)]
 pub(super) struct Reach {
     reached: usize,
-    /// Lost connections that get it when they come back.
+    /// Lost connections, whose browsers get the message when they come back.
     kept: usize,
 }
 
@@ -62,7 +62,7 @@ impl From<Delivery> for Reach {
 }
 
 impl Reach {
-    /// Whether nobody gets the message, now or later.
+    /// Whether no browser gets the message, now or later.
     pub(super) fn is_nobody(&self) -> bool {
         self.reached + self.kept == 0
     }

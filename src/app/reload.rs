@@ -1,36 +1,40 @@
-//! Taking up a changed configuration.
+//! Reloading the configuration.
 //!
-//! Lives here: reading it, telling everybody who has to know, and the log lines about it. Not here: which keys may change
-//! (`config`).
+//! Lives here: reading it, telling every part that keeps a copy of a setting, and logging the outcome. Not here: which keys may
+//! change (`config`).
 //! Invariants: a configuration with a mistake changes nothing; no connection ends because of a reload.
 
 use tracing::{error, info, warn};
 
 use crate::{
     config::{Config, Reload, Settings, Source},
+    hub::HubHandle,
     lifecycle,
     logging::Logging,
-    realtime,
+    net::too_few_files,
+    presence::Rules,
+    socketio::Admission,
 };
 
 /// Reloads the configuration of a running daemon.
 pub(super) struct Reloader {
     pub(super) source: Source,
     pub(super) settings: Settings,
-    pub(super) realtime: realtime::Reload,
+    pub(super) admission: Admission,
+    pub(super) hub: HubHandle,
     pub(super) logging: Logging,
-    /// How many files may be open.
+    /// The limit of open files.
     pub(super) files: usize,
 }
 
 impl Reloader {
-    /// Reads the configuration again and takes it up if nothing is wrong with it.
+    /// Reads the configuration again, and uses it if it has no mistake.
     pub(super) async fn reload(&self) {
         lifecycle::reloading();
         let directory = self.source.runtime_directory();
         match self.source.load() {
             Ok(loaded) => {
-                self.take_up(loaded.config).await;
+                self.use_from_now_on(loaded.config).await;
                 lifecycle::answer_reload(directory, "");
                 lifecycle::reloaded("configuration reloaded");
             }
@@ -48,18 +52,19 @@ impl Reloader {
         }
     }
 
-    async fn take_up(&self, read: Config) {
+    async fn use_from_now_on(&self, read: Config) {
         let Reload {
             config,
             changed,
             needs_restart,
         } = Reload::new(&self.settings.now(), read);
         let before = self.settings.now().log.level;
-        // What follows is said whichever way the level changes.
+        // The lines below are logged whether the level rises or falls.
         self.logging.set_level(before.max(config.log.level));
         self.settings.replace(config.clone());
-        // An error means that the hub is gone, which ends the daemon.
-        let _ = self.realtime.take_up(&config).await;
+        self.admission.reload(&config.limits);
+        // An error means that the hub has ended, which ends the daemon.
+        let _ = self.hub.reload(rules(&config)).await;
         if changed.is_empty() {
             info!("configuration reloaded, nothing changed");
         } else {
@@ -73,13 +78,20 @@ impl Reloader {
     }
 }
 
-/// Warns of what is not wrong and yet hardly meant.
+/// Logs warnings about settings that are valid but hardly intended.
 pub(super) fn warn_of(config: &Config, files: usize) {
     let no_site = config.no_site().map(str::to_owned);
-    for warning in no_site
-        .into_iter()
-        .chain(lifecycle::too_few_files(config, files))
-    {
+    for warning in no_site.into_iter().chain(too_few_files(config, files)) {
         warn!("{warning}");
+    }
+}
+
+/// The settings of the registry.
+pub(super) fn rules(config: &Config) -> Rules {
+    Rules {
+        merge_interval: config.public.merge_interval,
+        grace: config.presence.grace,
+        lost_places: config.limits.sessions,
+        tabs_per_browser: config.limits.connections_per_user,
     }
 }

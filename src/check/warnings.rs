@@ -12,7 +12,7 @@ use rustix::{
 
 use crate::{
     config::Config,
-    lifecycle::{self, too_few_files},
+    net::{raise_file_limit, too_few_files},
 };
 
 /// Memory of one connection and of the messages on their way to it, in bytes: see the limits in README.md.
@@ -44,7 +44,7 @@ impl Surroundings {
         let granted = ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"].map(value);
         let granted = granted.iter().flat_map(|paths| paths.split(':'));
         Self {
-            files: lifecycle::raise_file_limit(),
+            files: raise_file_limit(),
             // systemd says "infinity" where there is no limit.
             memory: value(memory).parse().ok(),
             granted: granted

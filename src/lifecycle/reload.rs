@@ -1,6 +1,6 @@
-//! Asking a running daemon to read its configuration again, and telling the one who asked what came of it.
+//! Asking a running daemon to reload its configuration, and answering with the outcome.
 //!
-//! Lives here: the signal and the socket of the answer. Not here: what a reload does (`app`).
+//! Lives here: the signal, and the socket for the answer. Not here: what a reload does (`app`).
 
 use std::{
     fs, io,
@@ -11,48 +11,48 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where the answer is waited for, in the unit's runtime directory, which nobody else can enter.
+/// The socket for the answer. It is in the runtime directory of the unit, which nobody else can enter.
 const SOCKET: &str = "reload.sock";
 
-/// How long the daemon has to answer. It does within milliseconds when it is well.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the daemon may take to answer. It takes milliseconds when it is well.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// More of an answer is cut off.
+/// The most bytes of an answer. The rest is cut off.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Why a daemon runs with the configuration that it had before.
+/// Why a reload did not happen. The daemon then goes on with the configuration that it had.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// Not run by the unit.
+    /// The command was not run by the unit.
     #[error(
-        "MAINPID is not set, so there is no daemon to tell; use: systemctl reload cla-socketserver"
+        "MAINPID is not set, so the daemon is not known; use: systemctl reload cla-socketserver"
     )]
     NoDaemon,
-    /// The daemon cannot be told.
+    /// The signal could not be sent.
     #[error("send SIGHUP to process {pid}")]
     Signal {
-        /// Its process.
+        /// The process of the daemon.
         pid: Pid,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The answer cannot be waited for.
+    /// No answer was received.
     #[error("wait for the daemon's answer at {path}")]
     Socket {
-        /// Where.
+        /// The socket.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The daemon has found a mistake.
+    /// The configuration has mistakes.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Tells the daemon with the process id `pid` to reload, and waits until it has, if there is a `directory` for its answer.
+/// Asks the daemon with the process id `pid` to reload. Waits until it has done so, if there is a `directory` for its answer.
 ///
 /// # Errors
-/// When it goes on with the configuration that it had.
+/// When the daemon goes on with the configuration that it had.
 pub fn ask_for_reload(pid: Option<&str>, directory: Option<&Path>) -> Result<(), ReloadError> {
     let pid = pid.and_then(|pid| Pid::from_raw(pid.parse().ok()?));
     let pid = pid.ok_or(ReloadError::NoDaemon)?;
@@ -71,7 +71,7 @@ pub fn ask_for_reload(pid: Option<&str>, directory: Option<&Path>) -> Result<(),
         path: path.clone(),
         source,
     };
-    // One that was killed while it waited may have left its own.
+    // A command that was killed while it waited has left its socket.
     let _ = fs::remove_file(&path);
     let socket = UnixDatagram::bind(&path).map_err(unanswered)?;
     let answer = signal().and_then(|()| receive(&socket).map_err(unanswered));
@@ -83,20 +83,20 @@ pub fn ask_for_reload(pid: Option<&str>, directory: Option<&Path>) -> Result<(),
 }
 
 fn receive(socket: &UnixDatagram) -> io::Result<String> {
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     let mut answer = vec![0; MAX_ANSWER_BYTES];
     let length = socket.recv(&mut answer)?;
     answer.truncate(length);
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Answers whoever waits in `directory`, if anybody does: with the problems of the configuration, or with nothing.
+/// Sends `problems`, which are empty after a success, to the command that waits in `directory`, if one does.
 pub(crate) fn answer_reload(directory: Option<&Path>, problems: &str) {
     let Some(directory) = directory else { return };
     let sent = UnixDatagram::unbound().and_then(|socket| {
         socket.set_nonblocking(true)?;
         socket.send_to(problems.as_bytes(), directory.join(SOCKET))
     });
-    // An error means that nobody waits: the signal was sent by hand.
+    // An error means that no command waits: the signal was sent by hand.
     let _ = sent;
 }

@@ -1,6 +1,6 @@
-//! What systemd is told.
+//! Telling systemd about the daemon.
 //!
-//! Lives here: sd-notify. Without systemd all of it does nothing.
+//! Lives here: readiness, status and watchdog by sd-notify. Without systemd all of it does nothing.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{presence::Census, realtime::HubHandle};
+use crate::{hub::HubHandle, presence::Census};
 
-/// The shortest time between two status texts: systemd logs nothing of them, but parsing them is work.
+/// The shortest time between two status texts. systemd does not log them, but has to parse each.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// Says that the daemon serves, and so many people: those of the daemon before are still there.
+/// Tells systemd that the daemon serves, and the number of people. People of the daemon before this one count.
 pub(crate) fn ready(count: usize) {
     notify(&[NotifyState::Ready, NotifyState::Status(&people(count))]);
 }
 
-/// Says that the daemon reads its configuration again, for which `systemctl reload` then waits.
+/// Tells systemd that the daemon is reloading its configuration. `systemctl reload` then waits for [`reloaded`].
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -29,23 +29,24 @@ pub(crate) fn reloading() {
     }
 }
 
-/// Says that it has done so, and what came of it.
+/// Tells systemd that the reload is over, and its outcome.
 pub(crate) fn reloaded(outcome: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(outcome)]);
 }
 
-/// Says that the daemon drains, so that `systemctl stop` shows that and not a daemon that hangs, and how long that may take.
-pub(crate) fn stopping(patience: Duration) {
-    // What is beyond an hour and more, systemd may judge by itself.
-    let patience = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+/// Tells systemd that the daemon is draining and how long that may take. `systemctl stop` then shows a daemon that drains, not
+/// one that hangs.
+pub(crate) fn stopping(time: Duration) {
+    // The most that the message can hold is more than an hour.
+    let time = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     notify(&[
         NotifyState::Stopping,
-        NotifyState::ExtendTimeoutUsec(patience),
+        NotifyState::ExtendTimeoutUsec(time),
         NotifyState::Status("draining"),
     ]);
 }
 
-/// Keeps `systemctl status` telling how many people are connected, until the hub is done.
+/// Keeps the number of people in `systemctl status` current, until the hub has ended.
 pub(crate) async fn announce(mut census: watch::Receiver<Census>) {
     while census.changed().await.is_ok() {
         let status = people(census.borrow_and_update().people);
@@ -54,17 +55,17 @@ pub(crate) async fn announce(mut census: watch::Receiver<Census>) {
     }
 }
 
-/// Pings the watchdog as long as the hub answers; a timer that pings by itself proves that a timer works.
+/// Pings the watchdog of systemd as long as the hub answers. A timer that pings by itself would prove only that a timer works.
 ///
-/// Returns at once when systemd watches nothing, and when the hub is gone.
+/// Returns when the hub has ended, or at once if the unit has no watchdog.
 pub(crate) async fn watch(hub: HubHandle) {
     if let Some(limit) = sd_notify::watchdog_enabled() {
-        vouch_for(hub, limit / 3, || notify(&[NotifyState::Watchdog])).await;
+        ping_while_alive(hub, limit / 3, || notify(&[NotifyState::Watchdog])).await;
     }
 }
 
-/// Calls `alive` once in every `pause` in which the hub has answered, until it is gone.
-async fn vouch_for(hub: HubHandle, pause: Duration, alive: impl Fn()) {
+/// Calls `alive` once in every `pause` in which the hub has answered, until it has ended.
+async fn ping_while_alive(hub: HubHandle, pause: Duration, alive: impl Fn()) {
     let mut tick = interval(pause);
     loop {
         tick.tick().await;
@@ -94,25 +95,24 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::realtime::inbox::{self, Request};
+    use crate::hub::{Recorder, registry};
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_vouches_for_a_hub_that_does_not_answer() {
-        let (hub, mut requests) = inbox::channel(8);
+    async fn a_hub_that_does_not_answer_stops_the_pings() {
+        let (handle, hub, inbox) = Recorder::default().hub(registry());
         let pause = Duration::from_secs(10);
-        let vouched = Cell::new(0);
-        let vouching = vouch_for(hub, pause, || vouched.set(vouched.get() + 1));
+        let pings = Cell::new(0);
+        let pinging = ping_while_alive(handle.clone(), pause, || pings.set(pings.get() + 1));
         let hub = async {
             sleep(pause * 5).await;
-            assert_eq!(vouched.get(), 0, "stuck");
-            while let Some(Request::Ping(pong)) = requests.recv().await
-                && vouched.get() < 3
-            {
-                let _ = pong.send(());
-            }
-            drop(requests);
+            assert_eq!(pings.get(), 0, "the hub is stuck");
+            hub.run(inbox).await;
         };
-        tokio::join!(vouching, hub);
-        assert_eq!(vouched.get(), 3, "well again, then gone");
+        let end = async {
+            sleep(pause * 8).await;
+            handle.finish().await.unwrap();
+        };
+        tokio::join!(pinging, hub, end);
+        assert_eq!(pings.get(), 3, "the hub answered three times, and ended");
     }
 }

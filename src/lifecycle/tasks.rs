@@ -1,22 +1,21 @@
 //! Tasks that the daemon cannot live without.
 //!
-//! Lives here: spawning them. Not here: conversations, which end as they like.
-//! Invariant: a task that dies ends the daemon; a restart is better than a daemon that looks alive and tells operators
-//! nothing.
+//! Lives here: spawning them. Not here: tasks of single connections, which may end at any time.
+//! Invariant: a task that dies ends the daemon. A restart is better than a daemon that looks alive and works no more.
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A task ended that should not have.
+/// A task ended that must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("task {0:?} has died")]
 pub struct Died(pub &'static str);
 
-/// Spawns tasks and hears of their death.
+/// Spawns tasks and notices when one dies.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
-    /// One place is enough: the first death ends the daemon.
+    /// Has room for one: the first death ends the daemon.
     deaths: (mpsc::Sender<Died>, mpsc::Receiver<Died>),
 }
 
@@ -28,7 +27,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Full means that an earlier death is being handled.
+        // The channel is full when an earlier death is being handled.
         let _ = self.deaths.try_send(Died(self.name));
     }
 }

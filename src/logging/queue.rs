@@ -1,33 +1,33 @@
-//! Lines that wait to be written.
+//! Log lines that wait to be written.
 //!
-//! Lives here: the queue and the thread that empties it. Not here: what a line looks like.
-//! Invariants: to log never waits for the one who reads, for whom only the thread here waits; memory is bounded; of lost
-//! lines the number is logged once writing works again.
+//! Lives here: the queue, and the thread that empties it. Not here: the format of a line.
+//! Invariants: only the thread here waits for the reader of the log; memory is bounded; the number of lost lines is logged once
+//! writing works again.
 
 use std::{
     collections::VecDeque,
     fs::File,
     io::{self, Write},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread::sleep,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use tracing::warn;
 
 use super::journal::Journal;
 use crate::stats::{Counter, Counters};
 
-/// So many bytes may wait: some thousand lines.
+/// The most bytes that may wait: some thousand lines.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// What a record takes besides its bytes.
+/// The memory that a record takes besides its bytes.
 const OVERHEAD: usize = size_of::<Record>();
 
-/// How long the end of the process waits for whoever reads the log.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of the process waits for the reader of the log.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait for a stream that somebody else has set not to block, and that is full.
+/// The pause before writing again to a full stream that another process has set not to block.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Something to write.
@@ -39,7 +39,7 @@ pub(super) enum Record {
     Entry(Vec<u8>),
 }
 
-/// Where records go.
+/// The destinations of records.
 #[derive(Debug)]
 pub(super) struct Sink {
     pub(super) stderr: File,
@@ -50,9 +50,9 @@ pub(super) struct Sink {
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Told when there is something to write.
+    /// Notified when there is something to write.
     filled: Condvar,
-    /// Told when there is nothing left to write.
+    /// Notified when there is nothing left to write.
     emptied: Condvar,
     counters: Counters,
 }
@@ -61,18 +61,18 @@ pub(super) struct Queue {
 struct State {
     records: VecDeque<Record>,
     bytes: usize,
-    /// Lost since that was last logged.
+    /// The number of lines lost since a number was last logged.
     lost: u64,
     /// Whether the last record could be written.
     works: bool,
-    /// Whether the thread has nothing in hand.
+    /// Whether the thread is not writing a record.
     is_idle: bool,
 }
 
-/// What the thread does next.
+/// The next step of the thread.
 enum Next {
     Write(Record),
-    /// Say how many lines were lost.
+    /// Log how many lines were lost.
     Tell(u64),
 }
 
@@ -90,9 +90,9 @@ impl Queue {
         &self.counters
     }
 
-    /// Has a record written if there is room for it.
+    /// Adds a record, if there is room for it.
     pub(super) fn push(&self, record: Record) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let bytes = state.bytes.saturating_add(record.size());
         if bytes > MAX_BYTES {
             self.lose(&mut state);
@@ -103,7 +103,7 @@ impl Queue {
         }
     }
 
-    /// Writes whatever comes, for ever.
+    /// Writes records, for ever.
     pub(super) fn write_to(&self, mut sink: Sink) {
         loop {
             match self.next() {
@@ -118,18 +118,18 @@ impl Queue {
         }
     }
 
-    /// Waits until everything has been written, or for as long as the end of the process may wait.
+    /// Waits until everything has been written, or until [`FLUSH_TIMEOUT`] is over.
     pub(super) fn flush(&self) {
         let is_busy = |state: &mut State| !state.records.is_empty() || !state.is_idle;
-        let waited = self
+        let mut state = self.state.lock();
+        // Whether everything was written or not, there is no more time.
+        let _ = self
             .emptied
-            .wait_timeout_while(self.state(), PATIENCE, is_busy);
-        // Whether or not: there is no more time.
-        drop(waited);
+            .wait_while_for(&mut state, is_busy, FLUSH_TIMEOUT);
     }
 
     fn next(&self) -> Next {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.is_idle = false;
         loop {
             if let Some(record) = state.records.pop_front() {
@@ -141,14 +141,13 @@ impl Queue {
             }
             state.is_idle = true;
             self.emptied.notify_all();
-            let filled = self.filled.wait(state);
-            state = filled.unwrap_or_else(PoisonError::into_inner);
+            self.filled.wait(&mut state);
             state.is_idle = false;
         }
     }
 
     fn note(&self, written: &io::Result<()>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.works = written.is_ok();
         if written.is_err() {
             self.lose(&mut state);
@@ -158,11 +157,6 @@ impl Queue {
     fn lose(&self, state: &mut State) {
         state.lost += 1;
         self.counters.count(Counter::LogLost);
-    }
-
-    /// Nothing panics while it holds this lock.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,7 +176,7 @@ impl Sink {
     }
 }
 
-/// As `Write::write_all`, but it also waits for a stream that does not block.
+/// Like `Write::write_all`, but also waits for a stream that does not block.
 fn write_all(stream: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stream.write(bytes) {

@@ -1,28 +1,29 @@
-//! What connections have said of their cases before they said whose they are.
+//! Statements about cases from connections that have not identified yet.
 //!
-//! Lives here: keeping the little of it that matters. Not here: what follows from it (`registry`).
-//! Invariant: only the end of a connection or its place in the registry takes an entry away, and nothing comes after the end
-//! of a connection, so there are never more entries than connections.
+//! Lives here: keeping the statements that matter. Not here: what follows from them (`registry`).
+//! Invariant: an entry is removed when its connection identifies or ends, and nothing comes after the end of a connection, so
+//! there are never more entries than connections.
 //!
-//! Clients 2.5 and 4.x send what was emitted while they were offline before the page's `connect` handler says `identify`.
+//! Clients 2.5 and 4.x send events that were emitted while they were offline before the page's `connect` handler emits
+//! `identify`.
 
 use std::collections::BTreeMap;
 
 use super::{CaseRef, ConnectionId};
 
-/// What a page has said of its case.
+/// A page's statement about a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Statement {
     Opened(CaseRef),
     Closed(CaseRef),
 }
 
-/// The statements that wait for a name.
+/// The statements of all connections that have not identified.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Early(BTreeMap<ConnectionId, Statements>);
 
-/// The first and the last statement of a connection. The first one tells what the page showed when it went offline, and the
-/// last one what it shows now; what it showed in between concerns nobody any more.
+/// The first and the last statement of a connection. The first one tells which case the page showed when it went offline, and
+/// the last one which case it shows now. Statements in between have no consequence.
 #[derive(Debug, PartialEq, Eq)]
 struct Statements {
     first: Statement,
@@ -43,7 +44,7 @@ impl Early {
         self.0.contains_key(&conn)
     }
 
-    /// Takes out what a connection has said, in order.
+    /// Removes and returns the statements of a connection, in order.
     pub(super) fn take(&mut self, conn: ConnectionId) -> impl Iterator<Item = Statement> + use<> {
         let statements = self.0.remove(&conn).into_iter();
         statements.flat_map(|Statements { first, last }| [Some(first), last].into_iter().flatten())

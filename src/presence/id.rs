@@ -1,6 +1,6 @@
-//! The names that strangers send, bounded where they enter.
+//! Names that clients send, bounded where they enter.
 //!
-//! Lives here: newtypes that cannot hold a bad value. Not here: what they mean to each other.
+//! Lives here: newtypes that cannot hold a bad value. Not here: how they relate to each other.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -9,11 +9,11 @@ use super::legible::{is_blank, legible};
 /// Why a text from outside was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidText {
-    /// Nothing, or nothing that can be seen, was given where something must be named.
+    /// The text is empty or shows nothing.
     Empty,
     /// The text is longer than its bound.
     TooLong,
-    /// The text holds a control character, which no screen and no log should meet.
+    /// The text holds a control character.
     ControlCharacter,
 }
 
@@ -37,7 +37,7 @@ macro_rules! bounded_text {
         pub struct $name(Arc<str>);
 
         impl $name {
-            #[doc = concat!("Longest accepted, in bytes (", stringify!($max), "). It is memory that a stranger can allocate.")]
+            #[doc = concat!("The longest accepted text, in bytes: ", stringify!($max), ". Any client can allocate that much.")]
             pub const MAX_BYTES: usize = $max;
 
             /// The text as it was sent, without characters that could make it read as another.
@@ -64,11 +64,11 @@ macro_rules! bounded_text {
 }
 
 bounded_text! {
-    /// Who a connection says it is; what other viewers of a case are shown.
+    /// A user name, which other viewers of a case are shown.
     Username, 128
 }
 bounded_text! {
-    /// `operator`, `provider`, or any other word that a browser sent.
+    /// A user type: `operator`, `provider`, or any other word that a browser sent.
     UserType, 64
 }
 bounded_text! {
@@ -81,32 +81,32 @@ bounded_text! {
 }
 
 bounded_text! {
-    /// What a browser calls itself.
+    /// The `User-Agent` of a browser.
     UserAgent, 512
 }
 bounded_text! {
-    /// The path of the page that a browser shows.
-    Page, 512
+    /// The path of the address of the page that a browser shows.
+    PagePath, 512
 }
 
-impl Page {
-    /// Whether this is the page of a case: one of the parts between two slashes is its reference.
+impl PagePath {
+    /// Whether this is a page of `case`: one of the segments between slashes is its reference.
     #[must_use]
     pub fn names(&self, case: &CaseRef) -> bool {
         self.as_str().split('/').any(|part| part == case.as_str())
     }
 }
 
-/// A browser, as far as it can be told from others.
+/// A browser, as far as it can be told apart from others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Browser {
-    /// Where it connects from.
+    /// The address it connects from.
     pub address: IpAddr,
-    /// What it calls itself, if it does.
+    /// Its `User-Agent`, if it sends one.
     pub agent: Option<UserAgent>,
 }
 
-/// What is not said is unknown.
+/// The user type and version of a browser that does not tell.
 const UNKNOWN: &str = "unknown";
 
 impl Default for UserType {
@@ -121,7 +121,7 @@ impl Default for AppVersion {
     }
 }
 
-/// One browser tab's connection, unique across nodes because it is drawn at random.
+/// The connection of one browser tab. It is drawn at random, and so unique across machines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId([u8; Self::LEN]);
 

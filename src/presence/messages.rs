@@ -1,28 +1,28 @@
-//! What was posted lately, for those who were away.
+//! The latest posted messages, kept for browsers whose connection is lost.
 //!
-//! Lives here: remembering messages, in order. Not here: who is away.
-//! Invariant: never more than [`MOST`] messages and, but for the last one, never more than [`MOST_BYTES`] of text.
+//! Lives here: remembering messages, in order. Not here: which connections are lost (`places`).
+//! Invariant: never more than [`MOST`] messages, and never more than [`MOST_BYTES`] of text unless a single message is longer.
 
 use std::collections::VecDeque;
 
-use super::{Audience, Message, Moment, Posted};
+use super::{Audience, Bytes, Message, MessageNumber, Moment, NumberedMessage};
 
-/// More than anybody posts while somebody is away. What a browser is pushed replaces what it was pushed before.
+/// The most messages. A browser replaces the message on its screen with the next one, so more are of no use.
 const MOST: usize = 32;
 
-/// Memory that a back-end which repeats itself may take, in bytes.
-pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// The most text. It bounds the memory that a back-end can fill by posting again and again.
+pub(crate) const MOST_BYTES: Bytes = Bytes(4 * 1024 * 1024);
 
 /// The latest messages.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Messages {
-    posted: VecDeque<(Moment, Posted)>,
-    next: u64,
+    posted: VecDeque<(Moment, NumberedMessage)>,
+    next: MessageNumber,
 }
 
 impl Messages {
-    /// Those of a daemon before this one.
-    pub(super) fn restored(messages: Vec<Posted>, next: u64) -> Self {
+    /// The messages of the daemon before this one.
+    pub(super) fn restored(messages: Vec<NumberedMessage>, next: MessageNumber) -> Self {
         let posted = messages.into_iter().map(|posted| (Moment::ZERO, posted));
         let mut messages = Self {
             posted: posted.collect(),
@@ -34,8 +34,8 @@ impl Messages {
 
     pub(super) fn remember(&mut self, to: Audience, message: Message, now: Moment) {
         let number = self.next;
-        self.next = self.next.saturating_add(1);
-        let posted = Posted {
+        self.next = self.next.next();
+        let posted = NumberedMessage {
             number,
             to,
             message,
@@ -44,13 +44,15 @@ impl Messages {
         self.forget();
     }
 
-    /// Keeps within the bounds.
+    /// Drops the oldest messages until the rest is within the bounds.
     fn forget(&mut self) {
-        let mut bytes: usize = self.iter().map(|posted| posted.message.text_bytes()).sum();
-        while self.posted.len() > MOST || (self.posted.len() > 1 && bytes > MOST_BYTES) {
-            let oldest = self.posted.pop_front();
-            bytes -= oldest.map_or(0, |(_, posted)| posted.message.text_bytes());
+        while self.posted.len() > MOST || (self.posted.len() > 1 && self.bytes() > MOST_BYTES) {
+            self.posted.pop_front();
         }
+    }
+
+    fn bytes(&self) -> Bytes {
+        self.iter().map(|posted| posted.message.text_bytes()).sum()
     }
 
     pub(super) fn clear(&mut self) {
@@ -58,17 +60,17 @@ impl Messages {
     }
 
     /// The number that the next message will have.
-    pub(super) fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> MessageNumber {
         self.next
     }
 
     /// The number of the first message after a moment.
-    pub(super) fn first_after(&self, moment: Moment) -> u64 {
+    pub(super) fn first_after(&self, moment: Moment) -> MessageNumber {
         let later = self.posted.iter().find(|(at, _)| *at > moment);
         later.map_or(self.next, |(_, posted)| posted.number)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Posted> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &NumberedMessage> {
         self.posted.iter().map(|(_, posted)| posted)
     }
 }

@@ -1,17 +1,17 @@
-//! The networks that clients are counted by.
+//! The networks by which clients are counted.
 //!
-//! Lives here: which networks an address belongs to. Not here: the limits of a network (`lost`, `doubt`, and
-//! `realtime::guests` for sessions).
-//! Invariant: all addresses that one client can easily use are in one network, so that many addresses gain it nothing.
+//! Lives here: which networks an address belongs to. Not here: the limits of a network (`lost_places`, `mass_cut`, and
+//! `socketio::admission` for sessions).
+//! Invariant: all addresses that one client can easily use are in one network, so a client gains nothing by using many.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The networks of an address: the one that counts as a single client, then the one around it.
+/// The two networks of an address: the first counts as a single client, the second is the network around it.
 ///
 /// A client with one IPv6 address has the whole /64, and often the /48 around it. A /24 is the smallest IPv4 network that
-/// is routed by itself.
+/// is routed on its own.
 pub(crate) fn networks(address: IpAddr) -> [IpNet; 2] {
     let lengths = match address {
         IpAddr::V4(_) => [32, 24],

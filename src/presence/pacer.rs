@@ -1,11 +1,11 @@
-//! When to speak about something that keeps changing.
+//! When to announce a topic that keeps changing.
 //!
-//! Lives here: the merging of bursts. Not here: what is said.
-//! Invariant: the first two changes after a quiet interval are spoken of at once, later ones at most once an interval, the
+//! Lives here: merging bursts of changes. Not here: the announcement.
+//! Invariant: the first two changes after a quiet interval are announced at once, later ones at most once per interval, and the
 //! last one always.
 //!
-//! Two, because somebody who opens a case just after somebody else should not wait for what is meant for bursts, and because
-//! a page that is loaded again leaves its case and is back at once: nobody shall miss it for longer than that takes.
+//! Two changes at once have two reasons. A user who opens a case just after another user should not wait. A page that is
+//! reloaded leaves its case and opens it again at once, and should not be missing from the list for a whole interval.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,22 +15,22 @@ use std::{
 
 use super::Moment;
 
-/// Holds back topics that were spoken of less than an interval ago.
+/// Holds back topics that were announced less than an interval ago.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pacer<Topic> {
     interval: Duration,
-    /// Topics spoken of lately.
+    /// Topics that were announced recently.
     held: BTreeMap<Topic, Held>,
-    /// When each of them that has not changed since may be forgotten. Nobody has to be woken for that.
+    /// When each of these topics that has not changed since may be forgotten. That alone is no reason to wake up.
     quiet: BTreeSet<(Moment, Topic)>,
-    /// When each of the others is to be spoken of.
+    /// When each topic that has changed since is to be announced.
     due: BTreeSet<(Moment, Topic)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     until: Moment,
-    /// Whether it may be spoken of once more before then.
+    /// Whether the topic may be announced once more before then.
     is_spare: bool,
 }
 
@@ -44,12 +44,12 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         }
     }
 
-    /// Waits for another interval from now on, but still as long as before for what it holds back already.
+    /// Sets the interval. Topics that are held back already stay so for as long as before.
     pub(super) fn reload(&mut self, interval: Duration) {
         self.interval = interval;
     }
 
-    /// Takes note of a change and says whether to speak of it now. What fell due before has been released.
+    /// Records a change and returns whether to announce it now. [`release`](Self::release) must have been called for now.
     pub(super) fn changed(&mut self, topic: &Topic) -> bool {
         let Some(held) = self.held.get(topic) else {
             return true;
@@ -62,9 +62,9 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         held.is_spare
     }
 
-    /// Takes note that a topic was spoken of. It is held back for an interval then, or for `pause` if that is longer:
-    /// what takes long to say cannot be said as often.
-    pub(super) fn spoken_of(&mut self, topic: Topic, now: Moment, pause: Duration) {
+    /// Records that a topic was announced. It is held back for an interval, or for `pause` if that is longer: what takes long
+    /// to send cannot be sent as often.
+    pub(super) fn announced(&mut self, topic: Topic, now: Moment, pause: Duration) {
         let interval = match self.interval {
             Duration::ZERO => Duration::ZERO,
             interval => interval.max(pause),
@@ -79,7 +79,7 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
         self.quiet.insert((held.until, topic));
     }
 
-    /// Lets go of the topics whose interval is over and returns those to speak of now.
+    /// Forgets the topics whose interval is over, and returns the topics to announce now.
     pub(super) fn release(&mut self, now: Moment) -> Vec<Topic> {
         while let Some(topic) = pop(&mut self.quiet, now) {
             self.held.remove(&topic);
@@ -94,7 +94,7 @@ impl<Topic: Clone + Ord> Pacer<Topic> {
     }
 }
 
-/// Takes out the first topic whose moment has come.
+/// Removes and returns the first topic whose moment has come.
 fn pop<Topic: Ord>(topics: &mut BTreeSet<(Moment, Topic)>, now: Moment) -> Option<Topic> {
     topics.first().filter(|(moment, _)| *moment <= now)?;
     topics.pop_first().map(|(_, topic)| topic)

@@ -1,63 +1,55 @@
 //! The state of presence, and the only code that changes it.
 //!
 //! Lives here: what follows from an event, and who is told. Not here: delivery.
-//! Invariants: whoever is listed has a connection, or a place that has not lapsed; after everybody has left, once it is
-//! woken when the last interval is over, the registry equals a new one.
+//! Invariants: everybody who is listed has a connection, or a place that has not lapsed; after everybody has left and the last
+//! interval is over, a registry that was woken equals a new one.
 
 mod lists;
 mod losses;
+mod outcome;
+mod views;
 
-use std::{collections::BTreeSet, iter::once, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Audience, CaseRef, Census, Connection, ConnectionId, Effect, Ending, Event, Identity, Lost,
-    Message, Moment, Person, Recipients, SavedPlace, Snapshot,
-    doubt::Doubts,
+    Audience, CaseRef, Change, ConnectionId, Departure, Effect, Ending, Event, Identity, Message,
+    Moment, Posting, Recipients, SavedPlace, Snapshot, WallTime,
     early::{Early, Statement},
+    mass_cut::MassCutDetector,
     messages::Messages,
     pacer::Pacer,
-    places::{Arrival, Certainty, Loss, Place, Places, Tab},
+    place::{Arrival, Certainty, Loss, Place},
+    places::Places,
 };
 
-/// Everybody who is there, or was there a moment ago, and what they view.
+use outcome::Outcome;
+
+/// Everybody who is connected or was lost a moment ago, and which cases they view.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Registry {
     rules: Rules,
+    started_at: WallTime,
     places: Places,
     messages: Messages,
-    doubts: Doubts,
+    mass_cuts: MassCutDetector,
     early: Early,
-    pacer: Pacer<Topic>,
+    /// Merges the lists of each case.
+    pacer: Pacer<CaseRef>,
     draining: bool,
 }
 
-/// How patient a registry is, and how much it holds.
+/// The settings of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The shortest time between two lists of one case, and between two censuses, but for the second one after a quiet time.
+    /// The shortest time between two lists of one case, apart from the second list after a quiet time.
     pub merge_interval: Duration,
-    /// How long the place of a lost connection is kept; zero keeps none.
+    /// How long the place of a lost connection is kept. Zero keeps none.
     pub grace: Duration,
-    /// The most lost places. Beyond it, the address with most of them in the network with most of them loses the one that
+    /// The most lost places. Beyond it, in the network with the most of them, the address with the most loses the place that
     /// would lapse first.
     pub lost_places: usize,
     /// The most connections of one user from one browser that are searched when a page comes back to its place.
     pub tabs_per_browser: usize,
-}
-
-/// Where a list of people goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeopleCursor {
-    next: Tab,
-    /// The rank before which users identified when the list was begun.
-    before: u64,
-}
-
-/// What observers are told about. Bursts of changes to one topic are merged.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Topic {
-    Viewers(CaseRef),
-    Census,
 }
 
 impl Registry {
@@ -66,44 +58,28 @@ impl Registry {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
+            started_at: WallTime::default(),
             places: Places::new(rules.tabs_per_browser),
             messages: Messages::default(),
-            doubts: Doubts::default(),
+            mass_cuts: MassCutDetector::default(),
             early: Early::default(),
             pacer: Pacer::new(rules.merge_interval),
             draining: false,
         }
     }
 
-    /// The registry of a daemon before this one. All its connections are lost now, and their places kept for `grace`.
+    /// The registry of the daemon before this one. All of its connections are lost now, and their places are kept for `grace`.
     #[must_use]
     pub fn restored(rules: Rules, snapshot: Snapshot, grace: Duration) -> Self {
         let mut registry = Self::new(rules);
         for saved in snapshot.places.into_iter().filter(|_| !grace.is_zero()) {
-            if registry.places.get(saved.conn).is_some() {
-                // Only a file that somebody has meddled with names one twice.
-                continue;
+            // A connection is saved once, unless somebody has edited the file.
+            if registry.places.get(saved.conn).is_none() {
+                let user_type = saved.first_user_type.clone();
+                let conn = saved.conn;
+                let place = inherited(saved, grace);
+                registry.places.insert(conn, place, user_type);
             }
-            let place = Place {
-                identity: saved.identity,
-                browser: saved.browser,
-                case: saved.case,
-                arrival: Arrival {
-                    at: Moment::ZERO,
-                    message: saved.unread_from,
-                    case: None,
-                },
-                has_spoken: false,
-                loss: Some(Loss {
-                    since: Moment::ZERO,
-                    until: saved.left.unwrap_or(grace).min(grace),
-                    unread_from: saved.unread_from,
-                    silence: Duration::ZERO,
-                    certainty: Certainty::Lost,
-                    inherited: true,
-                }),
-            };
-            registry.places.insert(saved.conn, place, saved.user_type);
         }
         if !registry.places.is_empty() {
             registry.messages = Messages::restored(snapshot.messages, snapshot.next_message);
@@ -111,294 +87,240 @@ impl Registry {
         registry
     }
 
-    /// Applies one event and returns what the shell must do, in order.
+    /// The same registry for a daemon that started at `time`, which the times in facts are counted from.
+    #[must_use]
+    pub fn started_at(mut self, time: WallTime) -> Self {
+        self.started_at = time;
+        self
+    }
+
+    /// Applies one event and returns what the hub must do, in order.
     ///
-    /// What a connection says of its case before it has a place waits for that. Its end is the last that is said of it.
+    /// What a connection says of its case before it identifies is kept until it does. Its end is the last event about it.
     #[must_use]
     pub fn apply(&mut self, event: Event, now: Moment) -> Vec<Effect> {
-        let mut effects = self.wake(now);
-        let changed = match event {
+        let due = self.wake(now);
+        let mut outcome = Outcome::after(due);
+        match event {
             Event::Identified {
                 conn,
                 identity,
                 browser,
                 page,
             } => {
-                let mut changed = match self.places.get(conn) {
-                    Some(_) => self.rename(conn, identity),
-                    None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut effects),
-                };
-                changed.extend(self.catch_up(conn));
-                changed
+                match self.places.get(conn) {
+                    Some(_) => self.identify_again(conn, identity, &mut outcome),
+                    None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut outcome),
+                }
+                self.catch_up(conn, now, &mut outcome);
             }
-            Event::CaseOpened { conn, case } => self.hear(conn, Statement::Opened(case)),
-            Event::CaseClosed { conn, case } => self.hear(conn, Statement::Closed(case)),
-            Event::Ended { conn, ending } => self.end(conn, ending, now, &mut effects),
-            Event::Dismissed { conn } if self.is_lost(conn) => self.leave(conn),
-            Event::Dismissed { .. } => Vec::new(),
-            Event::Posted { to, message } => {
-                self.post(to, message, now, &mut effects);
-                Vec::new()
+            Event::CaseOpened { conn, case } => {
+                self.hear(conn, Statement::Opened(case), now, &mut outcome);
             }
+            Event::CaseClosed { conn, case } => {
+                self.hear(conn, Statement::Closed(case), now, &mut outcome);
+            }
+            Event::Ended { conn, ending } => self.end(conn, ending, now, &mut outcome),
+            Event::Dismissed { conn } => self.dismiss(conn, &mut outcome),
+        }
+        self.announce_changed(outcome, now)
+    }
+
+    /// Posts a message, and returns for whom it is.
+    #[must_use]
+    pub fn post(&mut self, to: &Audience, message: &Message, now: Moment) -> Posting {
+        let due = self.wake(now);
+        let meant: Vec<_> = self
+            .places
+            .iter()
+            .filter(|(conn, place)| is_meant(to, *conn, &place.facts.identity))
+            .collect();
+        let connected = meant.iter().filter(|(_, place)| place.is_connected());
+        let connected: BTreeSet<_> = connected.map(|(conn, _)| *conn).collect();
+        let kept = meant.len() - connected.len();
+        let recipients = match to {
+            Audience::Everyone => Recipients::Everyone,
+            Audience::Chosen { connections, .. } => {
+                let unidentified = connections.iter().copied();
+                let unidentified = unidentified.filter(|conn| self.places.get(*conn).is_none());
+                Recipients::These(connected.into_iter().chain(unidentified).collect())
+            }
+            Audience::UserType(_) => Recipients::These(connected),
         };
-        self.spread(changed, now, &mut effects);
-        effects
+        if !self.places.is_empty() {
+            self.messages.remember(to.clone(), message.clone(), now);
+        }
+        Posting {
+            due,
+            to: recipients,
+            kept,
+            change: Change::Posted {
+                to: to.clone(),
+                text: message.text_bytes(),
+            },
+        }
     }
 
     /// Returns what has fallen due by `now`.
     #[must_use]
     pub fn wake(&mut self, now: Moment) -> Vec<Effect> {
         let due = self.pacer.release(now);
-        let mut effects = Vec::new();
-        for topic in due {
-            effects.extend(self.speak_of(topic, now));
-        }
-        let mut changed = Vec::new();
+        let lists = due.into_iter().filter_map(|case| self.announce(case, now));
+        let mut outcome = Outcome::after(lists.collect());
         while let Some((_, conn)) = self.next_lapse().filter(|(until, _)| *until <= now) {
-            changed.extend(self.lapse(conn, now, &mut effects));
+            self.lapse(conn, now, &mut outcome);
         }
-        self.spread(changed, now, &mut effects);
-        effects
+        self.announce_changed(outcome, now)
     }
 
-    /// When [`wake`](Self::wake) next has something to do.
+    /// The moment at which [`wake`](Self::wake) next has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {
         let lapse = self.next_lapse().map(|(until, _)| until);
         self.pacer.next_due().into_iter().chain(lapse).min()
     }
 
-    /// Goes by other rules from now on. What is beyond them already stays: they hold for newcomers.
+    /// Changes the rules. What exceeds the new ones already stays: they hold for what comes.
     pub fn reload(&mut self, rules: Rules) {
         self.rules = rules;
         self.pacer.reload(rules.merge_interval);
     }
 
-    /// From now on every connection that ends is about to come back to another daemon, so no place lapses.
+    /// Prepares for the end of the daemon: connections that end from now on will come back to the next daemon, so no place
+    /// lapses.
     pub fn drain(&mut self) {
         self.draining = true;
     }
 
-    /// Whether that connection was lost, and its place is kept.
-    #[must_use]
-    pub fn is_lost(&self, conn: ConnectionId) -> bool {
-        let place = self.places.get(conn);
-        place.is_some_and(|place| !place.is_connected())
-    }
-
-    /// Some of the people in the order of identify, with `most` connections together, and where to go on if there are more.
-    /// To list all of them at once would keep events waiting.
-    ///
-    /// Without a cursor it begins anew. People who identify after that are left out: a user who takes name after name would
-    /// be met again and again.
-    #[must_use]
-    pub fn people(
-        &self,
-        from: Option<PeopleCursor>,
-        most: usize,
-        now: Moment,
-    ) -> (Vec<Person>, Option<PeopleCursor>) {
-        let from = from.unwrap_or_else(|| PeopleCursor {
-            next: Tab::FIRST,
-            before: self.places.next_rank(),
-        });
-        let places = self.places.by_user_from(&from.next);
-        let mut places = places.take_while(|(tab, _, _)| tab.rank < from.before);
-        let mut people: Vec<Person> = Vec::new();
-        for (tab, place, kind) in places.by_ref().take(most) {
-            let connection = (tab.conn, connection(place, now));
-            match people.last_mut() {
-                Some(person) if person.rank == tab.rank => person.connections.push(connection),
-                Some(_) | None => people.push(Person {
-                    rank: tab.rank,
-                    username: place.identity.username.clone(),
-                    user_type: kind.clone(),
-                    connections: vec![connection],
-                }),
-            }
-        }
-        let next = places.next().map(|(tab, _, _)| PeopleCursor {
-            next: tab.clone(),
-            ..from
-        });
-        (people, next)
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn census(&self) -> Census {
-        Census {
-            people: self.places.user_count(),
-            versions: self.places.versions().clone(),
-        }
-    }
-
-    /// Everything that the next daemon must know.
-    #[must_use]
-    pub fn snapshot(&self, now: Moment) -> Snapshot {
-        let next_message = self.messages.next();
-        let places = self.places.by_user();
-        let places = places.map(|(tab, place, kind)| SavedPlace {
-            conn: tab.conn,
-            identity: place.identity.clone(),
-            user_type: kind.clone(),
-            browser: place.browser.clone(),
-            case: place.case.clone(),
-            unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
-            left: place
-                .loss
-                .filter(|loss| loss.inherited)
-                .map(|loss| loss.until.saturating_sub(now)),
-        });
-        Snapshot {
-            places: places.collect(),
-            messages: self.messages.iter().cloned().collect(),
-            next_message,
-        }
-    }
-
-    /// A connection that has a place said a name again, perhaps another one.
-    fn rename(&mut self, conn: ConnectionId, identity: Identity) -> Vec<Topic> {
+    /// A connection that has a place identified again, perhaps as another user.
+    fn identify_again(&mut self, conn: ConnectionId, identity: Identity, outcome: &mut Outcome) {
         let Some(known) = self.places.connected(conn) else {
-            return Vec::new();
+            return;
         };
-        let mut changed = vec![Topic::Census];
-        if known.identity.username != identity.username
-            && let Some(place) = self.places.remove(conn)
+        outcome.changed(Change::Identified {
+            conn,
+            identity: identity.clone(),
+        });
+        if known.facts.identity.username != identity.username
+            && let Some(mut place) = self.places.remove(conn)
         {
-            changed.extend(place.case.clone().map(Topic::Viewers));
-            let kind = identity.user_type.clone();
-            self.places.insert(conn, Place { identity, ..place }, kind);
+            outcome.affects(place.facts.case.clone());
+            let user_type = identity.user_type.clone();
+            place.facts.identity = identity;
+            self.places.insert(conn, place, user_type);
         }
-        changed
     }
 
-    /// A connection said something of its case.
-    fn hear(&mut self, conn: ConnectionId, statement: Statement) -> Vec<Topic> {
+    /// A connection made a statement about its case.
+    fn hear(&mut self, conn: ConnectionId, said: Statement, now: Moment, outcome: &mut Outcome) {
         if self.places.get(conn).is_none() {
-            self.early.keep(conn, statement);
-            return Vec::new();
+            self.early.keep(conn, said);
+            return;
         }
-        match statement {
-            Statement::Opened(case) => self.open(conn, case),
-            Statement::Closed(case) => self.close(conn, &case),
+        match said {
+            Statement::Opened(case) => self.open(conn, case, now, outcome),
+            Statement::Closed(case) => self.close(conn, &case, now, outcome),
         }
     }
 
-    /// What a connection has said before it had a place holds now. Nobody has been told anything in between.
-    fn catch_up(&mut self, conn: ConnectionId) -> Vec<Topic> {
-        let early = self.early.take(conn);
-        early
-            .flat_map(|statement| self.hear(conn, statement))
-            .collect()
+    /// Applies the statements that a connection made before it identified. Nobody is told of the states in between.
+    fn catch_up(&mut self, conn: ConnectionId, now: Moment, outcome: &mut Outcome) {
+        for said in self.early.take(conn) {
+            self.hear(conn, said, now, outcome);
+        }
     }
 
-    fn end(
-        &mut self,
-        conn: ConnectionId,
-        ending: Ending,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
+    fn end(&mut self, conn: ConnectionId, ending: Ending, now: Moment, outcome: &mut Outcome) {
         self.early.forget(conn);
         match ending {
-            Ending::Goodbye => self.leave(conn),
-            Ending::Lost { silence } => self.lose(conn, silence, Certainty::Lost, now, effects),
-            Ending::BrokenOff => self.lose(conn, Duration::ZERO, Certainty::InDoubt, now, effects),
+            Ending::CleanClose => self.leave(conn, Departure::Closed, outcome),
+            Ending::Lost { silence } => self.lose(conn, silence, Certainty::Lost, now, outcome),
+            Ending::PollAborted => {
+                self.lose(conn, Duration::ZERO, Certainty::InDoubt, now, outcome);
+            }
         }
     }
 
-    fn open(&mut self, conn: ConnectionId, case: CaseRef) -> Vec<Topic> {
-        let Some(place) = self.places.connected(conn) else {
-            return Vec::new();
-        };
-        let mut changed = vec![Topic::Census];
-        let left = place.case.clone().filter(|left| *left != case);
-        changed.extend(left.map(Topic::Viewers));
-        self.places.set_case(conn, Some(case.clone()));
-        changed.push(Topic::Viewers(case));
-        changed
+    fn dismiss(&mut self, conn: ConnectionId, outcome: &mut Outcome) {
+        if self.is_lost(conn) {
+            self.leave(conn, Departure::Dismissed, outcome);
+        }
     }
 
-    fn close(&mut self, conn: ConnectionId, case: &CaseRef) -> Vec<Topic> {
+    fn open(&mut self, conn: ConnectionId, case: CaseRef, now: Moment, outcome: &mut Outcome) {
         let Some(place) = self.places.connected(conn) else {
-            return Vec::new();
+            return;
         };
-        let mut changed = vec![Topic::Census];
-        let (left, has_spoken) = (place.case.clone(), place.has_spoken);
-        self.places.set_case(conn, None);
-        if let Some(left) = left {
-            changed.push(Topic::Viewers(left));
+        outcome.affects(place.facts.case.clone().filter(|left| *left != case));
+        outcome.affects(Some(case.clone()));
+        outcome.changed(Change::Opened {
+            conn,
+            case: case.clone(),
+        });
+        let at = self.started_at.after(now);
+        self.places.set_case(conn, Some(case), at);
+    }
+
+    fn close(&mut self, conn: ConnectionId, case: &CaseRef, now: Moment, outcome: &mut Outcome) {
+        let Some(place) = self.places.connected(conn) else {
+            return;
+        };
+        let (left, has_spoken) = (place.facts.case.clone(), place.has_spoken);
+        outcome.changed(Change::Closed {
+            conn,
+            case: left.clone(),
+        });
+        self.places.set_case(conn, None, self.started_at.after(now));
+        if left.is_some() {
+            outcome.affects(left);
         } else if let Some(old) = self.places.lost_on(conn, case).filter(|_| !has_spoken) {
-            // The page left while it was away. It did not get its place back, but knows which one that was.
-            changed.extend(self.leave(old));
+            // The page left the case while its connection was lost. It did not get its place back, but named its case.
+            self.leave(old, Departure::ClosedLater, outcome);
         }
-        changed
     }
 
-    fn leave(&mut self, conn: ConnectionId) -> Vec<Topic> {
+    fn leave(&mut self, conn: ConnectionId, reason: Departure, outcome: &mut Outcome) {
+        if self.remove(conn, outcome) {
+            outcome.changed(Change::Left { conn, reason });
+        }
+    }
+
+    /// Removes a place, and returns whether there was one.
+    fn remove(&mut self, conn: ConnectionId, outcome: &mut Outcome) -> bool {
         let Some(place) = self.places.remove(conn) else {
-            return Vec::new();
+            return false;
         };
         if self.places.is_empty() {
             self.messages.clear();
-            self.doubts.clear();
+            self.mass_cuts.clear();
         }
-        let case = place.case.map(Topic::Viewers);
-        once(Topic::Census).chain(case).collect()
-    }
-
-    fn post(&mut self, to: Audience, message: Message, now: Moment, effects: &mut Vec<Effect>) {
-        let meant: Vec<_> = self
-            .places
-            .iter()
-            .filter(|(conn, place)| is_meant(&to, *conn, &place.identity))
-            .collect();
-        let connected = meant.iter().filter(|(_, place)| place.is_connected());
-        let connected: BTreeSet<_> = connected.map(|(conn, _)| *conn).collect();
-        let keep = meant.len() - connected.len();
-        let recipients = match &to {
-            Audience::Everyone => Recipients::Everyone,
-            Audience::Chosen { connections, .. } => {
-                // Also those that have not identified.
-                let strangers = connections.iter().copied();
-                let strangers = strangers.filter(|conn| self.places.get(*conn).is_none());
-                Recipients::These(connected.into_iter().chain(strangers).collect())
-            }
-            Audience::UserType(_) => Recipients::These(connected),
-        };
-        effects.push(Effect::Send {
-            to: recipients,
-            message: message.clone(),
-        });
-        effects.push(Effect::Keep(keep));
-        if !self.places.is_empty() {
-            self.messages.remember(to, message, now);
-        }
-    }
-
-    /// Announces each topic once, or leaves that to later.
-    fn spread(&mut self, changed: Vec<Topic>, now: Moment, effects: &mut Vec<Effect>) {
-        let mut spoken = BTreeSet::new();
-        for topic in changed {
-            if spoken.insert(topic.clone()) && self.pacer.changed(&topic) {
-                effects.extend(self.speak_of(topic, now));
-            }
-        }
+        outcome.affects(place.facts.case);
+        true
     }
 }
 
-fn connection(place: &Place, now: Moment) -> Connection {
-    Connection {
-        identity: place.identity.clone(),
-        case: place.case.clone(),
-        lost: place.loss.map(|loss| Lost {
-            since: now.saturating_sub(loss.since),
-            left: loss.until.saturating_sub(now),
+/// A place of the daemon before this one.
+fn inherited(saved: SavedPlace, grace: Duration) -> Place {
+    Place {
+        facts: saved.facts,
+        arrival: Arrival {
+            at: Moment::ZERO,
+            message: saved.unread_from,
+            case: None,
+        },
+        has_spoken: false,
+        loss: Some(Loss {
+            since: Moment::ZERO,
+            until: saved.left.unwrap_or(grace).min(grace),
+            unread_from: saved.unread_from,
+            silence: Duration::ZERO,
+            certainty: Certainty::Lost,
+            inherited: true,
         }),
     }
 }
 
+/// Whether a posted message is for a connection.
 fn is_meant(to: &Audience, conn: ConnectionId, identity: &Identity) -> bool {
     match to {
         Audience::Everyone => true,
@@ -406,12 +328,5 @@ fn is_meant(to: &Audience, conn: ConnectionId, identity: &Identity) -> bool {
         Audience::Chosen { users, connections } => {
             users.contains(&identity.username) || connections.contains(&conn)
         }
-    }
-}
-
-fn to_one(conn: ConnectionId, message: Message) -> Effect {
-    Effect::Send {
-        to: Recipients::These(BTreeSet::from([conn])),
-        message,
     }
 }

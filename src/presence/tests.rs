@@ -93,7 +93,7 @@ fn a_case_whose_lists_are_huge_is_told_less_often_and_others_are_not() {
     // A thousand lists of 131 kB are what may be said in 2.602 seconds.
     let ms = Duration::from_millis;
     let told = registry.wake(ms(50)).len();
-    assert_eq!(told, 2, "the list, and how many there are");
+    assert_eq!(told, 1, "the list");
     let mut at = |moment, event: &str| spoken(&registry.apply(parse(event), moment)).len();
     assert_eq!(at(ms(60), "a=adam"), 0);
     assert_eq!(at(ms(70), "a>Y"), "a: adam".len(), "another case");
@@ -140,11 +140,8 @@ fn the_census_counts_users_and_connections_by_version() {
     let mut registry = Registry::new(rules(Duration::ZERO));
     let mut report = |event: Event| -> Vec<Census> {
         let effects = registry.apply(event, Duration::ZERO);
-        let census = |effect| match effect {
-            Effect::Report(census) => Some(census),
-            Effect::Send { .. } | Effect::Keep(_) | Effect::Note(_) => None,
-        };
-        effects.into_iter().filter_map(census).collect()
+        let changes = effects.iter().filter_map(change);
+        changes.map(|_| registry.census()).collect()
     };
     let identified = |id: &str, user: &str, version: &str| Event::Identified {
         conn: conn(id),
@@ -203,19 +200,10 @@ fn a_message_reaches_its_audience_and_nobody_else() {
 
     let mut recipients = |to: Audience| {
         let message = Message::System(SystemMessage::OutOfDate);
-        let effects = registry.apply(
-            Event::Posted {
-                to,
-                message: message.clone(),
-            },
-            INTERVAL * 9,
-        );
-        match effects.as_slice() {
-            [.., Effect::Send { to, message: sent }, Effect::Keep(0)] if *sent == message => {
-                to.clone()
-            }
-            other => panic!("expected the message, got {other:?}"),
-        }
+        let posting = registry.post(&to, &message, INTERVAL * 9);
+        assert_eq!(posting.kept, 0);
+        assert_eq!(posting.change, Change::Posted { to, text: Bytes(0) });
+        posting.to
     };
     let these = |ids: &str| Recipients::These(conns(ids));
     let chosen = |users: &[&str], ids: &str| Audience::Chosen {
@@ -260,8 +248,8 @@ fn a_message_may_be_for_a_connection_that_has_not_identified() {
         users: BTreeSet::new(),
         connections: conns("z"),
     };
-    let effects = registry.apply(Event::Posted { to, message }, INTERVAL);
-    assert_eq!(spoken(&effects), "z: *system 1");
+    let posting = registry.post(&to, &message, INTERVAL);
+    assert_eq!(posting.to, Recipients::These(conns("z")));
 }
 
 #[test]
@@ -270,13 +258,13 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
     for event in ["c=zoe", "a=adam", "b=zoe", "b>X"] {
         let _ = registry.apply(parse(event), Duration::ZERO);
     }
-    let connection = |user: &str, case: Option<&str>| Connection {
+    let connection = |user: &str, case: Option<&str>| ConnectionView {
         identity: identity(user),
         case: case.map(|case| case.try_into().unwrap()),
         lost: None,
     };
     let person = |rank, user: &str, connections: Vec<(&str, Option<&str>)>| Person {
-        rank,
+        rank: Rank(rank),
         username: user.try_into().unwrap(),
         user_type: "operator".try_into().unwrap(),
         connections: connections
@@ -287,21 +275,24 @@ fn people_are_shown_with_all_their_connections_in_order_of_identify() {
     let zoe = person(0, "zoe", vec![("b", Some("X")), ("c", None)]);
     let adam = person(1, "adam", vec![("a", None)]);
     let everybody = [zoe.clone(), adam.clone()];
-    let (people, more) = registry.people(None, 3, Duration::ZERO);
-    assert_eq!((people.as_slice(), more), (everybody.as_slice(), None));
+    let page = registry.people(None, 3, Duration::ZERO);
+    assert_eq!(
+        (page.people.as_slice(), page.next),
+        (everybody.as_slice(), None)
+    );
 
     let (mut met, mut cursor) = (Vec::new(), None);
     for event in ["", "e=eve", "b!"] {
         if !event.is_empty() {
             let _ = registry.apply(parse(event), Duration::ZERO);
         }
-        let (people, next) = registry.people(cursor, 1, Duration::ZERO);
+        let page = registry.people(cursor, 1, Duration::ZERO);
         met.extend(
-            people
+            page.people
                 .into_iter()
-                .map(|person| (person.rank, person.connections)),
+                .map(|person| (person.rank.0, person.connections)),
         );
-        cursor = next;
+        cursor = page.next;
     }
     let (b, c) = zoe.connections.split_at(1);
     let expected = [(0, b.to_vec()), (0, c.to_vec()), (1, adam.connections)];
@@ -359,11 +350,11 @@ impl Default for Stage {
 
 impl Stage {
     fn people(&self) -> Vec<Person> {
-        let (people, _) = self.registry.people(None, usize::MAX, self.now);
-        people
+        self.registry.people(None, usize::MAX, self.now).people
     }
 
-    /// `+15` lets 15 seconds pass, `.` a tenth of one, `,` half of that, `$` restarts the daemon; the rest are events.
+    /// `+15` lets 15 seconds pass, `.` a tenth of one, `,` half of that, `$` restarts the daemon, `*1` notifies all operators of 1, and `^1` all
+    /// providers; the rest are events.
     fn play(&mut self, step: &str) -> Vec<Effect> {
         if step == "$" {
             let snapshot = self.registry.snapshot(self.now);
@@ -380,23 +371,44 @@ impl Stage {
             self.now += Duration::from_secs(seconds.parse().unwrap());
             return self.registry.wake(self.now);
         }
+        for (sign, audience) in [('*', "operator"), ('^', "provider")] {
+            if let Some(json) = step.strip_prefix(sign) {
+                return effects_of(self.post(audience, json), json);
+            }
+        }
         self.registry.apply(parse(step), self.now)
+    }
+
+    /// Notifies all users of a type.
+    fn post(&mut self, user_type: &str, json: &str) -> Posting {
+        let to = Audience::UserType(user_type.try_into().unwrap());
+        let message = Message::Notification(json.into());
+        self.registry.post(&to, &message, self.now)
+    }
+}
+
+/// What posting a notification causes, in order.
+fn effects_of(posting: Posting, json: &str) -> Vec<Effect> {
+    let mut effects = posting.due;
+    effects.push(Effect::Send {
+        to: posting.to,
+        message: Message::Notification(json.into()),
+    });
+    effects.push(Effect::Changed(posting.change));
+    effects
+}
+
+fn change(effect: &Effect) -> Option<&Change> {
+    match effect {
+        Effect::Changed(change) => Some(change),
+        Effect::Send { .. } => None,
     }
 }
 
 /// `a=adam` identifies connection a. `a=adam@X` does so on the page of case X, `a=adam@` on another page, `a=adam/two` in
 /// another browser, `a=adam/two|10.1.2.3` from that address, and `a=adam:2` with another version. `a>X` opens case X, `a<` stops viewing, `a<X` naming case X. `a!`
-/// says goodbye, `a~` is lost, `a~70` after 70 seconds of silence, `a%` broke off, and `a#` ends its place by hand. `*1`
-/// notifies all operators of 1, and `^1` all providers.
+/// closes cleanly, `a~` is lost, `a~70` after 70 seconds of silence, `a%` aborts its poll, and `a#` ends its place by hand.
 fn parse(event: &str) -> Event {
-    for (sign, audience) in [('*', "operator"), ('^', "provider")] {
-        if let Some(json) = event.strip_prefix(sign) {
-            return Event::Posted {
-                to: Audience::UserType(audience.try_into().unwrap()),
-                message: Message::Notification(json.into()),
-            };
-        }
-    }
     let (id, rest) = event.split_at(1);
     let conn = conn(id);
     match rest.split_at(1) {
@@ -423,7 +435,7 @@ fn parse(event: &str) -> Event {
         },
         ("!", "") => Event::Ended {
             conn,
-            ending: Ending::Goodbye,
+            ending: Ending::CleanClose,
         },
         ("~", seconds) => Event::Ended {
             conn,
@@ -433,7 +445,7 @@ fn parse(event: &str) -> Event {
         },
         ("%", "") => Event::Ended {
             conn,
-            ending: Ending::BrokenOff,
+            ending: Ending::PollAborted,
         },
         ("#", "") => Event::Dismissed { conn },
         _ => panic!("no such event: {event}"),
@@ -528,7 +540,7 @@ fn browser(agent: &str) -> Browser {
     }
 }
 
-fn page(case: &str) -> Page {
+fn page(case: &str) -> PagePath {
     let path = format!("/call_centre/{case}/diagnosis");
     path.as_str().try_into().unwrap()
 }

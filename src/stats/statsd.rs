@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Counter, Counters, Sources, Vitals,
+    Counter, Counters, EdgeGauges, Sources,
     labels::Labels,
     names::{CONNECTIONS, FAMILIES, PEOPLE, QUEUE_DEPTH, SESSIONS, STALENESS, VERSIONS},
 };
@@ -44,7 +44,7 @@ pub(crate) async fn report(
     let Sources {
         mut census,
         counters,
-        pulse,
+        gauges,
     } = sources;
     let mut labels = Labels::new(versions);
     let mut sent = Sent::default();
@@ -74,7 +74,7 @@ pub(crate) async fn report(
             lines.extend(census_lines(&mut labels, &census.borrow()));
         }
         if due {
-            lines.extend(vital_lines(&pulse.take()));
+            lines.extend(edge_lines(&gauges.read()));
         }
         match send(client, lines, &counters, &mut sent) {
             Ok(()) => {
@@ -141,16 +141,16 @@ pub(super) fn census_lines(labels: &mut Labels, census: &Census) -> Vec<(String,
     std::iter::once(people).chain(versions).collect()
 }
 
-fn vital_lines(vitals: &Vitals) -> Vec<(String, u64)> {
+fn edge_lines(edge: &EdgeGauges) -> Vec<(String, u64)> {
     let line = |name: &str, value: usize| (name.to_owned(), value as u64);
-    let connections = vitals.connections.iter();
+    let connections = edge.connections.iter();
     let connections = connections.map(|(transport, protocol, count)| {
         let name = format!("{}.{transport}.{protocol}", CONNECTIONS.name);
         line(&name, *count)
     });
     [
-        line(SESSIONS.name, vitals.sessions),
-        line(QUEUE_DEPTH.name, vitals.queue_depth),
+        line(SESSIONS.name, edge.sessions),
+        line(QUEUE_DEPTH.name, edge.queue_depth),
     ]
     .into_iter()
     .chain(connections)

@@ -88,7 +88,7 @@ fn the_page_shows_everything_under_names_of_our_own() {
     let counters = Counters::default();
     counters.count(Counter::OriginRefused);
     counters.handled_in(Duration::from_millis(1));
-    let pulse = Pulse(Arc::new(|| Vitals {
+    let gauges = GaugeProbe(Arc::new(|| EdgeGauges {
         sessions: 4,
         queue_depth: 5,
         connections: vec![("polling", "3", 0), ("websocket", "4", 3)],
@@ -96,9 +96,9 @@ fn the_page_shows_everything_under_names_of_our_own() {
     let sources = Sources {
         census,
         counters,
-        pulse,
+        gauges,
     };
-    let page = Page::new(sources, 10).render().unwrap();
+    let page = OpenMetrics::new(sources, 10).render().unwrap();
     for line in [
         "cla_socketserver_people_connected 2",
         "cla_socketserver_sessions 4",

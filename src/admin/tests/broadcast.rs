@@ -3,12 +3,13 @@
 use http::{StatusCode, header};
 use serde_json::json;
 
+use super::super::system_messages::label;
 use super::{
     Answer, FORM, Hub, JSON, Rig, accepting, browsing, connection, get, person, post, user,
 };
 use crate::{
+    hub::Delivery,
     presence::{Audience, Message, SystemMessage},
-    realtime::Delivery,
 };
 
 const PATH: &str = "/admin/broadcast/";
@@ -45,7 +46,7 @@ async fn the_page_offers_every_message_and_both_buttons() {
         let option = format!(
             r#"<option value="{}">{}</option>"#,
             message.id(),
-            message.label()
+            label(message)
         );
         assert!(page.contains(&option), "{option} in {page}");
     }

@@ -1,4 +1,4 @@
-//! The admin app against a hub that only takes notes.
+//! The admin app with the real hub, which sends to a recorder.
 
 mod broadcast;
 mod demo;
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -26,13 +26,15 @@ use tower::ServiceExt;
 use super::{Admin, Demo, router};
 use crate::{
     config::{Config, Settings},
-    lifecycle::{Peer, Phase},
+    hub::{Delivery, HubHandle, Recorder, registry},
+    lifecycle::Phase,
+    net::Peer,
     presence::{
-        AppVersion, Audience, CaseRef, Census, Connection, ConnectionId, Identity, Lost, Message,
-        Person, UserType, Username,
+        AppVersion, Audience, Browser, CaseRef, Census, Change, ConnectionId, ConnectionView,
+        Ending, Event, Identity, LossView, Message, Moment, Person, Rank, Registry, UserType,
+        Username,
     },
-    realtime::{Delivery, inbox},
-    stats::{Counters, Page, Pulse, Sources, Vitals},
+    stats::{Counters, EdgeGauges, GaugeProbe, OpenMetrics, Sources},
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -42,6 +44,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The id of a connection that is lost.
 const LOST: &str = "LOSTaaaaaaaaaaaa";
+
+/// The time since the loss of that connection.
+const LOST_FOR: Duration = Duration::from_millis(4200);
 
 /// An admin app with the people and settings of one test.
 struct Rig {
@@ -69,7 +74,7 @@ fn config() -> Config {
     config
 }
 
-/// An answer, and what the hub was asked to send meanwhile.
+/// An answer, and the messages that were posted meanwhile.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -110,72 +115,82 @@ impl Rig {
     }
 
     async fn ask(self, mut request: Request<Body>) -> Answer {
-        let (hub, requests) = inbox::channel(8);
-        let sources = Sources {
-            census: watch::channel(Census::default()).1,
-            counters: self.counters.clone(),
-            pulse: Pulse(Arc::new(Vitals::default)),
-        };
+        let recorder = Recorder::answering(self.delivery);
+        let (handle, hub, inbox) = recorder.hub(self.registry());
+        if self.people.iter().any(is_lost) {
+            tokio::time::advance(LOST_FOR).await;
+        }
         request.extensions_mut().insert(Peer(self.peer));
-        let (_phase, phase) = watch::channel(self.phase);
-        let app = router(Admin {
-            hub,
-            settings: Settings::new(config()),
-            machine: "ip-10-0-1-5".to_owned(),
-            metrics: Page::new(sources, 1),
-            counters: self.counters.clone(),
-            phase,
-            demo: self.demo.map(Demo::new),
-        });
-        // The app holds the only handles, so the hub ends with it.
-        let (response, sent) = tokio::join!(app.oneshot(request), self.serve(requests));
+        let app = self.app(handle.clone());
+        let (response, posted) = match self.hub {
+            Hub::Well => {
+                let asked = async {
+                    // The hub ends with the last handle.
+                    let (_, mut changes) = handle.census().await.unwrap();
+                    drop(handle);
+                    let response = app.oneshot(request).await;
+                    let mut posted = Vec::new();
+                    while let Ok(change) = changes.try_recv() {
+                        posted.extend(audience(change));
+                    }
+                    (response, posted)
+                };
+                tokio::join!(asked, hub.run(inbox)).0
+            }
+            Hub::Stopped => {
+                drop((hub, inbox));
+                (app.oneshot(request).await, Vec::new())
+            }
+            Hub::Stuck => {
+                let response = app.oneshot(request).await;
+                drop((hub, inbox));
+                (response, Vec::new())
+            }
+        };
         let (parts, body) = response.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
+        let messages = recorder.take().into_iter().map(|(_, message)| message);
         Answer {
             status: parts.status,
             headers: parts.headers,
             body: String::from_utf8(bytes.to_vec()).unwrap(),
-            sent,
+            sent: posted.into_iter().zip(messages).collect(),
         }
     }
 
-    async fn serve(&self, mut requests: inbox::Inbox) -> Vec<(Audience, Message)> {
-        let (mut sent, mut unanswered) = (Vec::new(), Vec::new());
-        if self.hub == Hub::Stopped {
-            return sent;
+    fn app(&self, hub: HubHandle) -> Router {
+        let sources = Sources {
+            census: watch::channel(Census::default()).1,
+            counters: self.counters.clone(),
+            gauges: GaugeProbe(Arc::new(EdgeGauges::default)),
+        };
+        router(Admin {
+            hub,
+            settings: Settings::new(config()),
+            machine: "ip-10-0-1-5".to_owned(),
+            metrics: OpenMetrics::new(sources, 1),
+            counters: self.counters.clone(),
+            phase: watch::channel(self.phase).1,
+            demo: self.demo.map(Demo::new),
+        })
+    }
+
+    /// A registry with the people of this test.
+    fn registry(&self) -> Registry {
+        let mut registry = registry();
+        let connections = self.people.iter().flat_map(|person| &person.connections);
+        let events = connections.flat_map(|(conn, connection)| arrival(*conn, connection));
+        let losses = self.people.iter().filter(|person| is_lost(person));
+        let losses = losses.map(|_| Event::Ended {
+            conn: connection(LOST),
+            ending: Ending::Lost {
+                silence: Duration::ZERO,
+            },
+        });
+        for event in events.chain(losses) {
+            let _ = registry.apply(event, Moment::ZERO);
         }
-        while let Some(request) = requests.recv().await {
-            if self.hub == Hub::Stuck {
-                unanswered.push(request);
-                continue;
-            }
-            match request {
-                inbox::Request::People(_, people) => {
-                    let all = self.people.iter().cloned().zip(0..);
-                    let all = all.map(|(person, rank)| Person { rank, ..person });
-                    people.send((all.collect(), None)).unwrap();
-                }
-                inbox::Request::Ping(answer) => answer.send(()).unwrap(),
-                inbox::Request::Post {
-                    to,
-                    message,
-                    delivery,
-                } => {
-                    sent.push((to, message));
-                    delivery.send(self.delivery).unwrap();
-                }
-                inbox::Request::Dismiss { conn, dismissed } => {
-                    dismissed.send(conn == connection(LOST)).unwrap();
-                }
-                other @ (inbox::Request::Frame { .. }
-                | inbox::Request::Ended { .. }
-                | inbox::Request::Snapshot(_)
-                | inbox::Request::Drain(_)
-                | inbox::Request::Reload(_)
-                | inbox::Request::Finish(_)) => panic!("no business of the admin app: {other:?}"),
-            }
-        }
-        sent
+        registry
     }
 
     async fn get(self, path: &str) -> Answer {
@@ -231,6 +246,35 @@ fn with(builder: http::request::Builder, body: &str) -> Request<Body> {
     builder.body(Body::from(body.to_owned())).unwrap()
 }
 
+/// The events that make a connection what it is.
+fn arrival(conn: ConnectionId, connection: &ConnectionView) -> impl Iterator<Item = Event> {
+    let identified = Event::Identified {
+        conn,
+        identity: connection.identity.clone(),
+        browser: Browser {
+            address: Ipv4Addr::LOCALHOST.into(),
+            agent: None,
+        },
+        page: None,
+    };
+    let case = connection.case.clone();
+    let opened = case.map(|case| Event::CaseOpened { conn, case });
+    [identified].into_iter().chain(opened)
+}
+
+fn is_lost(person: &Person) -> bool {
+    let mut connections = person.connections.iter();
+    connections.any(|(_, connection)| connection.lost.is_some())
+}
+
+fn audience(change: Change) -> Option<Audience> {
+    if let Change::Posted { to, .. } = change {
+        Some(to)
+    } else {
+        None
+    }
+}
+
 /// The same request by somebody who reads `media_type`.
 fn accepting(media_type: &str, mut request: Request<Body>) -> Request<Body> {
     let value = media_type.parse().unwrap();
@@ -252,13 +296,13 @@ fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) ->
     let connections = connections.map(|(id, case)| {
         let case = case.map(|case| CaseRef::try_from(case).unwrap());
         let identity = identity.clone();
-        let lost = (id == LOST).then_some(Lost {
-            since: Duration::from_millis(4200),
+        let lost = (id == LOST).then_some(LossView {
+            since: LOST_FOR,
             left: Duration::from_millis(10_800),
         });
         (
             connection(id),
-            Connection {
+            ConnectionView {
                 identity,
                 case,
                 lost,
@@ -266,7 +310,7 @@ fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) ->
         )
     });
     Person {
-        rank: 0,
+        rank: Rank(0),
         username: identity.username.clone(),
         user_type: identity.user_type.clone(),
         connections: connections.into(),

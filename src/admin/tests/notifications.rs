@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{Answer, FORM, Hub, JSON, Rig, user_type};
 use crate::{
+    hub::Delivery,
     presence::{Audience, Message},
-    realtime::Delivery,
 };
 
 const PATH: &str = "/admin/notifications/";

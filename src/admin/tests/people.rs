@@ -28,7 +28,7 @@ async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_ident
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_says_since_when_and_until_when() {
     let mut rig = Rig::new();
     rig.people = vec![person("ben", [(LOST, None)])];
@@ -48,9 +48,12 @@ async fn nobody_is_an_empty_object() {
 #[tokio::test]
 async fn names_that_javascript_trips_over_are_only_names() {
     let mut rig = Rig::new();
-    rig.people = ["__proto__", "constructor", "\"quoted\""]
-        .map(|name| person(name, [("AAAAaaaaaaaaaaaa", None)]))
-        .into();
+    let names = [
+        ("__proto__", "AAAAaaaaaaaaaaaa"),
+        ("constructor", "BBBBbbbbbbbbbbbb"),
+        ("\"quoted\"", "CCCCcccccccccccc"),
+    ];
+    rig.people = names.map(|(name, id)| person(name, [(id, None)])).into();
     let map = rig.get("/admin/peopleMap/").await.json();
     for name in ["__proto__", "constructor", "\"quoted\""] {
         assert_eq!(map[name]["username"], name);

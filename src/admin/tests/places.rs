@@ -7,7 +7,7 @@ use super::{FORM, JSON, LOST, Rig, browsing, person, post};
 
 const END: &str = "/admin/places/end/";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_page_shows_who_is_lost_and_for_how_long_with_a_button_to_end_it() {
     let page = rig().get("/admin/broadcast/").await;
     let html = page.html();
@@ -23,7 +23,7 @@ async fn the_page_shows_who_is_lost_and_for_how_long_with_a_button_to_end_it() {
     assert_eq!(html.matches(&form).count(), 1, "{html}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_place_is_ended_and_the_page_says_so() {
     let page = rig()
         .ask(browsing(post(END, FORM, &format!("place={LOST}"))))
@@ -37,7 +37,7 @@ async fn a_lost_place_is_ended_and_the_page_says_so() {
     assert!(page.sent.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_that_has_come_back_is_left_alone_and_the_page_says_so() {
     for id in ["BENaaaaaaaaaaaaa", "no id at all"] {
         let page = rig()
@@ -52,7 +52,7 @@ async fn one_that_has_come_back_is_left_alone_and_the_page_says_so() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn programs_are_answered_in_json() {
     for (id, ended) in [(LOST, true), ("BENaaaaaaaaaaaaa", false)] {
         let body = json!({"place": id, "user": "ben"}).to_string();

@@ -1,55 +1,61 @@
-//! Putting the state of presence into words.
+//! Lists of viewers.
 //!
-//! Lives here: who is told about a topic, and what.
+//! Lives here: who is sent the list of a case, and when. Not here: what changes a list (`registry`).
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::super::{ConnectionId, Effect, Message, Moment, Recipients};
-use super::{Registry, Topic, to_one};
+use super::super::{CaseRef, ConnectionId, Effect, Message, Moment, Recipients};
+use super::{Registry, outcome::Outcome};
 
-/// What the lists of one case may come to, in bytes a second. With thousands of viewers every list is tens of megabytes,
-/// and those who view other cases must not wait for them.
+/// The most bytes a second that the lists of one case may take. With thousands of viewers each list takes tens of megabytes, and
+/// viewers of other cases must not wait for them.
 const BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
 
 impl Registry {
-    /// Announces a topic as it stands now, and takes note that it was.
-    pub(super) fn speak_of(&mut self, topic: Topic, now: Moment) -> Option<Effect> {
-        let effect = self.announce(topic.clone());
+    /// Returns the effects of `outcome`, and after them the list of each changed case, unless it is held back for later.
+    pub(super) fn announce_changed(&mut self, outcome: Outcome, now: Moment) -> Vec<Effect> {
+        let Outcome { mut effects, cases } = outcome;
+        let mut done = BTreeSet::new();
+        for case in cases {
+            if done.insert(case.clone()) && self.pacer.changed(&case) {
+                effects.extend(self.announce(case, now));
+            }
+        }
+        effects
+    }
+
+    /// The list of a case as it is now, for its viewers; none if no viewer is connected.
+    pub(super) fn announce(&mut self, case: CaseRef, now: Moment) -> Option<Effect> {
+        let effect = self.list(&case);
         let pause = effect.as_ref().map(pause).unwrap_or_default();
-        self.pacer.spoken_of(topic, now, pause);
+        self.pacer.announced(case, now, pause);
         effect
     }
 
-    /// Puts a topic as it stands now into words; a case that nobody views has nobody to tell.
-    fn announce(&self, topic: Topic) -> Option<Effect> {
-        match topic {
-            Topic::Viewers(case) => {
-                let viewers = self.places.viewers(&case)?;
-                let connected = viewers.iter().map(|(_, conn)| *conn);
-                let connected = connected.filter(|conn| self.places.connected(*conn).is_some());
-                let to: BTreeSet<_> = connected.collect();
-                (!to.is_empty()).then(|| Effect::Send {
-                    to: Recipients::These(to),
-                    message: Message::PeopleViewing(self.places.names(viewers)),
-                })
-            }
-            Topic::Census => Some(Effect::Report(self.census())),
-        }
+    fn list(&self, case: &CaseRef) -> Option<Effect> {
+        let viewers = self.places.viewers(case)?;
+        let connected = viewers.iter().map(|(_, conn)| *conn);
+        let connected = connected.filter(|conn| self.places.connected(*conn).is_some());
+        let to: BTreeSet<_> = connected.collect();
+        (!to.is_empty()).then(|| Effect::Send {
+            to: Recipients::These(to),
+            message: Message::PeopleViewing(self.places.names(viewers)),
+        })
     }
 
-    /// The list of the case that a connection was put on when it came, for it alone; none if the page has said better.
-    pub(super) fn first_list(&self, conn: ConnectionId) -> Option<Effect> {
-        if self.early.has(conn) {
-            return None;
+    /// Sends a connection the list of the case that it was put on when it arrived, unless its page named a case itself.
+    pub(super) fn tell_first_list(&self, conn: ConnectionId, outcome: &mut Outcome) {
+        let place = self.places.get(conn).filter(|_| !self.early.has(conn));
+        let case = place.and_then(|place| place.facts.case.as_ref());
+        if let Some(viewers) = case.and_then(|case| self.places.viewers(case)) {
+            outcome.tell(conn, Message::PeopleViewing(self.places.names(viewers)));
         }
-        let case = self.places.get(conn)?.case.as_ref()?;
-        let names = self.places.names(self.places.viewers(case)?);
-        Some(to_one(conn, Message::PeopleViewing(names)))
     }
 
     /// Whether another connection views the same case.
     pub(super) fn is_watched(&self, conn: ConnectionId) -> bool {
-        let case = self.places.get(conn).and_then(|place| place.case.as_ref());
+        let place = self.places.get(conn);
+        let case = place.and_then(|place| place.facts.case.as_ref());
         let viewers = case.and_then(|case| self.places.viewers(case));
         let mut others = viewers
             .into_iter()
@@ -59,7 +65,7 @@ impl Registry {
     }
 }
 
-/// How long a list keeps the machine busy.
+/// How long sending a list takes at [`BYTES_PER_SECOND`].
 fn pause(effect: &Effect) -> Duration {
     let Effect::Send {
         to: Recipients::These(to),

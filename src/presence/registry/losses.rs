@@ -1,78 +1,91 @@
 //! Losing a connection, and coming back to its place.
 //!
-//! Lives here: what a registry does about either. Not here: which place a page continues (`places`), and whether a poll
-//! that broke off was a loss (`doubt`).
+//! Lives here: what a registry does about both. Not here: which place a page continues (`places`), and whether an aborted poll
+//! was a loss (`mass_cut`).
 
 use std::time::Duration;
 
 use super::super::{
-    Browser, ConnectionId, Effect, Identity, Message, Moment, Note, Page,
-    doubt::{DOUBT, Victim},
-    places::{Arrival, Certainty, Loss, Place, Predecessor},
+    Browser, Change, ConnectionId, Departure, Facts, Identity, Message, MessageNumber, Moment,
+    PagePath,
+    mass_cut::{BrowserOfUser, SIMULTANEOUS},
+    place::{Arrival, Certainty, Loss, Place},
+    places::Predecessor,
 };
-use super::{Registry, Topic, is_meant, to_one};
+use super::{Registry, is_meant, outcome::Outcome};
 
-/// What a connection says this soon after it came may have been on its way before it was told anything.
+/// What a connection sends within this time after its arrival may have been on its way before it was told anything.
 const ARRIVING: Duration = Duration::from_secs(1);
 
 impl Registry {
-    /// A connection said whose it is for the first time.
+    /// A connection identified for the first time.
     pub(super) fn arrive(
         &mut self,
         conn: ConnectionId,
         identity: Identity,
         browser: Browser,
-        page: Option<&Page>,
+        page: Option<&PagePath>,
         now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
-        let mut arrival = Arrival {
+        outcome: &mut Outcome,
+    ) {
+        let arrival = Arrival {
             at: now,
             message: self.messages.next(),
             case: None,
         };
         let case = match self.places.predecessor(&identity, &browser, page) {
-            Some(Predecessor::Lost(old)) => {
-                self.resume(conn, old, arrival, effects);
-                return vec![Topic::Census];
-            }
+            Some(Predecessor::Lost(old)) => return self.resume(conn, old, arrival, outcome),
             Some(Predecessor::Connected(case)) => Some(case),
             None => None,
         };
-        arrival.case.clone_from(&case);
-        let kind = identity.user_type.clone();
+        outcome.changed(Change::Arrived {
+            conn,
+            identity: identity.clone(),
+            case: case.clone(),
+        });
+        let at = self.started_at.after(now);
+        let user_type = identity.user_type.clone();
         let place = Place {
-            identity,
-            browser,
-            case,
-            arrival,
+            arrival: Arrival {
+                case: case.clone(),
+                ..arrival
+            },
+            facts: Facts {
+                identity,
+                browser,
+                opened_at: case.is_some().then_some(at),
+                case,
+                since: at,
+            },
             has_spoken: false,
             loss: None,
         };
-        self.places.insert(conn, place, kind);
-        effects.extend(self.first_list(conn));
-        vec![Topic::Census]
+        self.places.insert(conn, place, user_type);
+        self.tell_first_list(conn, outcome);
     }
 
-    /// A new connection takes over a lost place. Nobody else hears of it, for nothing has changed.
+    /// A new connection takes over a lost place. Nobody else is told, because nothing has changed for others.
     fn resume(
         &mut self,
         conn: ConnectionId,
         old: ConnectionId,
         arrival: Arrival,
-        effects: &mut Vec<Effect>,
+        outcome: &mut Outcome,
     ) {
         let Some(place) = self.places.hand_over(old, conn, arrival) else {
             return;
         };
-        effects.push(Effect::Note(Note::Resumed));
-        if self.is_watched(conn) && !self.early.has(conn) {
-            effects.push(Effect::Note(Note::FlickerSuppressed));
-        }
-        effects.extend(self.first_list(conn));
+        outcome.changed(Change::Resumed {
+            conn,
+            old,
+            watched: self.is_watched(conn) && !self.early.has(conn),
+        });
+        self.tell_first_list(conn, outcome);
         if let Some(loss) = place.loss {
-            let unread = self.unread(old, &place.identity, loss.unread_from, u64::MAX);
-            effects.extend(unread.map(|message| to_one(conn, message)));
+            let identity = &place.facts.identity;
+            for message in self.unread(old, identity, loss.unread_from, MessageNumber::LAST) {
+                outcome.tell(conn, message);
+            }
         }
     }
 
@@ -82,28 +95,28 @@ impl Registry {
         silence: Duration,
         certainty: Certainty,
         now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
+        outcome: &mut Outcome,
+    ) {
         let Some(place) = self.places.connected(conn) else {
-            return Vec::new();
+            return;
         };
         if self.rules.grace.is_zero() && !self.draining {
-            return self.leave(conn);
+            return self.leave(conn, Departure::Closed, outcome);
         }
-        let victim = Victim {
-            user: place.identity.username.clone(),
-            browser: place.browser.clone(),
+        let party = BrowserOfUser {
+            user: place.facts.identity.username.clone(),
+            browser: place.facts.browser.clone(),
         };
         let arrival = place.arrival.clone();
         let last_heard = now.saturating_sub(silence);
-        let unread_from = if self.is_back(conn, last_heard, effects) {
+        let unread_from = if self.is_back(conn, last_heard, outcome) {
             self.messages.next()
         } else {
             self.unread_since(&arrival, silence, last_heard)
         };
         let loss = Loss {
             since: now,
-            until: now + DOUBT,
+            until: now + SIMULTANEOUS,
             unread_from,
             silence,
             certainty: Certainty::InDoubt,
@@ -111,20 +124,20 @@ impl Registry {
         };
         self.places.lose(conn, loss);
         if certainty == Certainty::Lost {
-            self.make_certain(conn, effects);
+            self.make_certain(conn, outcome);
         }
         let left = self.places.connected_count();
-        for cut in self.doubts.end(conn, &victim, left, now) {
-            self.make_certain(cut, effects);
+        for cut in self.mass_cuts.end(conn, &party, left, now) {
+            self.make_certain(cut, outcome);
         }
-        self.make_room(now, effects)
+        self.make_room(now, outcome);
     }
 
-    /// That connection was lost, and its place is kept.
-    fn make_certain(&mut self, conn: ConnectionId, effects: &mut Vec<Effect>) {
+    /// A connection whose end was in doubt was lost, and its place is kept.
+    fn make_certain(&mut self, conn: ConnectionId, outcome: &mut Outcome) {
         let loss = self.places.get(conn).and_then(|place| place.loss);
         if let Some(loss) = loss.filter(|loss| loss.certainty == Certainty::InDoubt) {
-            effects.push(Effect::Note(Note::Lost));
+            outcome.changed(Change::Lost { conn });
             let certain = Loss {
                 until: loss.since + self.rules.grace,
                 certainty: Certainty::Lost,
@@ -135,26 +148,29 @@ impl Registry {
     }
 
     /// Keeps the number of lost places within its bound.
-    fn make_room(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Vec<Topic> {
+    fn make_room(&mut self, now: Moment, outcome: &mut Outcome) {
         let lost = self.places.lost();
-        match lost.first_of_largest() {
-            Some(first) if !self.draining && lost.count() > self.rules.lost_places => {
-                self.lapse(first, now, effects)
-            }
-            _ => Vec::new(),
+        let is_full = !self.draining && lost.count() > self.rules.lost_places;
+        if let Some(first) = lost.first_of_largest().filter(|_| is_full) {
+            self.lapse(first, now, outcome);
         }
     }
 
-    /// Whether the page of a lost connection has connected again already, and if so, hands on what was said to the dead
-    /// line meanwhile. The place is kept all the same: it may have been another tab.
-    fn is_back(&self, conn: ConnectionId, last_heard: Moment, effects: &mut Vec<Effect>) -> bool {
+    /// Whether the page of a lost connection has connected again already. If so, its new connection is sent what was posted to
+    /// the dead one meanwhile. The place is kept all the same: the new connection may be of another tab.
+    fn is_back(&self, conn: ConnectionId, last_heard: Moment, outcome: &mut Outcome) -> bool {
         let Some((successor, place)) = self.places.successor(conn, last_heard) else {
             return false;
         };
-        effects.push(Effect::Note(Note::Resumed));
+        outcome.changed(Change::Reconnected {
+            conn: successor,
+            old: conn,
+        });
         let missed_from = self.messages.first_after(last_heard);
-        let missed = self.unread(conn, &place.identity, missed_from, place.arrival.message);
-        effects.extend(missed.map(|message| to_one(successor, message)));
+        let identity = &place.facts.identity;
+        for message in self.unread(conn, identity, missed_from, place.arrival.message) {
+            outcome.tell(successor, message);
+        }
         true
     }
 
@@ -165,30 +181,37 @@ impl Registry {
             .filter(|_| !self.draining)
     }
 
-    /// Ends a lost place. Where its user is listed for another one, nothing changes on any screen.
-    pub(super) fn lapse(
-        &mut self,
-        conn: ConnectionId,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Topic> {
+    /// Ends a lost place. If its user has another place on the case, no list changes.
+    pub(super) fn lapse(&mut self, conn: ConnectionId, now: Moment, outcome: &mut Outcome) {
         let Some(place) = self.places.get(conn) else {
-            return Vec::new();
+            return;
         };
         if self.places.has_twin(conn, place) {
-            self.leave(conn);
-            return vec![Topic::Census];
+            outcome.changed(Change::Left {
+                conn,
+                reason: Departure::Duplicate,
+            });
+            self.remove(conn, &mut Outcome::default());
+            return;
         }
-        if let Some(loss) = place.loss.filter(|loss| loss.certainty == Certainty::Lost) {
-            let staleness = now.saturating_sub(loss.since) + loss.silence;
-            effects.push(Effect::Note(Note::Lapsed { staleness }));
+        match place.loss {
+            Some(loss) if loss.certainty == Certainty::Lost => {
+                let staleness = now.saturating_sub(loss.since) + loss.silence;
+                outcome.changed(Change::Lapsed { conn, staleness });
+                self.remove(conn, outcome);
+            }
+            Some(_) | None => self.leave(conn, Departure::Closed, outcome),
         }
-        self.leave(conn)
     }
 
-    /// The first message that may not have reached a connection: the first since something was heard of it. If that was
-    /// only while it came, what it was told on arrival is in doubt as well. What is older than it is not for it.
-    fn unread_since(&self, arrival: &Arrival, silence: Duration, last_heard: Moment) -> u64 {
+    /// The first message that may not have reached a connection: the first one since data was last received from it. If that
+    /// was only during its arrival, messages sent on arrival are in doubt as well. Older messages are not for it.
+    fn unread_since(
+        &self,
+        arrival: &Arrival,
+        silence: Duration,
+        last_heard: Moment,
+    ) -> MessageNumber {
         if silence > ARRIVING && last_heard <= arrival.at + ARRIVING {
             arrival.message
         } else {
@@ -196,13 +219,13 @@ impl Registry {
         }
     }
 
-    /// The messages from one number to before another that a connection was meant to get.
+    /// The messages for a connection whose number is at least `from` and below `to`.
     fn unread(
         &self,
         conn: ConnectionId,
         identity: &Identity,
-        from: u64,
-        to: u64,
+        from: MessageNumber,
+        to: MessageNumber,
     ) -> impl Iterator<Item = Message> {
         self.messages
             .iter()

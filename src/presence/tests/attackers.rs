@@ -188,9 +188,9 @@ fn act() -> impl Strategy<Value = Act> {
         4 => any::<bool>().prop_map(|with_page| Act::Connect { with_page }),
         4 => case.prop_map(Act::Open),
         1 => Just(Act::Stop),
-        1 => Just(Act::End(Ending::Goodbye)),
+        1 => Just(Act::End(Ending::CleanClose)),
         2 => Just(Act::End(LOST)),
-        2 => Just(Act::End(Ending::BrokenOff)),
+        2 => Just(Act::End(Ending::PollAborted)),
         4 => name.clone().prop_map(Act::Claim),
         1 => name.prop_map(Act::LoseMany),
         1 => Just(Act::Notify),
@@ -225,7 +225,7 @@ impl Both {
 
     fn break_off(&mut self) {
         let conn = self.identify_attacker("sid", ATTACKERS[2]);
-        let ending = Ending::BrokenOff;
+        let ending = Ending::PollAborted;
         self.attacked.apply(Event::Ended { conn, ending });
     }
 
@@ -259,7 +259,11 @@ impl Both {
             }
             (Act::Notify, _) => {
                 self.next_conn += 1;
-                Some(parse(&format!("*{}", self.next_conn)))
+                let step = format!("*{}", self.next_conn);
+                for side in [&mut self.alone, &mut self.attacked] {
+                    side.hear(|stage| stage.play(&step));
+                }
+                None
             }
             _ => None,
         };
@@ -285,7 +289,7 @@ impl Both {
                 self.attacked.apply(Event::CaseClosed { conn, case });
             }
             // At the same address they count as the same office, where they may supply evidence of a cut.
-            (Act::End(ending), Some(_)) if is_beside_adam && ending != Ending::Goodbye => {}
+            (Act::End(ending), Some(_)) if is_beside_adam && ending != Ending::CleanClose => {}
             (Act::End(ending), Some(conn)) => {
                 self.attackers[at] = None;
                 self.attacked.apply(Event::Ended { conn, ending });

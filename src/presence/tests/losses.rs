@@ -92,38 +92,52 @@ fn nobody_is_told_of_a_loss_that_is_made_good() {
     }
 }
 
-/// What happens, and what is counted at the last step.
+/// What happens, and the changes to places at the last step: `lost b`, `b -> c` for a place that was taken over (`!` if others
+/// were watching), `b => c` for a page that was back before its loss was noticed, `lapsed b 85` with the staleness in seconds,
+/// `left b` and why.
 #[rustfmt::skip]
-const NOTED: &[(&str, &[Note])] = &[
-    ("b=eve b~", &[Note::Lost]),
-    ("b=eve b!", &[]),
-    ("b=eve b>X b~ c=eve", &[Note::Resumed]),
-    ("a=adam a>X b=eve b>X b~ c=eve", &[Note::Resumed, Note::FlickerSuppressed]),
-    ("a=adam a>X b=eve b>X a~ b~ c=eve", &[Note::Resumed]),
-    ("a=adam a>X b=eve b>X b~ c>Y c=eve", &[Note::Resumed]),
-    ("b=eve b>X +10 c=eve@X +10 b~15", &[Note::Resumed, Note::Lost]),
-    ("b=eve b>X d=eve d>X d~ +10 c=eve@X +10 b~15", &[Note::Resumed, Note::Lost]),
-    ("b=eve b>X +10 c=eve@Y +10 b~15", &[Note::Lost]),
-    ("b=eve b>X +10 c=eve@X +5 c~ +5 b~15", &[Note::Lost]),
-    ("b=eve b>X c=eve@X +20 b~5", &[Note::Lost]),
-    ("b=eve b>X b~ c=eve/two c>X +15", &[]),
-    ("b=eve b~70 +15", &[Note::Lapsed { staleness: Duration::from_secs(85) }]),
-    ("b=eve b~ b#", &[]),
-    ("b=eve b%", &[]),
-    ("b=eve b% .", &[]),
-    ("b=eve c=joe/two b% c%", &[Note::Lost, Note::Lost]),
+const CHANGES: &[(&str, &str)] = &[
+    ("b=eve b~", "lost b"),
+    ("b=eve b!", "left b Closed"),
+    ("b=eve b>X b~ c=eve", "b -> c"),
+    ("a=adam a>X b=eve b>X b~ c=eve", "b -> c!"),
+    ("a=adam a>X b=eve b>X a~ b~ c=eve", "b -> c"),
+    ("a=adam a>X b=eve b>X b~ c>Y c=eve", "b -> c, c>Y"),
+    ("b=eve b>X +10 c=eve@X +10 b~15", "b => c, lost b"),
+    ("b=eve b>X d=eve d>X d~ +10 c=eve@X +10 b~15", "b => c, lost b"),
+    ("b=eve b>X +10 c=eve@Y +10 b~15", "lost b"),
+    ("b=eve b>X +10 c=eve@X +5 c~ +5 b~15", "lost b"),
+    ("b=eve b>X c=eve@X +20 b~5", "lost b"),
+    ("b=eve b>X b~ c=eve/two c>X +15", "left b Duplicate"),
+    ("b=eve b~70 +15", "lapsed b 85"),
+    ("b=eve b~ b#", "left b Dismissed"),
+    ("b=eve b#", ""),
+    ("b=eve b%", ""),
+    ("b=eve b% .", "left b Closed"),
+    ("b=eve c=joe/two b% c%", "lost b, lost c"),
+    ("b=eve", "b=eve"),
+    ("b=eve b=eve", "b:eve"),
+    ("b=eve b=joe", "b:joe"),
+    ("b=eve b>X c=eve@X", "c=eve X"),
+    ("b=eve b>X", "b>X"),
+    ("b=eve b>X b>X", "b>X"),
+    ("b=eve b>X b<", "b<X"),
+    ("b=eve b<", "b<"),
+    ("b>X b=eve", "b=eve, b>X"),
+    ("a=adam b=eve b>X b~ c=eve@ c<X", "c<, left b ClosedLater"),
+    ("b=eve *12", "posted 2"),
 ];
 
 #[test]
-fn what_becomes_of_a_place_is_counted() {
-    for (script, expected) in NOTED {
+fn subscribers_are_told_what_becomes_of_a_place() {
+    for (script, expected) in CHANGES {
         let mut stage = Stage::default();
         let mut last = Vec::new();
         for step in script.split(' ') {
             last = stage.play(step);
         }
-        let noted: Vec<_> = last.iter().filter_map(note).collect();
-        assert_eq!(noted, *expected, "{script}");
+        let changes: Vec<_> = last.iter().filter_map(change).map(described).collect();
+        assert_eq!(changes.join(", "), *expected, "{script}");
     }
 }
 
@@ -140,10 +154,10 @@ fn a_lost_connection_still_counts_and_is_shown_as_lost() {
     };
     assert_eq!(
         connections(&stage),
-        [Connection {
+        [ConnectionView {
             identity: identity("adam"),
             case: Some("X".try_into().unwrap()),
-            lost: Some(Lost {
+            lost: Some(LossView {
                 since: Duration::from_secs(4),
                 left: Duration::from_secs(11),
             }),
@@ -165,7 +179,8 @@ fn without_grace_a_loss_is_a_goodbye() {
     }
     let effects = registry.apply(parse("b~"), Duration::ZERO);
     assert_eq!(spoken(&effects), "a: adam");
-    assert_eq!(effects.iter().filter_map(note).count(), 0);
+    let changes: Vec<_> = effects.iter().filter_map(change).map(described).collect();
+    assert_eq!(changes, ["left b Closed"]);
 }
 
 #[test]
@@ -249,9 +264,11 @@ fn messages_are_bounded_and_the_latest_are_kept() {
 #[test]
 fn a_message_says_how_many_it_waits_for() {
     let mut stage = played("a=adam b=eve c=joe b~ c~");
-    let effects = stage.play("*1");
-    assert_eq!(spoken(&effects), "a: *1");
-    assert_eq!(effects.last(), Some(&Effect::Keep(2)));
+    let posting = stage.post("operator", "1");
+    assert_eq!(
+        (posting.to, posting.kept),
+        (Recipients::These(conns("a")), 2)
+    );
 }
 
 #[test]
@@ -270,9 +287,32 @@ fn played(script: &str) -> Stage {
     stage
 }
 
-fn note(effect: &Effect) -> Option<Note> {
-    match effect {
-        Effect::Note(note) => Some(*note),
-        Effect::Send { .. } | Effect::Keep(_) | Effect::Report(_) => None,
+/// A change in the shorthand of [`CHANGES`].
+fn described(change: &Change) -> String {
+    let id = |conn: &ConnectionId| conn.as_str()[..1].to_owned();
+    let case = |case: &Option<CaseRef>| case.as_ref().map(ToString::to_string).unwrap_or_default();
+    match change {
+        Change::Arrived {
+            conn,
+            identity,
+            case: on,
+        } => {
+            let arrived = format!("{}={} {}", id(conn), identity.username, case(on));
+            arrived.trim_end().to_owned()
+        }
+        Change::Identified { conn, identity } => format!("{}:{}", id(conn), identity.username),
+        Change::Opened { conn, case } => format!("{}>{case}", id(conn)),
+        Change::Closed { conn, case: left } => format!("{}<{}", id(conn), case(left)),
+        Change::Lost { conn } => format!("lost {}", id(conn)),
+        Change::Resumed { conn, old, watched } => {
+            let watched = if *watched { "!" } else { "" };
+            format!("{} -> {}{watched}", id(old), id(conn))
+        }
+        Change::Reconnected { conn, old } => format!("{} => {}", id(old), id(conn)),
+        Change::Lapsed { conn, staleness } => {
+            format!("lapsed {} {}", id(conn), staleness.as_secs())
+        }
+        Change::Left { conn, reason } => format!("left {} {reason:?}", id(conn)),
+        Change::Posted { text, .. } => format!("posted {text}"),
     }
 }

@@ -239,7 +239,7 @@ impl World {
         if let Some(conn) = conn {
             self.apply(Event::Ended {
                 conn,
-                ending: Ending::Goodbye,
+                ending: Ending::CleanClose,
             });
         } else if let (true, Some(case)) = (was_open, case) {
             self.excuse(tab, case, self.stage.now + RESTART_GRACE);
@@ -384,10 +384,9 @@ impl World {
         for tab in self.tabs.iter_mut().filter(|tab| tab.open) {
             tab.due.push(number);
         }
-        self.apply(Event::Posted {
-            to: Audience::UserType("operator".try_into().unwrap()),
-            message: Message::Notification(number.to_string().into()),
-        });
+        let json = number.to_string();
+        let posting = self.stage.post("operator", &json);
+        self.hear(&effects_of(posting, &json));
     }
 
     fn apply(&mut self, event: Event) {

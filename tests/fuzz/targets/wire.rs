@@ -56,7 +56,7 @@ fn says_what_the_frame_says(event: &Event, text: &str) {
             bounded(case.as_str(), 128);
             assert_eq!(payload.as_str().map(legible), Some(legible(case.as_str())));
         }
-        Event::Ended { .. } | Event::Dismissed { .. } | Event::Posted { .. } => {
+        Event::Ended { .. } | Event::Dismissed { .. } => {
             panic!("a frame cannot say {event:?}")
         }
     }
@@ -151,7 +151,7 @@ fn is_understood_again(event: &Event) {
         }]),
         Event::CaseOpened { case, .. } => json!(["startViewingCase", case.as_str()]),
         Event::CaseClosed { case, .. } => json!(["stopViewingCase", case.as_str()]),
-        Event::Ended { .. } | Event::Dismissed { .. } | Event::Posted { .. } => return,
+        Event::Ended { .. } | Event::Dismissed { .. } => return,
     };
     assert_eq!(decode(&frame.to_string()).as_ref(), Ok(event));
 }

@@ -1,0 +1,99 @@
+//! The bounded queue of requests to the hub.
+//!
+//! Lives here: the requests, and the receiving end. Not here: the sending end (`handle`).
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{feed::Changes, outlet::Delivery};
+use crate::presence::{
+    Audience, Census, ConnectionId, Ending, Event, Message, PeopleCursor, PeoplePage, Rules,
+    Snapshot,
+};
+
+/// What the hub is asked to do, one request at a time.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Apply an event from a browser.
+    Frame {
+        event: Event,
+        /// When it was received.
+        since: Instant,
+        /// One of the few frames of its connection that may wait. Given back once the frame is handled.
+        turn: OwnedSemaphorePermit,
+        /// One of the frames of all connections that may wait.
+        room: OwnedSemaphorePermit,
+    },
+    /// A connection ended.
+    Ended { conn: ConnectionId, ending: Ending },
+    /// Post a message and answer for how many connections it is.
+    Post {
+        to: Audience,
+        message: Message,
+        delivery: oneshot::Sender<Delivery>,
+    },
+    /// End a lost place, and answer whether there was one.
+    Dismiss {
+        conn: ConnectionId,
+        dismissed: oneshot::Sender<bool>,
+    },
+    /// Answer with a page of people.
+    People(Option<PeopleCursor>, oneshot::Sender<PeoplePage>),
+    /// Answer with the numbers of users and connections, and the changes after that.
+    Census(oneshot::Sender<(Census, Changes)>),
+    /// Answer with what a restart must not lose, and the changes after that.
+    Snapshot(oneshot::Sender<(Snapshot, Changes)>),
+    /// Use these rules from now on.
+    Reload(Rules),
+    /// Answer, to show that the hub is alive.
+    Ping(oneshot::Sender<()>),
+    /// Let no place lapse any more: connections that end from now on come back to the next daemon.
+    Drain(oneshot::Sender<()>),
+    /// End, and answer with what the next daemon must know.
+    Finish(oneshot::Sender<Snapshot>),
+}
+
+/// The receiving end of the queue.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    requests: mpsc::Receiver<Request>,
+    depth: Depth,
+}
+
+/// The number of requests that wait. The length of the queue would include reserved slots.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Depth(Arc<AtomicUsize>);
+
+impl Inbox {
+    pub(super) fn new(requests: mpsc::Receiver<Request>, depth: Depth) -> Self {
+        Self { requests, depth }
+    }
+
+    /// The next request. `None` when nobody is left who could send one.
+    pub(super) async fn recv(&mut self) -> Option<Request> {
+        let request = self.requests.recv().await?;
+        self.depth.shrink();
+        Some(request)
+    }
+}
+
+impl Depth {
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    pub(super) fn grow(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn shrink(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,156 @@
+//! The hub: the task that owns the registry.
+//!
+//! Lives here: its loop, and carrying out effects. Not here: deciding (`presence`), sending (`outlet`).
+//! Invariant: nothing here waits for the network, the disk, or another task.
+
+use std::{future::pending, ops::ControlFlow};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    clock::wall_time,
+    feed::Feed,
+    inbox::{Inbox, Request},
+    outlet::{Delivery, Outlet},
+};
+use crate::{
+    presence::{Audience, Change, Effect, Event, Message, Moment, Registry},
+    stats::Counters,
+};
+
+/// The most connections on one page of people. Making it takes a fraction of a millisecond.
+const PAGE: usize = 250;
+
+/// Owns the registry; see the module.
+pub(crate) struct Hub<O> {
+    registry: Registry,
+    started: Instant,
+    outlet: O,
+    feed: Feed,
+    counters: Counters,
+}
+
+impl<O: Outlet> Hub<O> {
+    pub(crate) fn new(registry: Registry, outlet: O, counters: Counters) -> Self {
+        Self {
+            registry: registry.started_at(wall_time()),
+            started: Instant::now(),
+            outlet,
+            feed: Feed::new(),
+            counters,
+        }
+    }
+
+    /// Handles requests until one tells it to finish.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        loop {
+            tokio::select! {
+                biased;
+                () = until(self.registry.next_due().map(|due| self.started + due)) => {
+                    let effects = self.registry.wake(self.now());
+                    self.perform(effects).await;
+                }
+                request = inbox.recv() => {
+                    let Some(request) = request else { return };
+                    if self.handle(request).await.is_break() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles one request. Whether somebody still waits for the answer makes no difference.
+    async fn handle(&mut self, request: Request) -> ControlFlow<()> {
+        match request {
+            Request::Frame {
+                event,
+                since,
+                turn,
+                room,
+            } => {
+                self.counters.count_event(&event);
+                self.apply(event).await;
+                self.counters.handled_in(since.elapsed());
+                drop((turn, room));
+            }
+            Request::Ended { conn, ending } => self.apply(Event::Ended { conn, ending }).await,
+            Request::Post {
+                to,
+                message,
+                delivery,
+            } => {
+                let _ = delivery.send(self.post(&to, &message).await);
+            }
+            Request::Dismiss { conn, dismissed } => {
+                let is_lost = self.registry.is_lost(conn);
+                self.apply(Event::Dismissed { conn }).await;
+                let _ = dismissed.send(is_lost);
+            }
+            Request::People(cursor, page) => {
+                let _ = page.send(self.registry.people(cursor, PAGE, self.now()));
+            }
+            Request::Census(census) => {
+                let _ = census.send((self.registry.census(), self.feed.subscribe()));
+            }
+            Request::Snapshot(snapshot) => {
+                let latest = self.registry.snapshot(self.now());
+                let _ = snapshot.send((latest, self.feed.subscribe()));
+            }
+            Request::Reload(rules) => self.registry.reload(rules),
+            Request::Ping(pong) => {
+                let _ = pong.send(());
+            }
+            Request::Drain(drained) => {
+                self.registry.drain();
+                let _ = drained.send(());
+            }
+            Request::Finish(last) => {
+                let _ = last.send(self.registry.snapshot(self.now()));
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn apply(&mut self, event: Event) {
+        let effects = self.registry.apply(event, self.now());
+        self.perform(effects).await;
+    }
+
+    async fn post(&mut self, to: &Audience, message: &Message) -> Delivery {
+        let posting = self.registry.post(to, message, self.now());
+        self.perform(posting.due).await;
+        let mut delivery = self.outlet.send(&posting.to, message).await;
+        delivery.kept += posting.kept;
+        self.publish(posting.change);
+        delivery
+    }
+
+    async fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => {
+                    self.outlet.send(&to, &message).await;
+                }
+                Effect::Changed(change) => self.publish(change),
+            }
+        }
+    }
+
+    fn publish(&self, change: Change) {
+        self.counters.count_change(&change);
+        self.feed.publish(change);
+    }
+
+    fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

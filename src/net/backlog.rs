@@ -1,0 +1,83 @@
+//! How much a peer has been sent and has not taken yet.
+//!
+//! Lives here: counting bytes and messages. Not here: what happens when there are too many (`socketio`).
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use crate::presence::Bytes;
+
+/// The bytes and messages on their way to a peer.
+///
+/// The count of bytes shrinks by what its connections have written, which is a little more than what was added: frames have
+/// headers, and there are heartbeats. So the count is never above the truth, and reaches zero whenever nothing waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backlog(Arc<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    /// Messages added since nothing waited.
+    messages: AtomicUsize,
+}
+
+/// The bound that a backlog has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Bytes,
+    Messages,
+}
+
+impl Backlog {
+    /// Adds one message of `size`.
+    ///
+    /// # Errors
+    /// When more than `most` bytes, or `messages` messages, wait already. Nothing is added then.
+    pub(crate) fn grow(&self, size: Bytes, most: Bytes, messages: usize) -> Result<(), Full> {
+        if self.0.messages.load(Relaxed) >= messages {
+            return Err(Full::Messages);
+        }
+        let grown = |waiting: usize| (waiting <= most.0).then(|| waiting.saturating_add(size.0));
+        let grown = self.0.bytes.fetch_update(Relaxed, Relaxed, grown);
+        grown.map_err(|_| Full::Bytes)?;
+        self.0.messages.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Subtracts `written`, at most down to zero.
+    pub(crate) fn shrink(&self, written: Bytes) {
+        let shrunk = |waiting: usize| Some(waiting.saturating_sub(written.0));
+        let before = self.0.bytes.fetch_update(Relaxed, Relaxed, shrunk);
+        // `shrunk` always returns `Some`, so this is always `Ok`.
+        if before.is_ok_and(|before| before <= written.0) {
+            self.0.messages.store(0, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_that_is_too_long_grows_no_more() {
+        let backlog = Backlog::default();
+        let grow = |size, most| backlog.grow(Bytes(size), Bytes(most), 3);
+        let shrink = |written| backlog.shrink(Bytes(written));
+        assert_eq!(grow(1000, 100), Ok(()), "nothing waits yet");
+        assert_eq!(grow(1, 100), Err(Full::Bytes));
+        shrink(899);
+        assert_eq!(grow(1, 100), Err(Full::Bytes));
+        shrink(1);
+        assert_eq!(grow(7, 100), Ok(()));
+        shrink(5000);
+        assert_eq!(grow(7, 0), Ok(()), "nothing was left");
+        assert_eq!(grow(7, 100), Ok(()));
+        assert_eq!(grow(7, 100), Ok(()));
+        assert_eq!(grow(7, 100), Err(Full::Messages));
+        shrink(21);
+        assert_eq!(grow(7, 100), Ok(()));
+    }
+}

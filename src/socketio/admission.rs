@@ -1,0 +1,435 @@
+//! Admission to sessions: how many there may be and how fast they may begin, in all, by network and by address.
+//!
+//! Lives here: counting sessions and handshakes. Not here: origins (`origin`), what a session sends (`connection`).
+//! Invariant: a session counts from its handshake until the library drops it.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
+use http::StatusCode;
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::{
+    config::Limits,
+    net::Backlog,
+    presence::networks,
+    stats::{Counter, Counters},
+};
+
+/// Decides whether a handshake begins a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bounds: Mutex<Arc<Bounds>>,
+    /// The time in which a session has to join the namespace.
+    join_timeout: Duration,
+    counters: Counters,
+    open: Mutex<OpenSessions>,
+}
+
+/// How many sessions there may be, and how fast they may come.
+#[derive(Debug)]
+struct Bounds {
+    most: usize,
+    handshakes: DefaultDirectRateLimiter,
+    /// For one address and for the network around it, as [`networks`] has them.
+    shares: [Share; 2],
+}
+
+/// The share of one address, or of one network.
+#[derive(Debug)]
+struct Share {
+    most: usize,
+    handshakes: DefaultKeyedRateLimiter<IpNet>,
+    /// The refusals of a handshake beyond `most`, and of one that comes too fast.
+    refusals: [TooMany; 2],
+}
+
+/// The numbers of open sessions.
+#[derive(Debug, Default)]
+struct OpenSessions {
+    all: usize,
+    by_network: HashMap<IpNet, usize>,
+    /// The number of rate limiters at which those are removed that have not been used for long.
+    sweep_at: usize,
+}
+
+/// Why a handshake begins no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooMany {
+    /// As many sessions are open as there may be.
+    Sessions,
+    /// The address has as many sessions as it may have.
+    OfAddress,
+    /// The network has as many sessions as it may have.
+    OfNetwork,
+    /// Handshakes come too fast.
+    Handshakes,
+    /// Handshakes of the address come too fast.
+    HandshakesOfAddress,
+    /// Handshakes of the network come too fast.
+    HandshakesOfNetwork,
+}
+
+/// The right to a session. It travels with the request of the handshake, which the library keeps exactly as long as the session.
+#[derive(Debug)]
+pub(super) struct SessionPermit {
+    admission: Arc<Inner>,
+    address: IpAddr,
+    since: Instant,
+    has_joined: AtomicBool,
+    /// What the session has been sent and has not taken yet.
+    pub(super) backlog: Backlog,
+}
+
+impl Admission {
+    pub(super) fn new(limits: &Limits, counters: &Counters) -> Self {
+        Self(Arc::new(Inner {
+            bounds: Mutex::new(Arc::new(Bounds::new(limits))),
+            join_timeout: limits.identify_timeout,
+            counters: counters.clone(),
+            open: Mutex::default(),
+        }))
+    }
+
+    /// Changes the limits. Open sessions stay, and earlier handshakes do not count towards the new limits.
+    pub(crate) fn reload(&self, limits: &Limits) {
+        *self.0.bounds.lock() = Arc::new(Bounds::new(limits));
+    }
+
+    /// Admits a session from `address`. The limits of its address and network are checked first, so that a flood from there uses
+    /// up nothing of the limits of all.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<SessionPermit, TooMany> {
+        let admission = self.0.clone();
+        let bounds = admission.bounds.lock().clone();
+        let mut open = admission.open.lock();
+        for (share, network) in bounds.shares.iter().zip(networks(address)) {
+            let [full, flooded] = share.refusals;
+            if open.of_network(network) >= share.most {
+                return Err(full);
+            }
+            if share.handshakes.check_key(&network).is_err() {
+                return Err(flooded);
+            }
+        }
+        bounds.sweep(&mut open);
+        if open.all >= bounds.most {
+            return Err(TooMany::Sessions);
+        }
+        if bounds.handshakes.check().is_err() {
+            return Err(TooMany::Handshakes);
+        }
+        open.add(address);
+        drop(open);
+        Ok(SessionPermit {
+            admission,
+            address,
+            since: Instant::now(),
+            has_joined: AtomicBool::new(false),
+            backlog: Backlog::default(),
+        })
+    }
+
+    /// The number of open sessions.
+    pub(super) fn sessions(&self) -> usize {
+        self.0.open.lock().all
+    }
+}
+
+fn quota(rate: NonZeroU32, burst: usize) -> Quota {
+    let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new);
+    Quota::per_second(rate).allow_burst(burst.unwrap_or(NonZeroU32::MAX))
+}
+
+impl TooMany {
+    pub(crate) fn counter(self) -> Counter {
+        match self {
+            Self::Sessions => Counter::SessionsFull,
+            Self::OfAddress => Counter::AddressFull,
+            Self::OfNetwork => Counter::NetworkFull,
+            Self::Handshakes => Counter::HandshakeFlood,
+            Self::HandshakesOfAddress => Counter::AddressFlood,
+            Self::HandshakesOfNetwork => Counter::NetworkFlood,
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Sessions | Self::Handshakes => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OfAddress
+            | Self::OfNetwork
+            | Self::HandshakesOfAddress
+            | Self::HandshakesOfNetwork => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+}
+
+impl SessionPermit {
+    /// Records that the session has joined the namespace.
+    pub(super) fn joined(&self) {
+        self.has_joined.store(true, Relaxed);
+    }
+}
+
+impl Drop for SessionPermit {
+    fn drop(&mut self) {
+        let has_joined = self.has_joined.load(Relaxed);
+        if !has_joined && self.since.elapsed() >= self.admission.join_timeout {
+            self.admission.counters.count(Counter::NeverJoined);
+        }
+        self.admission.open.lock().remove(self.address);
+    }
+}
+
+impl Bounds {
+    /// A network may have half of all sessions and handshakes, or as many as one address if that is more. So a client that can
+    /// use all addresses of a network cannot keep out everybody else.
+    fn new(limits: &Limits) -> Self {
+        let of_network = limits.sessions_per_address.max(limits.sessions / 2);
+        let rate = limits.handshakes_per_second_per_address;
+        let half = NonZeroU32::new(limits.handshakes_per_second.get() / 2);
+        let share = |most, rate, refusals| Share {
+            most,
+            handshakes: DefaultKeyedRateLimiter::keyed(quota(rate, most)),
+            refusals,
+        };
+        Self {
+            most: limits.sessions,
+            handshakes: DefaultDirectRateLimiter::direct(quota(
+                limits.handshakes_per_second,
+                limits.sessions,
+            )),
+            shares: [
+                share(
+                    limits.sessions_per_address,
+                    rate,
+                    [TooMany::OfAddress, TooMany::HandshakesOfAddress],
+                ),
+                share(
+                    of_network,
+                    half.map_or(rate, |half| half.max(rate)),
+                    [TooMany::OfNetwork, TooMany::HandshakesOfNetwork],
+                ),
+            ],
+        }
+    }
+
+    /// Forgets addresses and networks from which no handshake has come for long, also those that were refused. It does so only
+    /// when many are known.
+    fn sweep(&self, open: &mut OpenSessions) {
+        let known = || self.shares.iter().map(|share| share.handshakes.len());
+        if known().sum::<usize>() > open.sweep_at {
+            for share in &self.shares {
+                share.handshakes.retain_recent();
+                share.handshakes.shrink_to_fit();
+            }
+            open.sweep_at = 1024 + 2 * known().sum::<usize>();
+        }
+    }
+}
+
+impl OpenSessions {
+    fn of_network(&self, network: IpNet) -> usize {
+        self.by_network.get(&network).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, address: IpAddr) {
+        self.all += 1;
+        for network in networks(address) {
+            *self.by_network.entry(network).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, address: IpAddr) {
+        self.all = self.all.saturating_sub(1);
+        for network in networks(address) {
+            if let Some(own) = self.by_network.get_mut(&network) {
+                *own = own.saturating_sub(1);
+                if *own == 0 {
+                    self.by_network.remove(&network);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn sessions_are_bounded_in_all_and_by_address() {
+        let admission = admission(|limits| {
+            limits.sessions = 3;
+            limits.sessions_per_address = 2;
+            limits.handshakes_per_second = NonZeroU32::MAX;
+            limits.handshakes_per_second_per_address = NonZeroU32::MAX;
+        });
+        let one = admission.admit(address("192.0.2.1"));
+        let _two = admission.admit(address("192.0.2.1"));
+        assert_eq!(refusal(&admission, "192.0.2.1"), Some(TooMany::OfAddress));
+        let _three = admission.admit(address("198.51.100.1"));
+        assert_eq!(refusal(&admission, "203.0.113.1"), Some(TooMany::Sessions));
+        assert_eq!(admission.sessions(), 3);
+        drop(one);
+        assert_eq!(admission.sessions(), 2);
+        assert_eq!(refusal(&admission, "192.0.2.1"), None);
+        assert_eq!(
+            admission.0.open.lock().by_network.len(),
+            4,
+            "no other network is remembered"
+        );
+    }
+
+    #[test]
+    fn handshakes_are_bounded_in_all_and_by_address() {
+        let admission = admission(|limits| {
+            limits.sessions = 3;
+            limits.sessions_per_address = 2;
+            limits.handshakes_per_second = NonZeroU32::MIN;
+            limits.handshakes_per_second_per_address = NonZeroU32::MIN;
+        });
+        for (from, outcome) in [
+            ("192.0.2.1", None),
+            ("192.0.2.1", None),
+            ("192.0.2.1", Some(TooMany::HandshakesOfAddress)),
+            ("198.51.100.1", None),
+            ("203.0.113.1", Some(TooMany::Handshakes)),
+        ] {
+            assert_eq!(refusal(&admission, from), outcome, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let admission = admission(|limits| {
+            limits.sessions_per_address = 1;
+            limits.handshakes_per_second_per_address = NonZeroU32::MAX;
+        });
+        let _one = admission.admit(address("2001:db8::1"));
+        assert_eq!(refusal(&admission, "2001:db8::2"), Some(TooMany::OfAddress));
+        assert_eq!(refusal(&admission, "2001:db8:0:1::1"), None);
+    }
+
+    #[test]
+    fn a_network_has_half_of_all_sessions_and_handshakes_at_most() {
+        for (neighbours, elsewhere) in [
+            (
+                ["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1"],
+                "2001:db8:1::1",
+            ),
+            (["192.0.2.1", "192.0.2.2", "192.0.2.3"], "198.51.100.1"),
+        ] {
+            let admission = admission(|limits| {
+                limits.sessions = 4;
+                limits.sessions_per_address = 1;
+                limits.handshakes_per_second = NonZeroU32::MAX;
+                limits.handshakes_per_second_per_address = NonZeroU32::MAX;
+            });
+            let [one, two, three] = neighbours;
+            let _one = admission.admit(address(one));
+            let first = admission.admit(address(two));
+            assert_eq!(refusal(&admission, three), Some(TooMany::OfNetwork));
+            assert_eq!(refusal(&admission, elsewhere), None);
+            drop(first);
+            assert_eq!(refusal(&admission, three), None);
+
+            let admission = self::admission(|limits| {
+                limits.sessions = 4;
+                limits.sessions_per_address = 1;
+                limits.handshakes_per_second = NonZeroU32::MIN;
+                limits.handshakes_per_second_per_address = NonZeroU32::MIN;
+            });
+            assert_eq!(refusal(&admission, one), None);
+            assert_eq!(refusal(&admission, two), None);
+            let flood = Some(TooMany::HandshakesOfNetwork);
+            assert_eq!(refusal(&admission, three), flood);
+            assert_eq!(refusal(&admission, elsewhere), None);
+        }
+    }
+
+    #[test]
+    fn a_network_may_have_as_much_as_one_address() {
+        let admission = admission(|limits| {
+            limits.sessions = 3;
+            limits.sessions_per_address = 3;
+        });
+        let _all = [(); 3].map(|()| admission.admit(address("192.0.2.1")).unwrap());
+        assert_eq!(refusal(&admission, "192.0.2.1"), Some(TooMany::OfAddress));
+    }
+
+    #[test]
+    fn four_networks_of_ipv6_that_are_one_leave_half_of_all_sessions_to_others() {
+        let admission = admission(|_| ());
+        let mut sessions = Vec::new();
+        for network in 0..4 {
+            let address = address(&format!("2001:db8:0:{network}::1"));
+            sessions.extend((0..2500).map_while(|_| admission.admit(address).ok()));
+        }
+        assert_eq!(sessions.len(), 5000);
+    }
+
+    #[test]
+    fn addresses_without_recent_handshakes_are_forgotten() {
+        let admission = admission(|limits| {
+            limits.sessions = 1;
+            limits.handshakes_per_second_per_address = NonZeroU32::MAX;
+        });
+        let _only = admission.admit(address("192.0.2.1"));
+        for number in 0..5000_u16 {
+            let [high, low] = number.to_be_bytes();
+            let refused = admission.admit([198, 51, high, low].into());
+            assert_eq!(refused.err(), Some(TooMany::Sessions));
+        }
+        assert!(admission.0.bounds.lock().shares[0].handshakes.len() < 2500);
+    }
+
+    #[test]
+    fn other_limits_hold_for_later_handshakes_and_close_no_session() {
+        let limits = |most, rate| {
+            let mut limits = Config::default().limits;
+            limits.sessions = most;
+            limits.handshakes_per_second_per_address = rate;
+            limits.handshakes_per_second = rate;
+            limits
+        };
+        let admission = Admission::new(&limits(2, NonZeroU32::MIN), &Counters::default());
+        let _one = admission.admit(address("192.0.2.1"));
+        let two = admission.admit(address("192.0.2.1"));
+        assert_eq!(refusal(&admission, "192.0.2.1"), Some(TooMany::Sessions));
+        admission.reload(&limits(1, NonZeroU32::MAX));
+        assert_eq!(admission.sessions(), 2, "no session was closed");
+        drop(two);
+        assert_eq!(refusal(&admission, "192.0.2.2"), Some(TooMany::Sessions));
+        admission.reload(&limits(2, NonZeroU32::MAX));
+        assert_eq!(refusal(&admission, "192.0.2.2"), None);
+    }
+
+    fn admission(set: impl Fn(&mut Limits)) -> Admission {
+        let mut limits = Config::default().limits;
+        set(&mut limits);
+        Admission::new(&limits, &Counters::default())
+    }
+
+    fn refusal(admission: &Admission, from: &str) -> Option<TooMany> {
+        admission.admit(address(from)).err()
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+}

@@ -1,0 +1,227 @@
+//! Moving a polling session to a websocket.
+//!
+//! Lives here: the client's probe of a websocket, and the polls that wait meanwhile. Not here: TCP connections (`net`).
+//! Invariant: a session stays on polling, undisturbed, until its client has sent the upgrade packet over the websocket.
+//!
+//! Clients probe because a network may let the handshake of a websocket through and nothing after it. The library would end the
+//! session of a client whose probe fails, and would answer its polls at once while it waits for the probe. So the dialogue below
+//! takes place before the library sees the connection. The library then reads the same bytes once more.
+//!
+//! ```text
+//! client                                        server
+//!   │ GET /socket.io/?transport=websocket&sid=… →  │
+//!   │ ← 101                                        │
+//!   │ 2probe →                                     │
+//!   │ ← 3probe, and a noop to the poll that waits  │
+//!   │ 5 →                                          │ from here on the session is a websocket
+//! ```
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    io::{self, Cursor},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Data, OpCode},
+};
+
+use crate::{
+    net::{Held, TcpHandle},
+    presence::ConnectionId,
+};
+
+/// Time from the handshake of a websocket to the upgrade packet, as in the Node.js server.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Shortest time between two noops to the polls of one session. The Node.js server has the same.
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The first packet of a client over a websocket.
+const PROBE: &[u8] = b"2probe";
+
+/// The answer to [`PROBE`], a text frame.
+const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
+
+/// The packet that a client sends once its last poll has been answered.
+const UPGRADE: &[u8] = b"5";
+
+/// The upgrades of all sessions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Upgrades(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The sessions with a waiting poll or a probe under way.
+    sessions: Mutex<HashMap<ConnectionId, Arc<NoopDue>>>,
+    closing: CancellationToken,
+}
+
+/// When the next noop is due, while the client waits for its poll to be answered.
+type NoopDue = watch::Sender<Option<Instant>>;
+
+/// A poll or a probe of a session.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    upgrades: Upgrades,
+    session: ConnectionId,
+    noop: Arc<NoopDue>,
+}
+
+impl Upgrades {
+    /// Ends every probe that is under way, and every later one.
+    pub(super) fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// Registers a poll or a probe for as long as the returned value lives.
+    pub(super) fn of(&self, session: ConnectionId) -> Upgrade {
+        Upgrade {
+            upgrades: self.clone(),
+            session,
+            noop: self.0.sessions.lock().entry(session).or_default().clone(),
+        }
+    }
+}
+
+impl Upgrade {
+    /// Answers a request with `handshake`, and waits until the client has sent the upgrade packet.
+    ///
+    /// The connection is then as it was before: the library reads the probe from it, and what the library writes in answer to
+    /// the request and the probe is dropped.
+    ///
+    /// # Errors
+    /// When the client sends anything else, or does not send in time. The connection is closed then.
+    pub(super) async fn probe(self, tcp: &TcpHandle, handshake: &[u8]) -> io::Result<()> {
+        let held = tcp.hold().ok_or(io::ErrorKind::NotConnected)?;
+        let probed = timeout(PROBE_TIMEOUT, self.converse(held, handshake));
+        let closing = &self.upgrades.0.closing;
+        let probed = closing.run_until_cancelled(probed).await;
+        self.noop.send_replace(None);
+        probed.ok_or(io::ErrorKind::ConnectionAborted)??
+    }
+
+    async fn converse(&self, mut held: Held, handshake: &[u8]) -> io::Result<()> {
+        held.write_all(handshake).await?;
+        let mut heard = Vec::new();
+        let probe = expect(&mut held, &mut heard, 0, PROBE).await?;
+        held.write_all(PROBE_ANSWER).await?;
+        self.noop.send_replace(Some(Instant::now()));
+        expect(&mut held, &mut heard, probe, UPGRADE).await?;
+        held.give_back(heard, probe);
+        Ok(())
+    }
+
+    /// Returns when a poll of the session must be answered with a noop, because its client has probed a websocket and waits for
+    /// its last poll to end.
+    pub(super) async fn noop_due(&self) {
+        let mut due = self.noop.subscribe();
+        loop {
+            let Ok(Some(moment)) = due.wait_for(Option::is_some).await.map(|due| *due) else {
+                // The sender is ours, so this cannot happen.
+                return pending().await;
+            };
+            sleep_until(moment).await;
+            let taken = self.noop.send_if_modified(|due| {
+                let is_due = due.is_some_and(|due| due <= moment);
+                if is_due {
+                    *due = Some(moment + NOOP_INTERVAL);
+                }
+                is_due
+            });
+            if taken {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        let mut sessions = self.upgrades.0.sessions.lock();
+        // One is in the map, the other is this.
+        if Arc::strong_count(&self.noop) == 2 {
+            sessions.remove(&self.session);
+        }
+    }
+}
+
+/// Reads one more text frame, which must hold `packet`, and returns the index of its end.
+async fn expect(
+    held: &mut Held,
+    heard: &mut Vec<u8>,
+    start: usize,
+    packet: &[u8],
+) -> io::Result<usize> {
+    loop {
+        let frame = heard.get(start..).unwrap_or_default();
+        if let Some(length) = text_frame(frame, packet)? {
+            return Ok(start + length);
+        }
+        held.read(heard).await?;
+    }
+}
+
+/// The length of the frame that `bytes` begin with, once it is complete.
+///
+/// # Errors
+/// When it is not a client's text frame, or does not hold `packet`.
+fn text_frame(bytes: &[u8], packet: &[u8]) -> io::Result<Option<usize>> {
+    let mut cursor = Cursor::new(bytes);
+    let header = FrameHeader::parse(&mut cursor).map_err(io::Error::other)?;
+    let Some((header, length)) = header else {
+        return Ok(None);
+    };
+    let FrameHeader {
+        is_final: true,
+        rsv1: false,
+        rsv2: false,
+        rsv3: false,
+        opcode: OpCode::Data(Data::Text),
+        mask: Some(mask),
+    } = header
+    else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    if length != packet.len() as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let start = usize::try_from(cursor.position()).map_err(io::Error::other)?;
+    let end = start + packet.len();
+    let Some(payload) = bytes.get(start..end) else {
+        return Ok(None);
+    };
+    let unmasked = payload.iter().zip(mask.iter().cycle());
+    let unmasked = unmasked.map(|(byte, mask)| byte ^ mask);
+    if !unmasked.eq(packet.iter().copied()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Some(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_remembered_as_long_as_it_polls_or_probes() {
+        let upgrades = Upgrades::default();
+        let session = ConnectionId::try_from("0123456789abcdef").unwrap();
+        let (poll, probe) = (upgrades.of(session), upgrades.of(session));
+        probe.noop.send_replace(Some(Instant::now()));
+        poll.noop_due().await;
+        drop(probe);
+        assert_eq!(upgrades.0.sessions.lock().len(), 1);
+        drop(poll);
+        assert_eq!(upgrades.0.sessions.lock().len(), 0);
+    }
+}

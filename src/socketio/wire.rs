@@ -1,0 +1,474 @@
+//! Frames and what they mean.
+//!
+//! Lives here: the names and shapes on the wire, in both directions. Not here: sockets, deciding.
+//! Invariant: no input can cause a panic, unbounded recursion, or an allocation of more than about ten times its length.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::handshake::Handshake;
+use crate::presence::{
+    Bytes, CaseRef, ConnectionId, Event, Identity, InvalidText, Message, Username,
+};
+
+/// Why a frame was dropped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("unknown event")]
+    UnknownEvent,
+    #[error("binary attachment")]
+    Binary,
+    #[error("payload missing")]
+    NoPayload,
+    #[error("not the JSON we expect")]
+    Json(#[from] serde_json::Error),
+    #[error("text out of bounds: {0}")]
+    Text(#[from] InvalidText),
+}
+
+/// An event for browsers. Its payload is encoded once for all receivers; the library adds the envelope for each.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) event: &'static str,
+    pub(crate) payload: Box<RawValue>,
+}
+
+/// The length of the envelope: `42/socket.io,["",]`.
+const ENVELOPE_BYTES: usize = 18;
+
+impl Outgoing {
+    /// The least number of bytes that it takes on the wire. Each transport adds something.
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes(ENVELOPE_BYTES + self.event.len() + self.payload.get().len())
+    }
+}
+
+/// The payload of `identify`: an object, or just the name. A member that cannot be used counts as absent, so that nobody is
+/// missing from a colleague's screen because of an odd version.
+#[derive(Default)]
+struct Identify<'json> {
+    username: Option<Cow<'json, str>>,
+    usertype: Option<Cow<'json, str>>,
+    app_version: Option<Cow<'json, str>>,
+}
+
+/// The members of the object in `identify`.
+#[derive(Deserialize)]
+#[serde(field_identifier)]
+enum Member {
+    #[serde(rename = "username")]
+    Username,
+    #[serde(rename = "usertype")]
+    UserType,
+    #[serde(rename = "appVersion")]
+    AppVersion,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Reads the JSON array of one Socket.IO event, `["name", payload, …]`, of a connection that began with `handshake`.
+pub(crate) fn decode(
+    conn: ConnectionId,
+    handshake: &Handshake,
+    text: &str,
+) -> Result<Event, DecodeError> {
+    let parts: Vec<&RawValue> = serde_json::from_str(text)?;
+    let name = parts.first().ok_or(DecodeError::UnknownEvent)?;
+    let name: Cow<'_, str> = serde_json::from_str(name.get())?;
+    let payload = || parts.get(1).ok_or(DecodeError::NoPayload);
+    match name.as_ref() {
+        "identify" => Ok(Event::Identified {
+            conn,
+            identity: identity(payload()?)?,
+            browser: handshake.browser.clone(),
+            page: handshake.page.clone(),
+        }),
+        "startViewingCase" => Ok(Event::CaseOpened {
+            conn,
+            case: case(payload()?)?,
+        }),
+        "stopViewingCase" => Ok(Event::CaseClosed {
+            conn,
+            case: case(payload()?)?,
+        }),
+        _ => Err(DecodeError::UnknownEvent),
+    }
+}
+
+/// Encodes a message as an event for browsers.
+///
+/// The JSON is pure ASCII, because clients 1.x and 2.x disagree about the encoding of other characters on polling.
+pub(crate) fn encode(message: &Message) -> serde_json::Result<Outgoing> {
+    let (event, json) = match message {
+        Message::PeopleViewing(users) => {
+            let names: Vec<_> = users.iter().map(Username::as_str).collect();
+            ("peopleViewing", serde_json::to_string(&names)?)
+        }
+        Message::System(message) => ("systemMessage", serde_json::to_string(message.id())?),
+        Message::Notification(json) => ("notification", json.to_string()),
+    };
+    let payload = RawValue::from_string(ascii(json))?;
+    Ok(Outgoing { event, payload })
+}
+
+/// Undoes the second UTF-8 encoding that clients 1.x apply to what they send by polling.
+///
+/// Text that was encoded twice consists of characters up to U+00FF that, taken as bytes, are UTF-8 again. Text that was encoded
+/// once does not look like that, unless a name is mojibake.
+pub(crate) fn decode_twice_encoded(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
+    let decoded = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.map_or(text.into(), Cow::Owned)
+}
+
+fn identity(payload: &RawValue) -> Result<Identity, DecodeError> {
+    let said = match text(payload) {
+        Some(username) => Identify {
+            username: Some(username),
+            ..Identify::default()
+        },
+        None => serde_json::from_str(payload.get())?,
+    };
+    Ok(Identity {
+        username: said.username.unwrap_or_default().as_ref().try_into()?,
+        user_type: known(said.usertype.as_deref()),
+        app_version: known(said.app_version.as_deref()),
+    })
+}
+
+impl<'de> Deserialize<'de> for Identify<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Reads that object in one go. If a member is there twice, the last one that can be used counts.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Identify<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name, or an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut said = Identify::default();
+        while let Some(member) = members.next_key()? {
+            let slot = match member {
+                Member::Username => &mut said.username,
+                Member::UserType => &mut said.usertype,
+                Member::AppVersion => &mut said.app_version,
+                Member::Unknown => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if let Some(text) = text(members.next_value()?) {
+                *slot = Some(text);
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// The text of a string, or of a number as it was written. No other value has a text.
+fn text(json: &RawValue) -> Option<Cow<'_, str>> {
+    let json = json.get();
+    match json.as_bytes().first()? {
+        b'"' => serde_json::from_str::<Text<'_>>(json)
+            .ok()
+            .map(|text| text.0),
+        b'-' | b'0'..=b'9' => Some(json.into()),
+        _ => None,
+    }
+}
+
+/// A string, borrowed from the JSON if nothing in it is escaped.
+#[derive(Deserialize)]
+struct Text<'json>(#[serde(borrow)] Cow<'json, str>);
+
+/// Parses a text that may be absent. An absent, empty or overlong text is `unknown`.
+fn known<'text, T>(text: Option<&'text str>) -> T
+where
+    T: Default + TryFrom<&'text str>,
+{
+    text.and_then(|text| T::try_from(text).ok())
+        .unwrap_or_default()
+}
+
+fn case(payload: &RawValue) -> Result<CaseRef, DecodeError> {
+    let reference: Cow<'_, str> = serde_json::from_str(payload.get())?;
+    Ok(CaseRef::try_from(reference.as_ref())?)
+}
+
+/// Rewrites JSON text so that every character outside ASCII is an escape. Such characters occur in strings only.
+fn ascii(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::presence::SystemMessage;
+
+    #[test]
+    fn every_frame_of_the_protocol_is_understood() {
+        let opened = |case: &str| Event::CaseOpened {
+            conn: conn(),
+            case: case.try_into().unwrap(),
+        };
+        let closed = Event::CaseClosed {
+            conn: conn(),
+            case: "X".try_into().unwrap(),
+        };
+        for (frame, event) in [
+            (
+                r#"["identify",{"username":"adam","usertype":"provider","appVersion":"1.0"}]"#,
+                identified("adam", "provider", "1.0"),
+            ),
+            (
+                r#"["identify","adam"]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"__proto__","usertype":null,"appVersion":"","more":[1]}]"#,
+                identified("__proto__", "unknown", "unknown"),
+            ),
+            (
+                &format!(
+                    r#"["identify",{{"username":"adam","usertype":" ","appVersion":"{}"}}]"#,
+                    "1".repeat(65)
+                ),
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["startViewingCase","AB-1234-5678"]"#,
+                opened("AB-1234-5678"),
+            ),
+            (
+                r#"["startViewingCase","X",{"ignored":true},3]"#,
+                opened("X"),
+            ),
+            (r#"["startViewingCase","\u00e9"]"#, opened("é")),
+            (r#"["stopViewingCase","X"]"#, closed),
+        ] {
+            assert_eq!(
+                decode(conn(), &handshake(), frame).unwrap(),
+                event,
+                "{frame}"
+            );
+        }
+    }
+
+    #[test]
+    fn whoever_says_a_name_somehow_is_understood() {
+        let deep_member = format!(
+            r#"["identify",{{"username":"adam","x":{}{}}}]"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
+        let deep_version = format!(
+            r#"["identify",{{"username":"adam","appVersion":{}{}}}]"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
+        for (frame, event) in [
+            (r#"["identify",7]"#, identified("7", "unknown", "unknown")),
+            (
+                r#"["identify",-1.50]"#,
+                identified("-1.50", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":7,"usertype":0,"appVersion":2}]"#,
+                identified("7", "0", "2"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":"provider","appVersion":1.5}]"#,
+                identified("adam", "provider", "1.5"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":{"a":[1]},"appVersion":["2"]}]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":true,"appVersion":null}]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"adam","usertype":"\ud800","appVersion":"a\u0000"}]"#,
+                identified("adam", "unknown", "unknown"),
+            ),
+            (
+                r#"["identify",{"username":"eve","appVersion":"1","user\u006eame":"adam","appVersion":[]}]"#,
+                identified("adam", "unknown", "1"),
+            ),
+            (&deep_member, identified("adam", "unknown", "unknown")),
+            (&deep_version, identified("adam", "unknown", "unknown")),
+        ] {
+            assert_eq!(
+                decode(conn(), &handshake(), frame).unwrap(),
+                event,
+                "{frame}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_and_says_why() {
+        let deep = format!(
+            r#"["identify",{}{}]"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        for (frame, reason) in [
+            (r#"["error",{}]"#, "unknown event"),
+            (r#"["caseViewed","X"]"#, "unknown event"),
+            ("[]", "unknown event"),
+            (r#"["identify"]"#, "payload missing"),
+            (r#"["startViewingCase"]"#, "payload missing"),
+            (r#"["identify",null]"#, "not the JSON we expect"),
+            (r#"["identify",true]"#, "not the JSON we expect"),
+            (r#"["identify","\ud800"]"#, "not the JSON we expect"),
+            (r#"["identify",{}]"#, "text out of bounds: empty"),
+            (
+                r#"["identify",{"username":{"toString":"x"}}]"#,
+                "text out of bounds: empty",
+            ),
+            (
+                r#"["identify",{"username":null}]"#,
+                "text out of bounds: empty",
+            ),
+            (
+                r#"["identify",{"username":true}]"#,
+                "text out of bounds: empty",
+            ),
+            (r#"["identify",["adam"]]"#, "not the JSON we expect"),
+            (r#"["startViewingCase",{"a":1}]"#, "not the JSON we expect"),
+            (r#"["stopViewingCase",null]"#, "not the JSON we expect"),
+            (r#"{"identify":1}"#, "not the JSON we expect"),
+            (r#"[1,"X"]"#, "not the JSON we expect"),
+            ("", "not the JSON we expect"),
+            (&deep, "not the JSON we expect"),
+            (r#"["identify",""]"#, "text out of bounds: empty"),
+            (
+                r#"["identify","\u200b\u3164"]"#,
+                "text out of bounds: empty",
+            ),
+            (r#"["identify","\u00a0 "]"#, "text out of bounds: empty"),
+            (r#"["startViewingCase"," "]"#, "text out of bounds: empty"),
+            (
+                r#"["identify","a\u0000b"]"#,
+                "text out of bounds: holds a control character",
+            ),
+            (
+                &format!(r#"["startViewingCase","{}"]"#, "x".repeat(129)),
+                "text out of bounds: too long",
+            ),
+        ] {
+            let error = decode(conn(), &handshake(), frame).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                reason,
+                "{}",
+                &frame[..frame.len().min(60)]
+            );
+        }
+    }
+
+    #[test]
+    fn what_leaves_is_pure_ascii_json_that_means_the_same() {
+        let names = ["Zoë", "名前", "😀", "a\"b\\"];
+        let users = names.iter().map(|name| (*name).try_into().unwrap());
+        let sent = encode(&Message::PeopleViewing(users.collect())).unwrap();
+        assert_eq!(sent.event, "peopleViewing");
+        assert!(sent.payload.get().is_ascii(), "{}", sent.payload);
+        assert_eq!(
+            serde_json::from_str::<Vec<&str>>(r#"["x"]"#).unwrap(),
+            ["x"]
+        );
+        let read: Vec<String> = serde_json::from_str(sent.payload.get()).unwrap();
+        assert_eq!(read, names);
+
+        let sent = encode(&Message::System(SystemMessage::OutOfDate)).unwrap();
+        assert_eq!(
+            (sent.event, sent.payload.get()),
+            ("systemMessage", r#""1""#)
+        );
+
+        let posted = r#"{"a": 1.0,  "b":"é"}"#;
+        let sent = encode(&Message::Notification(posted.into())).unwrap();
+        assert_eq!(sent.payload.get(), r#"{"a": 1.0,  "b":"\u00e9"}"#);
+    }
+
+    #[test]
+    fn names_encoded_twice_are_read_as_they_were_meant() {
+        for name in ["adam", "Zoë", "é", "名前 😀", "\u{ff}"] {
+            let twice: String = name.bytes().map(char::from).collect();
+            assert_eq!(decode_twice_encoded(&twice), name, "encoded twice");
+            assert_eq!(decode_twice_encoded(name), name, "encoded once");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn junk_never_panics(text in "\\PC{0,80}", tail in any::<Vec<u8>>()) {
+            let junk = format!(r#"["identify",{text}{}"#, String::from_utf8_lossy(&tail));
+            let _ = decode(conn(), &handshake(), &junk);
+            let _ = decode(conn(), &handshake(), &text);
+            let _ = decode_twice_encoded(&junk);
+        }
+    }
+
+    fn identified(username: &str, user_type: &str, app_version: &str) -> Event {
+        Event::Identified {
+            conn: conn(),
+            identity: Identity {
+                username: username.try_into().unwrap(),
+                user_type: user_type.try_into().unwrap(),
+                app_version: app_version.try_into().unwrap(),
+            },
+            browser: handshake().browser,
+            page: handshake().page,
+        }
+    }
+
+    fn handshake() -> Handshake {
+        let headers = http::HeaderMap::from_iter([(
+            http::header::REFERER,
+            http::HeaderValue::from_static("http://localhost/call_centre/"),
+        )]);
+        Handshake::new(&headers, [192, 0, 2, 7].into(), &[])
+    }
+
+    fn conn() -> ConnectionId {
+        "AAAAAAAAAAAAAAAA".try_into().unwrap()
+    }
+}
