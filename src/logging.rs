@@ -1,14 +1,13 @@
 //! The log of the daemon.
 //!
-//! Lives here: where lines go, in which form, and from which level on. Not here: what is logged, which is for each module
-//! to say.
+//! Lives here: the destination, format and level of log lines. Not here: what is logged, which each module decides.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | `queue` | lines that wait to be written, and the thread that writes them |
-//! | `journal` | what the journal of systemd understands |
+//! | `journal` | the formats of the systemd journal |
 //!
-//! Invariant: whoever logs never waits for the one who reads. Lines are lost instead, counted, and the loss is logged.
+//! Invariant: logging never waits for the reader of the log. Lines are lost instead, counted, and the loss is logged.
 
 mod journal;
 mod queue;
@@ -23,14 +22,19 @@ use std::{
     thread,
 };
 
-use tracing::{Level, Metadata, Subscriber, error, level_filters::LevelFilter};
+use tracing::{Event, Level, Metadata, Subscriber, error, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer, Registry, filter::Targets, fmt, fmt::MakeWriter, layer::SubscriberExt, reload,
+    Layer, Registry,
+    filter::Targets,
+    fmt,
+    fmt::MakeWriter,
+    layer::{Context, SubscriberExt},
+    reload,
     util::SubscriberInitExt,
 };
 
 use self::{
-    journal::{Entries, Journal, priority},
+    journal::{Journal, priority},
     queue::{Queue, Record, Sink},
 };
 use crate::{
@@ -46,25 +50,26 @@ pub struct Logging {
     form: Form,
 }
 
-/// Waits, when it is dropped, until everything has been written, but not for long.
+/// Waits, when it is dropped, until the log has been written, but not for long.
 #[derive(Debug)]
 pub struct Flush(Arc<Queue>);
 
-/// What a record looks like.
+/// The format of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// A line for whoever reads standard error.
+    /// A line on standard error.
     Line,
-    /// A line with its priority in front, which the journal takes off: see `sd-daemon(3)`.
+    /// A line with its priority as a prefix, which the journal removes: see `sd-daemon(3)`.
     Prefixed,
     /// An entry in the journal's own protocol.
     Entry,
 }
 
 impl Logging {
-    /// Sends to the journal, or else to standard error, what the whole process logs from now on, panics included.
+    /// Starts the log of the whole process, including panics. It goes to the journal if that reads standard error, and to
+    /// standard error otherwise.
     ///
-    /// `journal_stream` is the variable `JOURNAL_STREAM`, by which systemd says which stream it reads.
+    /// `journal_stream` is the value of `JOURNAL_STREAM`, by which systemd names the stream that it reads.
     ///
     /// # Errors
     /// When the operating system refuses a thread or a descriptor.
@@ -86,13 +91,13 @@ impl Logging {
         let writer = thread::Builder::new().name("log".to_owned());
         writer.spawn(move || queue.write_to(sink))?;
         subscriber.init();
-        // The default hook would wait for standard error, and the task that panics could not be seen to have died.
+        // The default hook would wait for standard error, and the death of the task would go unnoticed meanwhile.
         panic::set_hook(Box::new(log_panic));
         let flush = Flush(logging.queue.clone());
         Ok((logging, flush))
     }
 
-    /// A log that nobody reads.
+    /// A log without a reader.
     #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn unread() -> Self {
@@ -115,7 +120,7 @@ impl Logging {
                 lines.json().flatten_event(true).boxed()
             }
             (Form::Line, LogFormat::Text) => lines.boxed(),
-            // The journal knows the time.
+            // The journal adds the time.
             (Form::Prefixed, LogFormat::Text) => lines.without_time().boxed(),
         };
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
@@ -127,13 +132,13 @@ impl Logging {
         (logging, subscriber)
     }
 
-    /// Logs from another level on.
+    /// Changes the level.
     pub(crate) fn set_level(&self, level: LogLevel) {
-        // An error means that the log is gone, and then nobody reads it.
+        // An error means that the log has ended.
         let _ = self.filter.reload(filter(level));
     }
 
-    /// Everything that is counted: the lines that were lost are, too.
+    /// All counters of the daemon. The log counts the lines that were lost.
     pub(crate) fn counters(&self) -> &Counters {
         self.queue.counters()
     }
@@ -196,16 +201,25 @@ fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     }
 }
 
-/// Where formatted lines go.
+/// Makes a journal entry of each event.
+struct Entries(Arc<Queue>);
+
+impl<S: Subscriber> Layer<S> for Entries {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.push(Record::Entry(journal::entry(event)));
+    }
+}
+
+/// Makes a writer for each line.
 struct Lines {
     queue: Arc<Queue>,
     form: Form,
 }
 
-/// Takes one line, whole.
+/// Writes one line.
 struct Line<'a> {
     queue: &'a Queue,
-    /// What goes in front of it.
+    /// The priority that the line is prefixed with.
     prefix: Option<u8>,
 }
 
@@ -228,7 +242,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Write for Line<'_> {
-    /// `tracing-subscriber` writes an event in one call.
+    /// Receives the whole line: `tracing-subscriber` writes an event in one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let record = match self.prefix {
             Some(priority) => {

@@ -1,33 +1,29 @@
-//! What the journal of systemd understands: priorities, and entries with fields.
+//! The formats of the systemd journal: priorities, and entries with fields.
 //!
-//! Lives here: its native protocol, <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>, and prefixes of lines, `sd-daemon(3)`.
-//! The crate `tracing-journald` is no use: it sends while the caller waits, and a journal that stands still would hold up
-//! the whole daemon.
+//! Lives here: the native protocol, <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>, and the prefixes of lines, `sd-daemon(3)`. Not
+//! here: what is logged, and when it is written.
+//! The crate `tracing-journald` cannot be used: it sends while the caller waits, so a journal that hangs would hang the daemon.
 
 use std::{
     fmt::{Debug, Write as _},
     fs::File,
     io,
     os::unix::{fs::MetadataExt, net::UnixDatagram},
-    sync::Arc,
 };
 
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Level,
     field::{Field, Visit},
 };
-use tracing_subscriber::{Layer, layer::Context};
 
-use super::queue::{Queue, Record};
-
-/// Where the journal listens.
+/// The socket of the journal.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// The longest name of a field.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Whether the journal reads a stream: `JOURNAL_STREAM` names its device and inode, see `systemd.exec(5)`. A stream that was
-/// redirected since is another.
+/// Whether the journal reads a stream. The variable `JOURNAL_STREAM` names the device and inode of the stream that it reads, see
+/// `systemd.exec(5)`; a stream that was redirected since has others.
 pub(super) fn reads(journal_stream: Option<&str>, stream: &File) -> bool {
     let named = journal_stream.and_then(|named| named.split_once(':'));
     let (Some((device, inode)), Ok(metadata)) = (named, stream.metadata()) else {
@@ -36,7 +32,7 @@ pub(super) fn reads(journal_stream: Option<&str>, stream: &File) -> bool {
     device.parse() == Ok(metadata.dev()) && inode.parse() == Ok(metadata.ino())
 }
 
-/// The severity by which the journal is searched, as in `syslog(3)`.
+/// The priority of a level, as in `syslog(3)`. The journal is searched by it.
 pub(super) fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -46,22 +42,22 @@ pub(super) fn priority(level: Level) -> u8 {
     }
 }
 
-/// The lines of a text, each with its priority in front.
+/// The lines of a text, each with its priority as a prefix.
 pub(super) fn prefixed(priority: u8, text: &str) -> String {
     let lines = text.lines().map(|line| format!("<{priority}>{line}\n"));
     lines.collect()
 }
 
-/// The journal's socket.
+/// A connection to the journal.
 #[derive(Debug)]
 pub(super) struct Journal(UnixDatagram);
 
 impl Journal {
-    /// Finds out whether the journal can be reached, without waiting for it.
+    /// Connects, if the journal can be reached. Does not wait for it.
     pub(super) fn connect() -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        // The journal ignores what is empty.
+        // The journal ignores empty datagrams.
         match socket.send_to(&[], SOCKET) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             Ok(_) | Err(_) => {}
@@ -70,25 +66,22 @@ impl Journal {
         Ok(Self(socket))
     }
 
-    /// Sends an entry, and waits while the journal takes none. By name each time: a journal that was restarted has the same.
+    /// Sends an entry, and waits while the journal is busy. The socket is named each time, because a journal that was restarted
+    /// has a new one under the same name.
     pub(super) fn send(&self, entry: &[u8]) -> io::Result<()> {
         self.0.send_to(entry, SOCKET).map(|_| ())
     }
 }
 
-/// Makes an entry of each event.
-pub(super) struct Entries(pub(super) Arc<Queue>);
-
-impl<S: Subscriber> Layer<S> for Entries {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut entry = Entry::default();
-        let metadata = event.metadata();
-        entry.put("PRIORITY", &priority(*metadata.level()).to_string());
-        entry.put("SYSLOG_IDENTIFIER", env!("CARGO_PKG_NAME"));
-        entry.put("TARGET", metadata.target());
-        event.record(&mut entry);
-        self.0.push(Record::Entry(entry.0));
-    }
+/// The entry of an event.
+pub(super) fn entry(event: &Event<'_>) -> Vec<u8> {
+    let mut entry = Entry::default();
+    let metadata = event.metadata();
+    entry.put("PRIORITY", &priority(*metadata.level()).to_string());
+    entry.put("SYSLOG_IDENTIFIER", env!("CARGO_PKG_NAME"));
+    entry.put("TARGET", metadata.target());
+    event.record(&mut entry);
+    entry.0
 }
 
 #[derive(Default)]
@@ -101,7 +94,7 @@ impl Entry {
             letter if letter.is_ascii_alphanumeric() => letter.to_ascii_uppercase(),
             _ => b'_',
         }));
-        // Its length is told of a value that has lines.
+        // A value with several lines is preceded by its length.
         if value.contains('\n') {
             bytes.push(b'\n');
             bytes.extend((value.len() as u64).to_le_bytes());
@@ -120,7 +113,7 @@ impl Visit for Entry {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = String::new();
-        // Writing to a text never fails; a value that fails to show itself is left out.
+        // A value whose `Debug` fails is left out.
         if write!(text, "{value:?}").is_ok() {
             self.put(field.name(), &text);
         }

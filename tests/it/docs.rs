@@ -119,7 +119,7 @@ const LINUX_ONLY: [&str; 14] = [
     "prlimit",
 ];
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let below = |path: PathBuf| {
         if path.is_dir() {

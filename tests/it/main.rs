@@ -13,6 +13,7 @@
     reason = "a test may fail loudly, spawn, and read a clock"
 )]
 
+mod architecture;
 mod command_line;
 mod daemon;
 mod docs;
