@@ -78,7 +78,7 @@ fn start_viewing(bencher: Bencher, viewers: usize) {
 }
 
 #[divan::bench(args = VIEWERS)]
-fn end_with_goodbye(bencher: Bencher, viewers: usize) {
+fn end_with_clean_close(bencher: Bencher, viewers: usize) {
     let centre = CallCentre::new(SOME_USERS, viewers);
     measure_event(bencher, centre, remaining(&[viewers - 1]), |centre| {
         centre.ending(Ending::CleanClose)

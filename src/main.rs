@@ -17,12 +17,12 @@ use cla_socketserver::{
 };
 use clap::Parser;
 
-/// Gives memory back after an attack, which the system's allocator hardly does.
+/// The allocator of the package. It gives memory back after an attack, which the allocator of the system hardly does.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The variable by which systemd says which stream the journal reads.
+/// The variable by which systemd names the stream that the journal reads.
 const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
 
 /// Exit codes, as in `sysexits.h`.
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => run(cli, source),
         Err(error) if error.use_stderr() => {
-            // On a terminal it has colours.
+            // clap prints in colour on a terminal.
             if stderr().is_terminal() {
                 let _ = error.print();
             } else {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             USAGE.into()
         }
         Err(help) => match help.print() {
-            // Nobody reads on.
+            // An error means that the reader has gone.
             Ok(()) | Err(_) => ExitCode::SUCCESS,
         },
     }
@@ -96,7 +96,7 @@ fn check(source: &Source, quiet: bool) -> ExitCode {
     }
 }
 
-/// Has the daemon of the unit read its configuration again.
+/// Asks the daemon of the unit to reload its configuration.
 fn reload(source: &Source) -> ExitCode {
     if let Err(errors) = source.load() {
         return refuse(errors, source);
@@ -111,20 +111,20 @@ fn reload(source: &Source) -> ExitCode {
     }
 }
 
-/// Says what must be changed before a start can succeed.
+/// Reports what must be changed before the daemon can start.
 fn refuse(error: impl Into<anyhow::Error>, source: &Source) -> ExitCode {
     complain(&format!("{:#}", error.into()), source);
     CONFIG.into()
 }
 
-/// Says what went wrong where there is no log yet.
+/// Reports a failure before the log has started.
 fn complain(reason: &str, source: &Source) {
     logging::complain(reason, source.variable(JOURNAL_STREAM));
 }
 
 fn serve(config: Config, source: Source, passed: Passed, demo: bool) -> ExitCode {
     let started = Logging::start(&config.log, source.variable(JOURNAL_STREAM));
-    // Dropped last, also by a panic.
+    // `_flush` is dropped last, also by a panic.
     let (logging, _flush) = match started {
         Ok(logging) => logging,
         Err(error) => {
@@ -157,7 +157,7 @@ fn serve(config: Config, source: Source, passed: Passed, demo: bool) -> ExitCode
         };
         app.run(signals).await
     });
-    // A resolver that hangs must not hold up the end.
+    // A resolver that hangs must not delay the end.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,

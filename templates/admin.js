@@ -21,7 +21,7 @@ for (const person of document.querySelectorAll("tbody")) {
   user.addEventListener("change", spread);
   for (const box of connections) box.addEventListener("change", reflect);
 
-  // A browser that comes back to the page, or a form that was sent in vain, has boxes ticked already.
+  // A browser that comes back to the page, or a form that was refused, has boxes ticked already.
   window.addEventListener("pageshow", () => {
     if (user.checked) spread();
     reflect();

@@ -66,9 +66,9 @@ const listeners = {
 };
 
 // A server that has fallen silent is gone, even if the network has not noticed.
-function expectPing(patience) {
+function expectPing(silence) {
   clearTimeout(heartbeat);
-  heartbeat = setTimeout(() => socket.close(), patience);
+  heartbeat = setTimeout(() => socket.close(), silence);
 }
 
 function receive(packet) {
@@ -76,11 +76,11 @@ function receive(packet) {
   const event = `42${NAMESPACE},`;
   if (packet.startsWith("0")) {
     const { pingInterval, pingTimeout } = JSON.parse(packet.slice(1));
-    socket.patience = pingInterval + pingTimeout;
-    expectPing(socket.patience);
+    socket.silence = pingInterval + pingTimeout;
+    expectPing(socket.silence);
     socket.send(join);
   } else if (packet === "2") {
-    expectPing(socket.patience);
+    expectPing(socket.silence);
     socket.send("3");
   } else if (packet.startsWith(join)) {
     joined = true;

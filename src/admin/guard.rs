@@ -56,7 +56,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 7] = [
 /// The host names that this app answers to.
 #[derive(Clone, Debug)]
 pub(super) struct HostNames {
-    /// The machine's own name, in lower case.
+    /// The name of the machine, in lower case.
     machine: Arc<str>,
     settings: Settings,
 }
@@ -99,7 +99,7 @@ pub(super) async fn bounded(
     answered.map_err(|_| HttpError::TimedOut)
 }
 
-/// Adds the security headers to an answer, which may have brought a policy of its own.
+/// Adds the security headers to a response. A policy that the response has already is kept.
 pub(super) async fn security_headers(mut response: Response) -> Response {
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(value);
@@ -107,7 +107,7 @@ pub(super) async fn security_headers(mut response: Response) -> Response {
     response
 }
 
-/// Lets a request pass only if it comes from where it may.
+/// Lets a request pass only if its peer is in `admin.allow_from`.
 pub(super) async fn known_peer(
     State(settings): State<Settings>,
     request: Request,
@@ -124,7 +124,7 @@ pub(super) async fn known_peer(
     }
 }
 
-/// Lets a request pass only if it was meant for this machine.
+/// Lets a request pass only if it is for a host name of this machine.
 pub(super) async fn known_host(
     State(names): State<HostNames>,
     request: Request,
@@ -136,12 +136,12 @@ pub(super) async fn known_host(
     }
 }
 
-/// Refuses what a page of another site makes a browser send. Programs, which say nothing of origins, pass.
+/// Refuses requests that a page of another site makes a browser send. Programs, which send no origin, pass.
 pub(super) fn same_origin() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone> {
     CsrfLayer::new().with_rejection_response(|_| HttpError::CrossOrigin.into_response())
 }
 
-/// The host that a request is for, without its port; `None` where HTTP/1.0 did not say.
+/// The host that a request is for, without its port. `None` if the request is HTTP/1.0 and names no host.
 fn host(request: &Request) -> Result<Option<String>, HttpError> {
     let mut headers = request.headers().get_all(header::HOST).iter();
     let (first, second) = (headers.next(), headers.next());
@@ -149,7 +149,7 @@ fn host(request: &Request) -> Result<Option<String>, HttpError> {
         return Err(HttpError::BadHost);
     }
     let authority = match (request.uri().authority(), first) {
-        // A target with a host in it overrides the header.
+        // A host in the request target overrides the header.
         (Some(authority), _) => authority.clone(),
         (None, Some(value)) => {
             Authority::try_from(value.as_bytes()).map_err(|_| HttpError::BadHost)?
@@ -160,7 +160,7 @@ fn host(request: &Request) -> Result<Option<String>, HttpError> {
     host_of(&authority).map(Some).ok_or(HttpError::BadHost)
 }
 
-/// The host of `host` or `host:port`; whatever else an authority can be has no business here.
+/// The host of `host` or `host:port`. Other forms of an authority are refused.
 fn host_of(authority: &Authority) -> Option<String> {
     let host = authority.host();
     let rest = authority.as_str().strip_prefix(host)?;

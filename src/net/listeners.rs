@@ -1,4 +1,4 @@
-//! The sockets that the daemon listens on.
+//! Listening sockets.
 //!
 //! Lives here: binding them, or taking them over from systemd. Not here: which addresses are allowed (`config`).
 
@@ -14,10 +14,10 @@ use tracing::info;
 
 use crate::config::{Config, Sockets};
 
-/// How many connections may wait to be accepted: after a restart every browser comes back at once.
+/// The most connections that may wait to be accepted. After a restart all browsers come back at once.
 const BACKLOG: i32 = 4096;
 
-/// Sockets that systemd passed to the daemon; none, where it was started by hand.
+/// The sockets that systemd passed to the daemon. There are none if it was started by hand.
 #[derive(Debug, Default)]
 pub struct Passed {
     public: Vec<StdListener>,
@@ -32,37 +32,37 @@ pub struct Listeners {
     pub public: Vec<TcpListener>,
     /// For staff and the back-end.
     pub admin: Vec<TcpListener>,
-    /// To send metrics from, where the daemon may open no socket for that.
+    /// The socket to send metrics from, if systemd passed one because the daemon may not open any.
     pub statsd: Option<UdpSocket>,
 }
 
 /// Why the daemon cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// An address of the configuration cannot be used.
+    /// An address of the configuration cannot be bound.
     #[error("listen on {address} ({name}.listen; --{name}-listen takes another address)")]
     Bind {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// The listener whose setting says so.
+        /// The name of the listener.
         name: &'static str,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// What systemd passed is not what it should be.
+    /// A descriptor from systemd is not of the right kind.
     #[error("take over descriptor {name:?} from systemd")]
     Passed {
-        /// Its name.
+        /// The name of the descriptor.
         name: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A descriptor has a name that means nothing here.
+    /// A descriptor from systemd has an unknown name.
     #[error(
         "descriptor {0:?} from systemd: set FileDescriptorName= of its socket unit to \"public\", \"admin\" or \"statsd\""
     )]
     UnknownName(String),
-    /// A socket unit was changed and not restarted since, so that systemd has nothing to pass.
+    /// systemd passed some sockets but not this one, because a socket unit was changed and not restarted.
     #[error(
         "systemd passed no descriptor {0:?}: systemctl restart cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver"
     )]
@@ -70,10 +70,10 @@ pub enum ListenError {
 }
 
 impl Passed {
-    /// Takes over what systemd passed.
+    /// Takes over the sockets that systemd passed.
     ///
     /// # Errors
-    /// When a socket has an unknown name, is not of the kind that its name promises, or is missing beside others.
+    /// When a socket has an unknown name or is of the wrong kind, or when only some sockets were passed.
     pub fn take() -> Result<Self, ListenError> {
         let mut sockets = Self::default();
         let names = sd_notify::listen_fds_with_names().map(|fds| fds.map(|(_, name)| name));
@@ -93,7 +93,8 @@ impl Passed {
         sockets.complete()
     }
 
-    /// All or none: a listener that the daemon opened itself would not be where the operator expects it.
+    /// Checks that all listeners were passed, or none. A listener that the daemon opened itself would not be where the operator
+    /// expects it.
     fn complete(self) -> Result<Self, ListenError> {
         let missing = |listeners: &[StdListener]| listeners.is_empty();
         match (missing(&self.public), missing(&self.admin), &self.statsd) {
@@ -103,7 +104,7 @@ impl Passed {
         }
     }
 
-    /// Their addresses, for the configuration to be held against.
+    /// The addresses of the sockets, which the configuration is compared with.
     #[must_use]
     pub fn sockets(&self) -> Sockets {
         let addresses = |listeners: &[StdListener]| {
@@ -115,10 +116,10 @@ impl Passed {
 }
 
 impl Listeners {
-    /// Adopts what systemd passed and binds the rest as configured.
+    /// Uses the sockets that systemd passed, or binds the configured addresses.
     ///
     /// # Errors
-    /// When a socket cannot be bound or adopted.
+    /// When a socket cannot be bound or used.
     pub fn open(config: &Config, passed: Passed) -> Result<Self, ListenError> {
         Ok(Self {
             public: open("public", passed.public, &config.public.listen)?,
@@ -128,7 +129,7 @@ impl Listeners {
     }
 }
 
-/// Tells the journal where the daemon can be reached.
+/// Logs the address of a listener.
 pub(crate) fn log_listening(name: &str, listener: &TcpListener) {
     if let Ok(address) = listener.local_addr() {
         info!(listen.name = name, listen.addr = %address, "{name}: listening on {address}");

@@ -1,21 +1,21 @@
-//! Texts that strangers send, made so that they cannot deceive whoever reads them.
+//! Removing characters by which a text could deceive its reader.
 //!
-//! Lives here: which characters are taken out of a text, and which texts show nothing. Not here: bounds (`id`).
-//! Invariant: a text that was made legible stays as it is when that is done again.
+//! Lives here: which characters are removed from a text from outside, and which texts show nothing. Not here: bounds (`id`).
+//! Invariant: making a text legible twice is the same as once.
 //!
-//! Everybody sees the names of others: on the case page, on the admin page, in the log. A character that turns the order of
-//! its neighbours round makes a text read as another one, and may reach beyond its end; one that shows nothing makes two
-//! texts look alike. So both are taken out here, once, rather than wherever a text is shown.
+//! Users see the names of other users on the case page, staff see them on the admin page. A character that changes the direction
+//! of its neighbours makes a text read as another one, and may have an effect beyond its end. An invisible character makes two
+//! texts look alike. Both kinds are removed here, once, instead of wherever a text is shown.
 
 use std::borrow::Cow;
 
-/// Takes out what shows nothing and changes how others are read, controls of direction above all. What shapes its
-/// neighbours stays: names in Persian or Hindi, and many emoji, are not the same without it.
+/// Removes invisible characters, in particular those that change the direction of text. Characters that shape their neighbours
+/// stay: names in Persian or Hindi, and many emoji, are wrong without them.
 pub(super) fn legible(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_taken_out) {
+    if text.chars().any(is_removed) {
         let legible = text
             .chars()
-            .filter(|character| !is_taken_out(*character))
+            .filter(|character| !is_removed(*character))
             .collect();
         Cow::Owned(legible)
     } else {
@@ -23,18 +23,18 @@ pub(super) fn legible(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a text shows nothing at all.
+/// Whether a text shows nothing.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|character| {
-        // Two that are drawn without any ink, though Unicode counts them among the visible ones: a Braille cell without
-        // a dot and a note without a head.
+        // The last two are drawn empty although Unicode counts them as visible: a Braille cell without dots and a note without a
+        // head.
         character.is_whitespace()
             || is_ignorable(character)
             || matches!(character, '\u{2800}' | '\u{1d159}')
     })
 }
 
-fn is_taken_out(character: char) -> bool {
+fn is_removed(character: char) -> bool {
     is_ignorable(character) && !shapes_neighbours(character)
 }
 
@@ -52,8 +52,8 @@ fn shapes_neighbours(character: char) -> bool {
     )
 }
 
-/// The property `Default_Ignorable_Code_Point` of Unicode, which holds all controls of direction. It is reserved for
-/// characters to come, so it hardly ever changes.
+/// The property `Default_Ignorable_Code_Point` of Unicode, which includes all characters that control direction. It also includes
+/// code points that are reserved for future characters, so it hardly ever changes.
 fn is_ignorable(character: char) -> bool {
     matches!(
         character,
@@ -134,7 +134,7 @@ mod tests {
                 "{character:?}"
             );
             assert!(
-                is_taken_out(character) || !directions(character),
+                is_removed(character) || !directions(character),
                 "{character:?} may turn a text round"
             );
             assert!(

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_polling_body_is_mended_where_a_packet_asks_for_the_namespace() {
-        // Whoever counts bytes takes the end of this for a packet.
+        // A reader that counts bytes would take the end of this for a packet.
         let not_ascii = format!(
             r#"57:42/socket.io,["{}17:40/socket.io?xyz"]"#,
             "é".repeat(21)

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_says_a_name_somehow_is_understood() {
+    fn a_name_in_an_odd_form_is_understood() {
         let deep_member = format!(
             r#"["identify",{{"username":"adam","x":{}{}}}]"#,
             "[".repeat(50_000),

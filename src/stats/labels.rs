@@ -1,31 +1,31 @@
 //! Labels of app versions.
 //!
-//! Lives here: which versions are counted by name, and which together as `other`. Not here: sending (`statsd`, `page`).
-//! Invariants: the counts of all labels add up to the number of connections; a label is forgotten only after it was
-//! reported as 0, because StatsD keeps the last value; at most `bound` names are known.
+//! Lives here: which versions are counted by name, and which together as `other`. Not here: reporting (`statsd`, `openmetrics`).
+//! Invariants: the counts of all labels add up to the number of connections; a label is forgotten only after it was reported as 0,
+//! because StatsD keeps the last value; at most `bound` names are known.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::presence::Census;
 
-/// The label of all versions that have no label of their own.
+/// The label of all versions without a label of their own.
 pub(super) const OTHER: &str = "other";
 
-/// The labels that were reported and not forgotten.
+/// The known labels.
 #[derive(Debug)]
 pub(super) struct Labels {
     known: BTreeMap<String, Label>,
     bound: usize,
-    /// Connections whose version has no label; none before there was such a version.
+    /// The number of connections whose version has no label. `None` until there is such a version.
     other: Option<usize>,
-    /// How many reports there were.
+    /// The number of reports so far.
     reports: u64,
 }
 
 #[derive(Debug, Default)]
 struct Label {
     connections: usize,
-    /// The report that first said 0, if the label has not been used since.
+    /// The number of the report that first said 0, if the label has not been used since.
     reported_empty: Option<u64>,
 }
 
@@ -39,8 +39,8 @@ impl Labels {
         }
     }
 
-    /// Counts connections by version. New versions take free labels first, then those that have been empty for longest;
-    /// if there are not enough, versions with more connections go first. A label in use stays as it is.
+    /// Counts connections by version. New versions get free labels first, then the labels that have been empty for longest. If
+    /// there are not enough, versions with more connections come first. A label in use is kept.
     pub(super) fn count(&mut self, census: &Census) {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for (version, count) in &census.versions {
@@ -69,14 +69,14 @@ impl Labels {
         self.other = other.or(self.other.map(|_| 0));
     }
 
-    /// Every label with its number of connections, also those that are empty.
+    /// Every label with its number of connections, also empty labels.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
         let known = self.known.iter();
         let known = known.map(|(name, label)| (name.as_str(), label.connections));
         known.chain(self.other.map(|connections| (OTHER, connections)))
     }
 
-    /// Takes note that [`counts`](Self::counts) were reported.
+    /// Records that [`counts`](Self::counts) were reported.
     pub(super) fn reported(&mut self) {
         self.reports += 1;
         let empty = self.known.values_mut().filter(|it| it.connections == 0);
@@ -206,7 +206,7 @@ mod tests {
     proptest! {
         /// What StatsD holds, which keeps the last value of each name, is the truth after every report.
         #[test]
-        fn whoever_keeps_the_last_value_of_each_label_has_the_right_total(
+        fn the_last_values_of_all_labels_add_up_to_the_right_total(
             reports in prop::collection::vec(
                 (prop::collection::btree_map(0..8u8, 1..9usize, 0..6), any::<bool>()), 0..30)
         ) {

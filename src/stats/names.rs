@@ -1,12 +1,12 @@
-//! The table of every metric.
+//! The table of all metrics.
 //!
-//! Lives here: names, labels and what they mean, once for StatsD and for the page. StatsD knows no labels, so there the
-//! value of a label follows the name after a dot. Not here: values.
+//! Lives here: names, labels and descriptions, once for StatsD and for OpenMetrics. StatsD has no labels, so there the value of the
+//! label follows the name after a dot. Not here: values.
 
 /// Declares [`Counter`] and [`FAMILIES`].
 macro_rules! counters {
     ($($family:literal by $label:literal, $help:literal { $($(#[doc = $doc:literal])+ $name:ident = $value:literal,)+ })+) => {
-        /// Things that happen. What strangers can make happen is counted and not logged.
+        /// Events that are counted. What any client can cause is counted instead of logged.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Counter {
             $($($(#[doc = $doc])+ $name,)+)+
@@ -26,16 +26,16 @@ macro_rules! counters {
     };
 }
 
-/// Counters that differ in one label.
+/// Counters that differ in the value of one label.
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) label: &'static str,
     pub(super) help: &'static str,
-    /// Each with the value of its label.
+    /// Each counter with the value of its label.
     pub(super) members: &'static [(Counter, &'static str)],
 }
 
-/// A number that is read rather than counted.
+/// A metric that is read, not counted.
 pub(super) struct Gauge {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
@@ -65,21 +65,21 @@ pub(super) const SESSIONS: Gauge = Gauge {
 
 pub(super) const QUEUE_DEPTH: Gauge = Gauge {
     name: "queue_depth",
-    help: "What waits for the hub",
+    help: "Requests that wait for the hub",
 };
 
-/// A timer of StatsD, which the page does not show.
+/// A timer of StatsD. OpenMetrics does not have it.
 pub(super) const STALENESS: &str = "presence.staleness";
 
-/// A histogram of the page, which StatsD is not sent: it would be one datagram for each frame.
+/// A histogram of OpenMetrics. StatsD does not have it, because it would take one datagram for each frame.
 pub(super) const HUB_LATENCY: Gauge = Gauge {
     name: "hub_latency_seconds",
-    help: "From the arrival of a frame until everybody has been sent what follows from it",
+    help: "Time from receiving a frame until its consequences have been sent to every connection",
 };
 
 counters! {
     "events" by "event", "Frames of browsers that were handed to the hub" {
-        /// A browser said whose it is.
+        /// A browser told its user.
         Identify = "identify",
         /// A browser opened a case.
         StartViewing = "start_viewing_case",
@@ -94,78 +94,78 @@ counters! {
         /// What the back-end posted.
         Notification = "notification",
     }
-    "presence" by "event", "What became of connections that ended without a goodbye" {
+    "presence" by "event", "Places of connections that were not closed cleanly" {
         /// A connection was lost, and its place kept.
         PlaceLost = "lost",
         /// A browser came back to its place.
         PlaceResumed = "resumed",
-        /// Others never saw somebody vanish and come back.
+        /// A browser came back while others were viewing its case, who would have seen its user vanish and come back.
         FlickerSuppressed = "flicker_suppressed",
-        /// Nobody came back to a place in time.
+        /// A place ended because its browser did not come back in time.
         PlaceLapsed = "lapsed",
     }
     "frame_rejected" by "reason", "Frames of browsers that were dropped" {
-        /// A frame was not what the protocol says.
+        /// A frame was not as the protocol says.
         FrameMalformed = "malformed",
         /// A frame named an event that does not exist.
         FrameUnknown = "unknown_event",
         /// A frame came with binary attachments.
         FrameBinary = "binary",
     }
-    "connection_closed" by "reason", "Connections that the daemon closed because of what they did" {
-        /// A connection sent events faster than one may.
+    "connection_closed" by "reason", "Connections that the daemon closed because of their client" {
+        /// A connection sent events too fast.
         EventFlood = "events_per_second",
-        /// A connection sent bytes faster than one may.
+        /// A connection sent bytes too fast.
         ByteFlood = "bytes_per_second",
         /// Too many frames of a connection were waiting for the hub.
         FrameFlood = "frames_in_flight",
-        /// Too many frames of all connections were.
+        /// Too many frames of all connections were waiting for the hub.
         InboxFull = "inbox",
-        /// A connection did not take what it was sent, so many messages of it.
+        /// Too many messages waited for a client to read them.
         SlowReader = "slow_reader",
-        /// A connection did not take what it was sent, so many bytes of it.
+        /// Too many bytes waited for a client to read them.
         QueueFull = "queued_bytes",
-        /// What came over a websocket was too long, or no websocket frame.
+        /// A websocket message was too long, or data was no websocket frame.
         Unreadable = "unreadable",
-        /// What came was no packet of Engine.IO or Socket.IO.
+        /// A packet was not one of Engine.IO or Socket.IO.
         BadPacket = "bad_packet",
-        /// A client did not send its headers in time, or asked for nothing.
+        /// A client did not send a request, or not all of its headers, in time.
         HeaderTimeout = "header_timeout",
     }
     "session_refused" by "reason", "Handshakes that were refused" {
-        /// A page of a foreign origin asked to connect.
+        /// A page of another site tried to connect.
         OriginRefused = "origin",
-        /// There were as many sessions as there may be.
+        /// As many sessions were open as there may be.
         SessionsFull = "sessions",
-        /// There were as many of the client's address.
+        /// As many sessions of the client's address were open as there may be.
         AddressFull = "sessions_per_address",
-        /// There were as many of the client's network.
+        /// As many sessions of the client's network were open as there may be.
         NetworkFull = "sessions_per_network",
-        /// Handshakes came faster than they may.
+        /// Handshakes came too fast.
         HandshakeFlood = "handshakes_per_second",
-        /// Those of the client's address did.
+        /// Handshakes of the client's address came too fast.
         AddressFlood = "handshakes_per_second_per_address",
-        /// Those of the client's network did.
+        /// Handshakes of the client's network came too fast.
         NetworkFlood = "handshakes_per_second_per_network",
     }
     "upgrade" by "outcome", "Websockets that clients of polling sessions have tried" {
         /// A session has moved to a websocket.
         UpgradeCompleted = "completed",
-        /// Nothing got through, or not what belongs there: the session stays on polling.
+        /// A websocket carried nothing, or not the right packets. The session stays on polling.
         UpgradeFailed = "failed",
     }
     "x_real_ip" by "outcome", "Handshakes with an X-Real-IP that was not honoured" {
         /// Their sender is not a trusted proxy.
         ProxyUntrusted = "untrusted",
     }
-    "session_closed" by "reason", "Sessions that were closed because they stayed strangers" {
+    "session_closed" by "reason", "Sessions that did not join or identify in time" {
         /// A session did not join the namespace in time.
         NeverJoined = "not_joined",
-        /// A connection did not say in time whose it is.
+        /// A connection did not identify in time.
         NeverIdentified = "not_identified",
     }
     "request_refused" by "reason", "Requests to the public listener that were refused" {
-        /// What came is no HTTP, or its headers are too large.
+        /// A request was not HTTP, or its headers were too large.
         BadHead = "bad_head",
         /// A body was too large.
         BodyTooLarge = "message_bytes",
@@ -173,9 +173,9 @@ counters! {
         BodyTimeout = "request_timeout",
     }
     "admin_refused" by "reason", "Requests to the admin app that were refused" {
-        /// The peer is none of those who may use it.
+        /// The address of the peer is not allowed.
         AdminAddress = "address",
-        /// The request was for a host name that is not ours.
+        /// The host name of the request is not allowed.
         AdminHost = "host",
         /// A page of another site made the request.
         AdminOrigin = "origin",
@@ -191,7 +191,7 @@ counters! {
     "accept" by "outcome", "Connections that could not be accepted at once" {
         /// A connection could not be accepted.
         AcceptFailed = "failed",
-        /// As many connections were open as there may be, and the next had to wait.
+        /// As many connections were open as there may be, so the next one had to wait.
         AcceptDelayed = "delayed",
     }
 }

@@ -1,6 +1,6 @@
 //! Sending to StatsD.
 //!
-//! Lives here: the client, and what is sent when. Not here: names (`names`).
+//! Lives here: the client, and when it sends what. Not here: names (`names`).
 //! Invariant: a label that was ever sent is sent as 0 when it empties, because StatsD remembers the last value.
 
 use std::{
@@ -23,18 +23,19 @@ use super::{
 };
 use crate::{config::Statsd as Target, presence::Census};
 
-/// How often counters are sent, and how often a StatsD host that could not be found is looked for.
+/// The interval at which counters are sent, and at which a host that could not be resolved is resolved again.
 pub(super) const TICK: Duration = Duration::from_secs(10);
 
-/// How long a name that was resolved is believed: StatsD may move, and UDP does not tell.
+/// The time after which a name is resolved again. StatsD may move, and UDP does not tell.
 pub(super) const RESOLVED_FOR: Duration = Duration::from_mins(1);
 
-/// How long a resolver may think; it must leave room for the rest of a stop.
+/// How long resolving may take. It must leave time for the rest of a stop.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends each census and, now and then, all the rest until the sender of the census is gone, the last state included.
+/// Sends each census at once and all other metrics every [`TICK`], until the sender of the census has ended. The last state is
+/// sent too.
 ///
-/// At most `versions` names of versions are sent at a time. A `socket` that was passed is sent from; otherwise one is opened.
+/// At most `versions` names of versions are sent at a time. Sends from `socket` if there is one, and opens one otherwise.
 pub(crate) async fn report(
     target: Target,
     socket: Option<UdpSocket>,
@@ -63,8 +64,8 @@ pub(crate) async fn report(
             _ = tick.tick() => {}
         }
         if open {
-            // At the end there is no time to look for anybody.
-            statsd.look_for_host().await;
+            // At the end there is no time for resolving.
+            statsd.resolve_when_due().await;
         }
         let Some(client) = &statsd.client else {
             continue;
@@ -81,14 +82,14 @@ pub(crate) async fn report(
                 if mem::take(&mut unsent) {
                     labels.reported();
                 }
-                statsd.took();
+                statsd.sent();
             }
-            Err(error) => statsd.lost(&error),
+            Err(error) => statsd.drop_client(&error),
         }
     }
 }
 
-/// How much of each counter StatsD has been sent.
+/// The total of each counter that StatsD has been sent.
 pub(super) struct Sent([u64; Counter::COUNT]);
 
 impl Default for Sent {
@@ -98,7 +99,7 @@ impl Default for Sent {
 }
 
 impl Sent {
-    /// Sends what has been counted since.
+    /// Sends what was counted since the last time.
     fn catch_up(&mut self, client: &StatsdClient, counters: &Counters) -> Result<(), MetricError> {
         for family in FAMILIES {
             for (counter, value) in family.members {
@@ -157,19 +158,19 @@ fn edge_lines(edge: &EdgeGauges) -> Vec<(String, u64)> {
     .collect()
 }
 
-/// A StatsD that may not be there.
+/// A StatsD that may be absent.
 pub(super) struct Statsd {
     pub(super) target: Target,
-    /// What systemd passed to send from.
+    /// The socket that systemd passed.
     socket: Option<UdpSocket>,
-    /// What was last found, also while looking for it again is in vain.
+    /// The client for the last known address. It is kept while resolving fails.
     pub(super) client: Option<StatsdClient>,
-    /// Whether looking for the host was of use the last time.
+    /// Whether the last attempt to resolve the host succeeded.
     is_found: bool,
-    /// When to look for the host again.
+    /// When to resolve the host again.
     due: Instant,
-    /// Whether the operator has been told that something is wrong.
-    pub(super) troubled: bool,
+    /// Whether sending is failing. The log has one line when that begins and one when it ends.
+    pub(super) is_failing: bool,
 }
 
 impl Statsd {
@@ -180,18 +181,18 @@ impl Statsd {
             client: None,
             is_found: false,
             due: Instant::now(),
-            troubled: false,
+            is_failing: false,
         }
     }
 
-    /// Resolves the host when it is time to.
-    pub(super) async fn look_for_host(&mut self) {
+    /// Resolves the host, if that is due.
+    pub(super) async fn resolve_when_due(&mut self) {
         if Instant::now() < self.due {
             return;
         }
         match self.connect().await {
             Ok(client) => self.found(client),
-            Err(error) => self.trouble(&error),
+            Err(error) => self.fail(&error),
         }
     }
 
@@ -210,7 +211,7 @@ impl Statsd {
         Ok(StatsdClient::from_sink(&self.target.prefix, sink))
     }
 
-    /// A socket that was passed is of one family of addresses; a host may have addresses of both.
+    /// Whether the socket can send to an address. A passed socket is IPv4 or IPv6; a host may have addresses of both.
     fn reaches(&self, address: &SocketAddr) -> bool {
         self.socket.as_ref().is_none_or(|passed| {
             let from = passed.local_addr();
@@ -224,20 +225,20 @@ impl Statsd {
         self.due = Instant::now() + RESOLVED_FOR;
     }
 
-    /// Something could be sent. If the host could be found as well, all is well again.
-    pub(super) fn took(&mut self) {
-        if self.is_found && mem::take(&mut self.troubled) {
+    /// Records that sending succeeded. It has recovered if resolving succeeds as well.
+    pub(super) fn sent(&mut self) {
+        if self.is_found && mem::take(&mut self.is_failing) {
             info!("statsd at {} is reachable again", self.target.host);
         }
     }
 
-    fn lost(&mut self, error: &impl std::error::Error) {
+    fn drop_client(&mut self, error: &impl std::error::Error) {
         self.client = None;
-        self.trouble(error);
+        self.fail(error);
     }
 
-    fn trouble(&mut self, error: &impl std::error::Error) {
-        if !mem::replace(&mut self.troubled, true) {
+    fn fail(&mut self, error: &impl std::error::Error) {
+        if !mem::replace(&mut self.is_failing, true) {
             let host = &self.target.host;
             warn!(%error, "cannot send to statsd at {host}, trying again every {TICK:?}: {error}");
         }

@@ -132,26 +132,26 @@ async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again
         },
         None,
     );
-    statsd.look_for_host().await;
+    statsd.resolve_when_due().await;
     assert!(statsd.client.is_none());
     statsd.target.host = Ipv4Addr::LOCALHOST.to_string();
-    statsd.look_for_host().await;
+    statsd.resolve_when_due().await;
     assert!(statsd.client.is_none(), "not at once");
     advance(TICK).await;
-    statsd.look_for_host().await;
+    statsd.resolve_when_due().await;
     assert!(statsd.client.is_some(), "after a failure");
 
-    assert!(statsd.troubled, "nothing was sent yet");
-    statsd.took();
+    assert!(statsd.is_failing, "nothing was sent yet");
+    statsd.sent();
     statsd.target.host = UNKNOWN.to_owned();
-    statsd.look_for_host().await;
-    assert!(!statsd.troubled, "believed for a while");
+    statsd.resolve_when_due().await;
+    assert!(!statsd.is_failing, "believed for a while");
     advance(RESOLVED_FOR).await;
-    statsd.look_for_host().await;
-    assert!(statsd.troubled, "looked for again");
+    statsd.resolve_when_due().await;
+    assert!(statsd.is_failing, "looked for again");
     assert!(statsd.client.is_some(), "what worked may still work");
-    statsd.took();
-    assert!(statsd.troubled, "said once, until it is found again");
+    statsd.sent();
+    assert!(statsd.is_failing, "said once, until it is found again");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_socket_that_was_passed_is_sent_from() {
         },
         Some(passed),
     );
-    statsd.look_for_host().await;
+    statsd.resolve_when_due().await;
     let gauges = vec![("people_connected".to_owned(), 1)];
     let client = statsd.client.unwrap();
     send(&client, gauges, &Counters::default(), &mut Sent::default()).unwrap();
@@ -204,7 +204,7 @@ async fn found(listener: &UdpSocket, prefix: &str) -> cadence::StatsdClient {
         prefix: prefix.to_owned(),
     };
     let mut statsd = Statsd::new(target, None);
-    statsd.look_for_host().await;
+    statsd.resolve_when_due().await;
     statsd.client.unwrap()
 }
 

@@ -1,9 +1,8 @@
-//! Warnings about refusals that an operator can mend.
+//! Warnings about refusals that a setting would prevent.
 //!
-//! Lives here: which counters point to a setting, and the line about each. Not here: counting, which every part of the
-//! daemon does for itself.
-//! Invariant: clients can cause a refusal as often as they like, so there is at most one line a minute for each counter, and
-//! what it quotes is short and cannot forge another line.
+//! Lives here: which counters point to a setting, and the log line for each. Not here: counting.
+//! Invariant: clients can cause any number of refusals, so there is at most one line a minute for each counter, and its example is
+//! short and cannot forge another line.
 
 use std::time::Duration;
 
@@ -15,11 +14,10 @@ use super::{Counter, Counters};
 /// The shortest time between two lines about one counter.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// How often the counters are looked at.
+/// The interval at which the counters are read.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What an operator is told about a counter. `{count}` is how much it has grown since the line before, `{example}` is an
-/// example where there is one.
+/// The log line about a counter. `{count}` is its growth since the previous line, `{example}` an example if there is one.
 struct Advice(Counter, &'static str);
 
 #[rustfmt::skip]
@@ -51,7 +49,7 @@ pub(crate) async fn warn_of_refusals(counters: Counters) {
     }
 }
 
-/// What has been said about each counter.
+/// The state of all warnings.
 struct Warnings {
     counters: Counters,
     /// In the order of [`ADVICE`].
