@@ -1,23 +1,23 @@
-//! The command line: what can be asked of the daemon.
+//! The command line: flags, commands and their descriptions.
 //!
-//! Lives here: flags, commands and the words that explain them. Not here: doing what they say (`main`).
-//! Invariant: the man page and the shell completions that are shipped say the same; a test writes them anew when they do not.
+//! Not here: carrying out the commands (`main`).
+//! Invariant: the shipped manuals and shell completions say the same as the command line. A test writes them anew when they do not.
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 #[cfg(test)]
 mod shipped;
 
-/// Tells call-centre staff who else has the case open that is on their screen.
+/// Shows call-centre staff who else is viewing the case on their screen.
 ///
-/// Serves browsers over Socket.IO on one listener, and staff and the back-end on another that is only ever bound to
-/// loopback or private addresses. Stops on SIGTERM or SIGINT; reads its configuration again on SIGHUP.
+/// Serves browsers over Socket.IO on one listener. Serves staff and the back-end on another listener, which can be bound to
+/// loopback and private addresses only. SIGTERM and SIGINT stop the daemon; SIGHUP makes it read its configuration again.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// What to do instead of serving, if anything.
+    /// The command. Without a command, the daemon serves.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -33,26 +33,37 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "ADDRESS", value_hint = ValueHint::Other)]
     pub admin_listen: Vec<String>,
 
-    /// Also serve a page to try presence with, at /demo/ of the admin listener
+    /// Also serve a page for trying presence, at /demo/ of the admin listener
     #[arg(long, global = true)]
     pub demo: bool,
 }
 
-/// What to do instead of serving.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the effective configuration with the source of each value, or everything that is wrong with it
+    /// Print the effective configuration, or everything that is wrong with it
     ///
-    /// As root, on a machine with the service, it is judged as the service would meet it: with the user, the variables, the
-    /// directories and the limits of cla-socketserver.service. With flags, or as another user, it is judged as whoever runs
-    /// the check. Exits 78 for what the daemon cannot start with; warnings change nothing about that.
-    Check {
-        /// Print only what the daemon cannot start with: neither values nor warnings
-        #[arg(long)]
-        quiet: bool,
-    },
+    /// Prints the settings that every operator decides, and the settings that differ from their defaults, each with its source.
+    /// Prints warnings and notes on standard error. Exits with code 78 if the daemon cannot start with the configuration;
+    /// warnings do not change the exit code.
+    ///
+    /// On a machine with the service, root gets the judgement of the service: with the user, the variables, the directories, the
+    /// limits and the sockets of its units. With flags, or as another user, the configuration is judged as the current user.
+    Check(CheckArgs),
 
-    /// Have the running service take up its changed configuration if nothing is wrong with it; the unit runs this for
+    /// Make the running service adopt its changed configuration, if nothing is wrong with it; the unit runs this for
     /// systemctl reload
     Reload,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Print every setting
+    #[arg(long)]
+    pub all: bool,
+
+    /// Print only mistakes that keep the daemon from starting
+    #[arg(long, conflicts_with = "all")]
+    pub quiet: bool,
 }

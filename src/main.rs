@@ -8,9 +8,9 @@ use std::{
 
 use cla_socketserver::{
     app::App,
-    check,
-    cli::{Cli, Command},
-    config::{Config, Flags, Sockets, Source},
+    check::{self, Report},
+    cli::{CheckArgs, Cli, Command},
+    config::{Config, Flags, Source},
     lifecycle::{Died, ReloadError, Signals, ask_for_reload},
     logging::{self, Logging},
     net::{Listeners, Passed, raise_file_limit},
@@ -62,10 +62,9 @@ fn run(cli: Cli, mut source: Source) -> ExitCode {
         public_listen: cli.public_listen,
         admin_listen: cli.admin_listen,
     };
-    source.sockets = Sockets::of_units(&source.env);
     match cli.command {
-        Some(Command::Check { quiet }) => return check(&source, quiet),
-        Some(Command::Reload) => return reload(&source),
+        Some(Command::Check(args)) => return check(source, report(&args)),
+        Some(Command::Reload) => return reload(source),
         None => {}
     }
     let passed = match Passed::take() {
@@ -79,33 +78,42 @@ fn run(cli: Cli, mut source: Source) -> ExitCode {
     }
 }
 
-fn check(source: &Source, quiet: bool) -> ExitCode {
-    match check::as_service(&source.flags, &source.env, quiet) {
+fn report(args: &CheckArgs) -> Report {
+    match args {
+        CheckArgs { quiet: true, .. } => Report::Mistakes,
+        CheckArgs { all: true, .. } => Report::Everything,
+        CheckArgs { .. } => Report::Notable,
+    }
+}
+
+fn check(mut source: Source, report: Report) -> ExitCode {
+    match check::as_service(&source.flags, &source.env, report) {
         Some(0) => return ExitCode::SUCCESS,
         Some(code) if code == i32::from(CONFIG) => return CONFIG.into(),
-        Some(_) => return refuse(check::NotRun, source),
+        Some(_) => return refuse(check::NotRun, &source),
         None => {}
     }
+    source.sockets = check::sockets(&source.env, report);
     match source.load() {
-        Ok(_) if quiet => ExitCode::SUCCESS,
-        Ok(loaded) => match check::show(&loaded, &source.env) {
+        Ok(loaded) => match check::show(&loaded, &source.env, report) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        Err(errors) => refuse(errors, source),
+        Err(errors) => refuse(errors, &source),
     }
 }
 
 /// Asks the daemon of the unit to reload its configuration.
-fn reload(source: &Source) -> ExitCode {
+fn reload(mut source: Source) -> ExitCode {
+    source.sockets = check::sockets(&source.env, Report::Mistakes);
     if let Err(errors) = source.load() {
-        return refuse(errors, source);
+        return refuse(errors, &source);
     }
     match ask_for_reload(source.variable("MAINPID"), source.runtime_directory()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ ReloadError::Refused(_)) => refuse(error, source),
+        Err(error @ ReloadError::Refused(_)) => refuse(error, &source),
         Err(error) => {
-            complain(&format!("{:#}", anyhow::Error::from(error)), source);
+            complain(&format!("{:#}", anyhow::Error::from(error)), &source);
             FAILURE.into()
         }
     }

@@ -91,7 +91,7 @@ pub(super) fn rules(config: &Config) -> Rules {
     Rules {
         merge_interval: config.public.merge_interval,
         grace: config.presence.grace,
-        lost_places: config.limits.sessions,
+        lost_places: config.limits.admission().lost_places,
         tabs_per_browser: config.limits.connections_per_user,
     }
 }

@@ -1,28 +1,22 @@
 //! The service as systemd would start it.
 //!
-//! Lives here: asking systemd about the unit, and running a program as the service, in a unit of its own. The running service
-//! is left alone: its runtime and state directories are named to the check, but not handed to it, because systemd would
-//! change their owner.
+//! Lives here: running the check as the service, in a transient unit of its own. The running service is left alone: the check
+//! learns the names of its runtime and state directories but does not get them, because systemd would change their owner.
 
-use std::{
-    env,
-    path::Path,
-    process::{Command, Stdio},
+use std::process::{Command, Stdio};
+
+use super::{
+    report::Report,
+    systemd::{self, PROGRAM, Properties},
+    units::Units,
 };
-
-/// The program that the unit starts. A build of a developer is another one, and not the service.
-const PROGRAM: &str = "/usr/bin/cla-socketserver";
 
 const UNIT: &str = "cla-socketserver.service";
 
-/// Is there wherever systemd runs the machine: see `sd_booted(3)`.
-const BOOTED: &str = "/run/systemd/system";
-
-/// Says inside the check what `MemoryMax=` of the unit is, and so also that it already runs as the service.
+/// Variable that tells the check the `MemoryMax=` of the unit. Its presence says that the check already runs as the service.
 pub(super) const MEMORY_VARIABLE: &str = "SERVICE_MEMORY_MAX";
 
-/// What decides how the service meets its configuration: who it is, which variables it has, which files it may use. The check
-/// runs with the same.
+/// Properties that the check shares with the service: its user, its variables, and the files that it can use.
 const SHARED: [&str; 18] = [
     "DynamicUser",
     "User",
@@ -44,96 +38,86 @@ const SHARED: [&str; 18] = [
     "TemporaryFileSystem",
 ];
 
-/// What the check is told in variables instead, as systemd tells the service.
+/// Directories of the unit: property, variable with which systemd tells the service, and parent directory. The check only gets
+/// the variables.
 const DIRECTORIES: [(&str, &str, &str); 2] = [
     ("RuntimeDirectory", "RUNTIME_DIRECTORY", "/run"),
     ("StateDirectory", "STATE_DIRECTORY", "/var/lib"),
 ];
 
-/// What systemd knows about the service, a line `Name=value` each.
+/// The service and its socket units, as systemd knows them.
 #[derive(Debug)]
-pub(super) struct Service(Vec<(String, String)>);
-
-/// Whether systemd runs this machine, and this process is the program that the unit starts.
-pub(super) fn may_be_here() -> bool {
-    let is_installed = env::current_exe().is_ok_and(|program| program == Path::new(PROGRAM));
-    is_installed && Path::new(BOOTED).is_dir()
+pub(super) struct Service {
+    properties: Properties,
+    /// The socket units, where systemd told their addresses.
+    units: Option<Units>,
 }
 
 impl Service {
-    /// Asks systemd, which may not know the unit.
+    /// Asks systemd. Nothing is returned on a machine without the unit.
     pub(super) fn loaded() -> Option<Self> {
         let asked = ["LoadState", "NeedDaemonReload", "MemoryMax"];
         let directories = DIRECTORIES.map(|(property, _, _)| property);
-        let asked = [&asked[..], &directories, &SHARED].concat().join(",");
-        let shown = Command::new("systemctl")
-            .args(["show", "--property", &asked, UNIT])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        let service = Self::of(&String::from_utf8_lossy(&shown.stdout));
-        (service.property("LoadState") == Some("loaded")).then_some(service)
+        let properties = systemd::show(UNIT, &[&asked[..], &directories, &SHARED].concat())?;
+        let is_loaded = properties.first("LoadState") == Some("loaded");
+        is_loaded.then(|| Self {
+            properties,
+            units: Units::asked(),
+        })
     }
 
-    fn of(shown: &str) -> Self {
-        let lines = shown.lines().filter_map(|line| line.split_once('='));
-        Self(
-            lines
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-
-    /// What is wrong with the units themselves.
+    /// A warning about units that systemd must read again.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &'static str> {
-        let stale = self.property("NeedDaemonReload") == Some("yes");
+        let sockets_are_stale = self.units.as_ref().is_some_and(|units| units.are_stale);
+        let are_stale = self.properties.are_stale() || sockets_are_stale;
         let warning = "the units have changed since systemd read them: systemctl daemon-reload";
-        stale.then_some(warning).into_iter()
+        are_stale.then_some(warning).into_iter()
     }
 
-    /// Runs the check as the service, with our standard output and error, and returns its exit code: that of systemd where
-    /// it could not be run.
-    pub(super) fn check(&self, quiet: bool) -> i32 {
+    /// Runs the check as the service, with the standard output and error of this process, and returns its exit code. If systemd
+    /// cannot run the check, the exit code is that of `systemd-run`.
+    pub(super) fn check(&self, report: Report) -> i32 {
         let ran = Command::new("systemd-run")
-            .args(self.arguments(quiet))
+            .args(self.arguments(report))
             .stdin(Stdio::null())
             .status();
         ran.ok().and_then(|status| status.code()).unwrap_or(1)
     }
 
-    /// For `systemd-run`.
-    fn arguments(&self, quiet: bool) -> Vec<String> {
-        let mut arguments: Vec<String> = ["--quiet", "--wait", "--pipe", "--collect"]
-            .map(str::to_owned)
-            .into();
+    /// Arguments of `systemd-run`.
+    fn arguments(&self, report: Report) -> Vec<String> {
+        let options = ["--quiet", "--wait", "--pipe", "--collect"];
+        let mut arguments: Vec<String> = options.map(str::to_owned).into();
         // systemd-run rejects an empty list of paths to bind.
-        let shared = self
-            .0
-            .iter()
-            .filter(|(name, value)| SHARED.contains(&name.as_str()) && !value.is_empty());
+        let is_shared = |(name, value): &&(String, String)| {
+            SHARED.contains(&name.as_str()) && !value.is_empty()
+        };
+        let shared = self.properties.0.iter().filter(is_shared);
         arguments.extend(shared.map(|(name, value)| property(name, value)));
-        for (name, variable, parent) in DIRECTORIES {
-            let names = self.property(name).unwrap_or_default().split_whitespace();
-            let paths: Vec<_> = names.map(|name| format!("{parent}/{name}")).collect();
-            if !paths.is_empty() {
-                arguments.push(format!("--setenv={variable}={}", paths.join(":")));
-            }
-        }
-        let memory = self.property("MemoryMax").unwrap_or_default();
-        arguments.push(format!("--setenv={MEMORY_VARIABLE}={memory}"));
+        let variables = self.variables().into_iter();
+        arguments.extend(variables.map(|(name, value)| format!("--setenv={name}={value}")));
         arguments.extend([PROGRAM, "check"].map(str::to_owned));
-        arguments.extend(quiet.then(|| "--quiet".to_owned()));
+        arguments.extend(report.flag().map(str::to_owned));
         arguments
     }
 
-    fn property(&self, name: &str) -> Option<&str> {
-        let mut found = self.0.iter().filter(|(property, _)| property == name);
-        found.next().map(|(_, value)| value.as_str())
+    /// Variables that the check gets in addition to those of the unit.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let paths = |(name, variable, parent)| {
+            let names = self.properties.first(name).unwrap_or_default();
+            let paths = names.split_whitespace();
+            let paths: Vec<_> = paths.map(|name| format!("{parent}/{name}")).collect();
+            (!paths.is_empty()).then(|| (variable, paths.join(":")))
+        };
+        let memory = self.properties.first("MemoryMax").unwrap_or_default();
+        let mut variables: Vec<_> = DIRECTORIES.into_iter().filter_map(paths).collect();
+        variables.push((MEMORY_VARIABLE, memory.to_owned()));
+        variables.extend(self.units.iter().flat_map(Units::variables));
+        variables
     }
 }
 
-/// A property as systemd takes it. Files of variables are shown in other words: `/path (ignore_errors=no)`.
+/// A property as `systemd-run` takes it. systemd shows files of variables in another form: `/path (ignore_errors=no)`.
 fn property(name: &str, value: &str) -> String {
     if name != "EnvironmentFiles" {
         return format!("--property={name}={value}");
@@ -153,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_check_runs_with_what_the_unit_has() {
-        let service = Service::of(
+        let properties = Properties::of(
             r#"LoadState=loaded
 MemoryMax=536870912
 DynamicUser=yes
@@ -167,7 +151,13 @@ LimitNOFILE=65536
 ReadWritePaths=/srv/places
 BindPaths="#,
         );
-        let arguments = service.arguments(true).join("\n");
+        let told = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let units = Units::told(&[
+            told("SERVICE_PUBLIC_LISTEN", "127.0.0.1:8005"),
+            told("SERVICE_ADMIN_LISTEN", "10.0.1.5:8005,127.0.0.1:8006"),
+        ]);
+        let service = Service { properties, units };
+        let arguments = service.arguments(Report::Mistakes).join("\n");
         let expected = r#"--quiet
 --wait
 --pipe
@@ -181,6 +171,8 @@ BindPaths="#,
 --property=ReadWritePaths=/srv/places
 --setenv=RUNTIME_DIRECTORY=/run/cla-socketserver:/run/other
 --setenv=SERVICE_MEMORY_MAX=536870912
+--setenv=SERVICE_PUBLIC_LISTEN=127.0.0.1:8005
+--setenv=SERVICE_ADMIN_LISTEN=10.0.1.5:8005,127.0.0.1:8006
 /usr/bin/cla-socketserver
 check
 --quiet"#;
@@ -188,15 +180,30 @@ check
     }
 
     #[test]
-    fn units_that_systemd_has_not_read_yet_are_worth_a_warning() {
-        for (answer, expected) in [("yes", 1), ("no", 0)] {
-            let service = Service::of(&format!("NeedDaemonReload={answer}"));
-            assert_eq!(service.warnings().count(), expected);
+    fn the_check_as_the_service_prints_as_much_as_was_asked_for() {
+        for (report, expected) in [
+            (Report::Mistakes, "--quiet"),
+            (Report::Notable, "check"),
+            (Report::Everything, "--all"),
+        ] {
+            let service = Service {
+                properties: Properties::of(""),
+                units: None,
+            };
+            let arguments = service.arguments(report);
+            assert_eq!(arguments.last().unwrap(), expected);
         }
     }
 
     #[test]
-    fn a_build_of_a_developer_is_not_the_service() {
-        assert!(!may_be_here());
+    fn units_that_systemd_has_not_read_yet_are_worth_a_warning() {
+        for (answer, expected) in [("yes", 1), ("no", 0)] {
+            let properties = Properties::of(&format!("NeedDaemonReload={answer}"));
+            let service = Service {
+                properties,
+                units: None,
+            };
+            assert_eq!(service.warnings().count(), expected);
+        }
     }
 }

@@ -1,7 +1,6 @@
-//! What works, but not as the operator wants it.
+//! Warnings about settings that work, but hardly as intended.
 //!
-//! Lives here: the words, and what of its surroundings the check looks at. Invariant: a configuration with nothing but warnings
-//! starts.
+//! Invariant: the daemon starts with a configuration that gets nothing but warnings.
 
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use crate::{
     net::{raise_file_limit, too_few_files},
 };
 
-/// Memory of one connection and of the messages on their way to it, in bytes: see the limits in README.md.
+/// Memory of one connection and of the messages that are being sent to it, in bytes.
 const SESSION_BYTES: u64 = 23_000;
 
 /// Memory of the daemon without any connection, in bytes.
@@ -23,19 +22,19 @@ const OWN_BYTES: u64 = 16 * MEBIBYTE;
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
-/// What the daemon would run with.
+/// Resources that the daemon would have.
 #[derive(Debug)]
 pub(super) struct Surroundings {
-    /// How many files it may have open.
+    /// Number of files that the daemon may have open.
     files: usize,
-    /// How much memory it may use, where that is known, in bytes.
+    /// Memory that the daemon may use, in bytes, if a limit is known.
     memory: Option<u64>,
-    /// Directories that systemd makes for it.
+    /// Directories that systemd creates for the daemon.
     granted: Vec<String>,
 }
 
 impl Surroundings {
-    /// What this process runs with; `memory` is the variable that says how much it may use.
+    /// The resources of this process. `memory` is the name of the variable with the memory limit.
     pub(super) fn of_this_process(environment: &[(String, String)], memory: &str) -> Self {
         let value = |name: &str| {
             let mut found = environment.iter().filter(|(known, _)| known == name);
@@ -45,7 +44,7 @@ impl Surroundings {
         let granted = granted.iter().flat_map(|paths| paths.split(':'));
         Self {
             files: raise_file_limit(),
-            // systemd says "infinity" where there is no limit.
+            // systemd writes "infinity" for no limit, which does not parse.
             memory: value(memory).parse().ok(),
             granted: granted
                 .filter(|path| !path.is_empty())
@@ -55,7 +54,7 @@ impl Surroundings {
     }
 }
 
-/// One sentence each, with what to do.
+/// One sentence per warning. Each says what to do.
 pub(super) fn warnings(config: &Config, surroundings: &Surroundings) -> Vec<String> {
     let warnings = [
         config.no_site().map(str::to_owned),
@@ -76,7 +75,8 @@ fn too_little_memory(config: &Config, memory: Option<u64>) -> Option<String> {
     ))
 }
 
-/// A directory that systemd makes is there once the daemon runs, and is its own.
+/// A warning if places cannot be saved. A directory that systemd creates is fine: it exists once the daemon runs, and the daemon
+/// owns it.
 fn no_places(config: &Config, granted: &[String]) -> Option<String> {
     let directory = config.presence.state_dir.as_deref()?;
     let is_granted = granted.iter().any(|path| directory.starts_with(path));
@@ -86,7 +86,7 @@ fn no_places(config: &Config, granted: &[String]) -> Option<String> {
     let error = cannot_write(directory)?;
     let directory = directory.display();
     Some(format!(
-        "presence.state_dir is {directory}, where the daemon cannot write ({error}), so a restart would forget who views what: name it in StateDirectory= of the unit, or create it for the user of the service and name it in ReadWritePaths="
+        "presence.state_dir is {directory}, where the daemon cannot write ({error}), so a restart would forget every place: name the directory in StateDirectory= of the unit, or create it for the user of the service and name it in ReadWritePaths="
     ))
 }
 
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Nothing to warn of.
+    /// A configuration without any warning.
     fn sound() -> Config {
         Config {
             site_hostnames: vec!["chs.example.org".to_owned()],
@@ -206,7 +206,7 @@ mod tests {
         warnings(config, &surroundings).join("\n")
     }
 
-    /// An empty part is said by silence.
+    /// True if the part was said. An empty part means that nothing was said.
     fn says(said: &str, part: &str) -> bool {
         said.contains(part) && said.is_empty() == part.is_empty()
     }

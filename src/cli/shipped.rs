@@ -1,6 +1,7 @@
-//! The shipped files that repeat what the command line and the table of keys say.
+//! Shipped files that repeat the command line and the table of keys.
 //!
-//! A test that finds one out of date writes it as it should be, then fails: look at the change and commit it.
+//! A test that finds a file out of date writes it anew and fails. `cargo test --lib shipped` writes all of them: look at the
+//! changes and commit them.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,19 @@ use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::config::{self, Config, Flags, Key, Sockets, keys};
+use crate::config::{self, Config, Flags, Key, Sockets, Tier, keys};
 
 const PROGRAM: &str = "cla-socketserver";
+
+/// Longest line of a comment in the shipped config file.
+const COMMENT_COLUMNS: usize = 100;
+
+/// Heading of the second half of the shipped config file.
+const TUNING: &str = "
+# Tuning
+#
+# Few installations have a reason to change the settings below.
+";
 
 #[test]
 fn the_command_line_is_sound() {
@@ -19,22 +30,47 @@ fn the_command_line_is_sound() {
 }
 
 #[test]
-fn the_man_page_lists_every_option_command_and_key() {
+fn the_man_page_lists_every_option_and_command() {
     let cli = built();
     let page = read("cla-socketserver.8");
     let page = with_section(&page, "OPTIONS", &options(&cli));
     let page = with_section(&page, "COMMANDS", &commands(&cli));
-    let page = with_section(&page, "CONFIGURATION", &configuration());
     up_to_date([("cla-socketserver.8", page)]);
 }
 
 #[test]
-fn the_shipped_config_file_lists_every_key_with_its_default() {
+fn the_man_page_of_the_config_file_lists_every_operator_and_tuning_key() {
+    let page = read("cla-socketserver.toml.5");
+    let page = with_section(&page, "SETTINGS", &entries(Tier::Operator));
+    let page = with_section(&page, "TUNING", &entries(Tier::Tuning));
+    up_to_date([("cla-socketserver.toml.5", page)]);
+}
+
+#[test]
+fn the_shipped_config_file_lists_every_operator_and_tuning_key_with_its_default() {
     let file = read("config.toml");
     // The first paragraph is written by hand.
     let (head, _) = file.split_once("\n\n").unwrap();
-    let keys: String = keys().iter().map(setting).collect();
-    up_to_date([("config.toml", format!("{head}\n{keys}"))]);
+    let settings = |tier| of_tier(tier).map(setting).collect::<String>();
+    let (operator, tuning) = (settings(Tier::Operator), settings(Tier::Tuning));
+    up_to_date([("config.toml", format!("{head}\n{operator}{TUNING}{tuning}"))]);
+}
+
+#[test]
+fn no_shipped_file_names_an_internal_key() {
+    for file in [
+        "cla-socketserver.8",
+        "cla-socketserver.toml.5",
+        "config.toml",
+    ] {
+        let text = read(file).replace('\\', "");
+        let words: Vec<_> = text
+            .split(|c: char| !c.is_alphanumeric() && !"._".contains(c))
+            .collect();
+        for key in of_tier(Tier::Internal) {
+            assert!(!words.contains(&key.name), "{file} names {}", key.name);
+        }
+    }
 }
 
 #[test]
@@ -62,8 +98,8 @@ fn shells_complete_every_option() {
     ]);
 }
 
-/// For bash, `clap_complete` writes the hyphen of a program's name in two different ways, and then offers nothing after a
-/// subcommand. So the script is made for a name without one, which it mentions only as the name of the program.
+/// Completions for bash. `clap_complete` writes a hyphen in the name of a program in two different ways, and then offers nothing
+/// after a subcommand. So the script is made for a name without a hyphen, and the name is replaced where it is the program's.
 fn bash_completions() -> String {
     let without_hyphen = PROGRAM.replace('-', "_");
     let script = completions(Shell::Bash, &without_hyphen);
@@ -90,7 +126,7 @@ fn the_package_has_the_version_of_the_daemon() {
     assert!(changelog.starts_with(&newest), "expected {newest}");
 }
 
-/// With the options that clap adds by itself.
+/// The command line with the options that clap adds.
 fn built() -> Command {
     let mut cli = Cli::command();
     cli.build();
@@ -135,35 +171,63 @@ fn command(command: &Command) -> String {
     format!(".TP\n\\fB{}\\fR\n{about}.\n{own}", command.get_name())
 }
 
-fn configuration() -> String {
+fn of_tier(tier: Tier) -> impl Iterator<Item = &'static Key> {
+    keys().iter().filter(move |key| key.tier == tier)
+}
+
+/// The entries of a tier in the man page.
+fn entries(tier: Tier) -> String {
     let mut text = String::new();
-    for key in keys() {
-        let name = key.name;
-        let default = roff(&key.default_text());
-        let says = roff(&key.manual());
-        let variables = variables(key).join(", ");
-        let flag = key
-            .flag_name()
-            .map(|flag| format!("; flag {}", roff(&flag)));
-        writeln!(text, ".TP\n\\fB{name}\\fR = {default}\n{says}.").unwrap();
-        writeln!(text, "Variable {variables}{}.", flag.unwrap_or_default()).unwrap();
+    for key in of_tier(tier) {
+        let (name, doc) = (key.name, roff(key.doc));
+        let (default, value) = (roff(&key.default_text()), roff(&value(key)));
+        writeln!(text, ".TP\n\\fB{name}\\fR = {default}\n{doc}").unwrap();
+        writeln!(text, ".br\n{value}").unwrap();
+        writeln!(text, ".br\n{}", roff(&other_names(key))).unwrap();
     }
     text
 }
 
-fn variables(key: &Key) -> Vec<String> {
-    let established = key.established.map(str::to_owned);
-    [key.variable()].into_iter().chain(established).collect()
+/// The values that a key accepts, and the time at which a change takes effect.
+fn value(key: &Key) -> String {
+    let restart = if key.needs_restart {
+        " A change needs a restart."
+    } else {
+        ""
+    };
+    format!("Value: {}.{restart}", key.accepts())
 }
 
-/// One key of the config file, with a comment that says what it decides.
+/// The variables and the flag that set a key.
+fn other_names(key: &Key) -> String {
+    let established = key.established.map(|name| format!(", {name}"));
+    let flag = key.flag_name().map(|flag| format!(" Flag: {flag}."));
+    let (established, flag) = (established.unwrap_or_default(), flag.unwrap_or_default());
+    format!("Variable: {}{established}.{flag}", key.variable())
+}
+
+/// An entry of the config file.
 fn setting(key: &Key) -> String {
-    let Key { name, doc, .. } = key;
-    let rest = key.manual().split_off(doc.len() + "; ".len());
-    format!("\n# {doc};\n# {rest}\n#{name} = {}\n", key.default_text())
+    let comment = wrapped(key.doc) + &wrapped(&value(key));
+    format!("\n{comment}#{} = {}\n", key.name, key.default_text())
 }
 
-/// The page with what stands under that heading replaced.
+/// A text as lines of comment.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::from("#")];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().unwrap();
+        if line.len() + 1 + word.len() > COMMENT_COLUMNS {
+            lines.push(format!("# {word}"));
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The page with the text of one section replaced.
 fn with_section(page: &str, name: &str, text: &str) -> String {
     let heading = format!("\n.SH {name}\n");
     let (before, rest) = page.split_once(&heading).unwrap();
@@ -171,7 +235,7 @@ fn with_section(page: &str, name: &str, text: &str) -> String {
     format!("{before}{heading}{text}{}", &rest[after..])
 }
 
-/// Plain text as a man page has it, with `code` in bold.
+/// Plain text in the syntax of man pages, with `code` in bold.
 fn roff(text: &str) -> String {
     let escaped = text.replace('\\', "\\e").replace('-', "\\-");
     let parts = escaped.split('`').enumerate();

@@ -1,343 +1,289 @@
 //! The table of keys.
 //!
-//! Lives here: which keys exist, in the order operators see them. A new key is a field in [`Config`], its
-//! default, and a row here; the name of its variable, its bounds, its place in `check` and in the docs follow.
+//! Adding a key takes one row here and one field with its default in `values`. Everything else follows from the row: the
+//! environment variable, the bounds, the lines in `check`, in the shipped config file and in the manual. Tests name the
+//! shipped files to commit and the lists of keys that want another line.
 
+use super::key::Key;
 use super::kind::Kind::{
-    self, Addresses, Count, Directory, Format, Host, HostNames, Level, Millis, Networks, Port,
-    Prefix, Rate,
+    Addresses, Count, Directory, Format, Host, HostNames, Level, Millis, Networks, Port, Prefix,
+    Rate,
 };
-use super::{Config, Flags};
+use super::values::{Config, rate};
 
-/// One thing that an operator can set.
-#[derive(Debug)]
-pub struct Key {
-    /// The name in the config file, such as `public.listen`.
-    pub name: &'static str,
-    /// What it decides, in one line.
-    pub doc: &'static str,
-    /// A variable of the earlier server that still counts, below the one called [`Key::variable`].
-    pub established: Option<&'static str>,
-    /// A variable in which systemd names what it grants to the unit. It counts below the file.
-    pub(super) granted: Option<&'static str>,
-    /// Whether a new value takes effect at the next start only; others do at a reload.
-    pub needs_restart: bool,
-    /// What its values look like and where they are stored.
-    pub(super) kind: Kind,
-    /// Its flag, where it has one.
-    pub(super) flag: Option<fn(&Flags) -> &[String]>,
-}
-
-/// Every key, in the order of the shipped config file.
+/// Every key, in the order of `check` and of the manual. Keys of one tier stand together there.
 #[must_use]
 pub fn keys() -> &'static [Key] {
     KEYS
 }
 
-/// A day: long enough for every time-out, and far from the end of any clock.
-const DAY: u64 = 24 * 60 * 60 * 1000;
+/// The key with the given name.
+pub(super) fn named(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
 
-const HOUR: u64 = 60 * 60 * 1000;
+/// A day in milliseconds: long enough for every time-out, and far from the end of any clock.
+const DAY: u64 = 24 * HOUR;
+
+const HOUR: u64 = 60 * MINUTE;
 
 const MINUTE: u64 = 60 * 1000;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// As many sessions as can be allowed.
+/// Largest value of `limits.sessions`.
 pub(crate) const MOST_SESSIONS: usize = 1_000_000;
 
+/// Largest rate of events and handshakes.
+const HIGHEST_RATE: u32 = 1_000_000;
+
 static KEYS: &[Key] = &[
-    Key::new(
+    Key::operator(
         "site_hostname",
         HostNames(|c| &mut c.site_hostnames),
-        "host names whose pages may connect, besides loopback names",
+        "Host names of the sites whose pages may connect. Pages on loopback names such as `localhost` may always connect.",
     )
     .established("SITE_HOSTNAME"),
-    Key::new(
+    Key::operator(
         "public.listen",
         Addresses(|c| &mut c.public.listen),
-        "addresses for browsers: Socket.IO and nothing else",
+        "Addresses of the listener for browsers. It serves Socket.IO and nothing else.",
     )
     .flag(|flags| &flags.public_listen)
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "public.ping_interval_ms",
         Millis(1..=DAY, |c| &mut c.public.ping_interval),
-        "time between two heartbeats",
+        "Time between two Engine.IO heartbeats.",
     )
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "public.ping_timeout_ms",
         Millis(1..=DAY, |c| &mut c.public.ping_timeout),
-        "how long a heartbeat may stay unanswered before the connection ends",
+        "A connection ends when a heartbeat stays unanswered for this time.",
     )
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "public.merge_interval_ms",
         Millis(0..=10_000, |c| &mut c.public.merge_interval),
-        "after the first two changes of a quiet case, at most one list of viewers in this time; 0 sends every list",
+        "Browsers get at most one list of viewers of a case in this time, after the first two changes of a quiet case. \
+         0 sends every list.",
     ),
-    Key::new(
+    Key::operator(
         "public.trusted_proxies",
         Networks(0, |c| &mut c.public.trusted_proxies),
-        "addresses of nginx: who connects from there is taken at the word of X-Real-IP for where a browser is",
+        "`X-Real-IP` is honoured only in requests from these addresses. Name every machine that runs nginx.",
     ),
-    Key::new(
+    Key::operator(
         "presence.grace_ms",
         Millis(0..=HOUR, |c| &mut c.presence.grace),
-        "how long the place of a lost connection is kept for its browser to come back; 0 keeps none",
+        "The place of a lost connection is kept for this time, so that its browser can come back. 0 keeps no place.",
     ),
-    Key::new(
+    Key::operator(
         "presence.restart_grace_ms",
         Millis(0..=HOUR, |c| &mut c.presence.restart_grace),
-        "the same after a restart of the daemon; 0 forgets everybody at a restart",
+        "After a restart of the daemon, the places from before the restart are kept for this time, so that browsers can \
+         come back. 0 keeps no place.",
     )
     .needs_restart(),
-    Key::new(
+    Key::operator(
         "presence.state_dir",
         Directory(|c| &mut c.presence.state_dir),
-        "where places are written for the next daemon, instead of RuntimeDirectory= of the unit; with neither, a restart forgets everybody",
+        "Directory in which places are saved for the time after a restart. If it is not set, the `RuntimeDirectory=` of the \
+         unit is used. Without any directory, a restart forgets every place.",
     )
     .granted("RUNTIME_DIRECTORY")
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "drain.spread_ms",
         Millis(0..=MINUTE, |c| &mut c.drain.spread),
-        "a stop closes connections spread over this time, or faster if they are few, so that browsers do not all return at once",
+        "A stop spreads the closing of connections over this time, so that browsers do not all reconnect at once. \
+         Few connections are closed in less time.",
     ),
-    Key::new(
+    Key::operator(
         "admin.listen",
         Addresses(|c| &mut c.admin.listen),
-        "addresses for the admin app and health checks: loopback, private, or in a network that admin.allow_from names",
+        "Addresses of the listener for the admin app, health checks and metrics. Each must be a loopback address, a private \
+         address, or an address in a network that `admin.allow_from` names.",
     )
     .flag(|flags| &flags.admin_listen)
     .needs_restart(),
-    Key::new(
+    Key::operator(
         "admin.hostnames",
         HostNames(|c| &mut c.admin.hostnames),
-        "host names the admin app answers to, besides IP addresses, loopback names and the machine's own name",
+        "Host names that the admin app answers to. It always answers to IP addresses, loopback names and the host name of \
+         the machine.",
     ),
-    Key::new(
+    Key::operator(
         "admin.allow_from",
         Networks(1, |c| &mut c.admin.allow_from),
-        "who may use the admin app, by address",
+        "The admin app answers only clients with these addresses.",
     ),
-    Key::new(
+    Key::operator(
         "statsd.host",
         Host(|c| &mut c.statsd.host),
-        "where StatsD listens; an unknown or silent host harms nobody",
+        "Host to which metrics are sent. The daemon works normally when this host is unknown or does not answer.",
     )
     .established("STATSD_HOST")
     .needs_restart(),
-    Key::new(
+    Key::operator(
         "statsd.port",
         Port(|c| &mut c.statsd.port),
-        "the UDP port of StatsD",
+        "UDP port to which metrics are sent.",
     )
     .established("STATSD_PORT")
     .needs_restart(),
-    Key::new(
+    Key::operator(
         "statsd.prefix",
         Prefix(|c| &mut c.statsd.prefix),
-        "put before every metric name, with a dot between",
+        "Prefix of every metric name, joined with a dot. Empty means no prefix and no dot.",
     )
     .needs_restart(),
-    Key::new(
+    Key::operator(
         "log.format",
         Format(|c| &mut c.log.format),
-        "text for people, json for machines",
+        "Format of log lines: `text` for people, `json` for machines.",
     )
     .needs_restart(),
-    Key::new(
+    Key::operator(
         "log.level",
         Level(|c| &mut c.log.level),
-        "the least severe level that is written",
+        "Least severe level that is logged.",
     ),
-    Key::new(
+    Key::operator(
         "limits.sessions",
         Count(1..=MOST_SESSIONS, |c| &mut c.limits.sessions),
-        "open Engine.IO sessions",
+        "Open Engine.IO sessions in total. As many new sessions may arrive at once; in the long run, a tenth of \
+         `limits.sessions` may arrive per second, or 1000 if that is more. One client network (IPv4: /24, IPv6: /48) may have \
+         half of `limits.sessions` open, or `limits.sessions_per_address` if that is more. At most `limits.sessions` places \
+         are kept for lost connections.",
     ),
-    Key::new(
+    Key::operator(
         "limits.sessions_per_address",
         Count(1..=1_000_000, |c| &mut c.limits.sessions_per_address),
-        "open sessions of one client address (IPv6: /64), as an office behind NAT has; its network (IPv4: /24, IPv6: /48) may have half of limits.sessions, or as many as one address if that is more",
+        "Open sessions per client address (IPv6: per /64). An office behind NAT counts as one. As many new sessions may \
+         arrive from one address at once.",
     ),
-    Key::new(
+    Key::internal(
         "limits.handshakes_per_second",
-        Rate(1..=1_000_000, |c| &mut c.limits.handshakes_per_second),
-        "new sessions a second in the long run; limits.sessions may come at once",
-    ),
-    Key::new(
+        Rate(1..=HIGHEST_RATE, |c| &mut c.limits.handshakes_per_second),
+        "New sessions per second in total, in the long run.",
+    )
+    .derived("limits.sessions", handshakes_per_second),
+    Key::tuning(
         "limits.handshakes_per_second_per_address",
-        Rate(1..=1_000_000, |c| &mut c.limits.handshakes_per_second_per_address),
-        "new sessions a second of one client address, and limits.sessions_per_address at once; its network may have half of limits.handshakes_per_second, or as many as one address if that is more",
+        Rate(1..=HIGHEST_RATE, |c| &mut c.limits.handshakes_per_second_per_address),
+        "New sessions per second and client address, in the long run; `limits.sessions_per_address` may arrive at once. One \
+         client network may open half of the new sessions per second that `limits.sessions` allows in total, or as many as \
+         one address if that is more.",
     ),
-    Key::new(
+    Key::tuning(
         "limits.identify_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.identify_timeout),
-        "time that a new session has to join the namespace and to say who it is",
+        "A new session is closed if it does not join the namespace and identify within this time.",
     )
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "limits.connections_per_user",
         Count(1..=1_000_000, |c| &mut c.limits.connections_per_user),
-        "connections of one user from one browser that are searched when a page reconnects and looks for its place; all connections are listed, however many claim the name",
+        "When a page reconnects, its place is looked for among this many connections of the same user and browser. Lists of \
+         viewers are not shortened.",
     ),
-    Key::new(
+    Key::internal(
         "limits.cases",
         Count(1..=1_000_000, |c| &mut c.limits.cases),
-        "no effect: every connection can view a case, so limits.sessions is the bound; accepted so that older configuration files stay valid",
+        "No effect. Earlier versions limited the number of cases.",
     ),
-    Key::new(
+    Key::tuning(
         "limits.events_per_second",
-        Rate(1..=1_000_000, |c| &mut c.limits.events_per_second),
-        "events a second that one connection may send in the long run; beyond that it is closed",
+        Rate(1..=HIGHEST_RATE, |c| &mut c.limits.events_per_second),
+        "Events per second that one connection may send, in the long run; ten times as many may arrive at once. A connection \
+         that sends more is closed.",
     ),
-    Key::new(
+    Key::internal(
         "limits.events_burst",
-        Rate(1..=1_000_000, |c| &mut c.limits.events_burst),
-        "events that one connection may send at once",
-    ),
-    Key::new(
+        Rate(1..=HIGHEST_RATE, |c| &mut c.limits.events_burst),
+        "Events that one connection may send at once.",
+    )
+    .derived("limits.events_per_second", events_burst),
+    Key::tuning(
         "limits.bytes_per_second",
         Rate(1024..=100 * 1024 * 1024, |c| &mut c.limits.bytes_per_second),
-        "bytes a second that one TCP connection may send in the long run, and ten times as many at once; beyond that it is closed",
+        "Bytes per second that one TCP connection of the public listener may send, in the long run; ten times as many may \
+         arrive at once. A connection that sends more is closed.",
     ),
-    Key::new(
+    Key::tuning(
         "limits.queued_bytes",
         Count(1024..=1024 * MEBIBYTE, |c| &mut c.limits.queued_bytes),
-        "bytes that may wait for one connection when it is sent a list; with more, or with 128 messages, it is closed",
+        "Bytes that may wait to be sent to one connection. If more bytes or 128 messages wait when another list of viewers is \
+         due, the connection is closed.",
     ),
-    Key::new(
+    Key::internal(
         "limits.inbox",
         Count(1..=1_000_000, |c| &mut c.limits.inbox),
-        "events for which there is always room to wait for the hub",
+        "Events that may wait for the hub.",
     )
     .needs_restart(),
-    Key::new(
+    Key::internal(
         "limits.frames_in_flight",
         Count(1..=65_536, |c| &mut c.limits.frames_in_flight),
-        "frames of one connection that wait for the hub",
+        "Frames of one connection that may wait for the hub.",
     ),
-    Key::new(
+    Key::tuning(
         "limits.message_bytes",
         Count(1024..=MEBIBYTE, |c| &mut c.limits.message_bytes),
-        "size of one websocket message or polling body",
+        "Size in bytes of one websocket message or polling body. A larger message closes its connection; a larger body is \
+         answered with status 413.",
     )
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "limits.admin_body_bytes",
         Count(1024..=16 * MEBIBYTE, |c| &mut c.limits.admin_body_bytes),
-        "size of one body that is posted to the admin app",
+        "Size in bytes of one request body of the admin app. A larger body is answered with status 413.",
     ),
-    Key::new(
+    Key::internal(
         "limits.versions",
         Count(1..=1000, |c| &mut c.limits.versions),
-        "names of app versions in metrics at the same time; further versions count as `other` until a name is no longer used",
+        "App versions that metrics name at the same time. Further versions count as `other` until a name is no longer used.",
     )
     .needs_restart(),
-    Key::new(
+    Key::internal(
         "limits.header_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.header_timeout),
-        "time a client has for sending its request headers",
+        "Time in which a client must send its request headers.",
     ),
-    Key::new(
+    Key::internal(
         "limits.request_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.request_timeout),
-        "time for the body of a request and the answer to it, but for long polls",
+        "Time for the body of a request and for its answer, except for long polls.",
     ),
-    Key::new(
+    Key::internal(
         "limits.admin_connections",
         Count(1..=10_000, |c| &mut c.limits.admin_connections),
-        "connections to the admin app at once, shared out equally among its addresses; further ones wait",
+        "Open connections to the admin app, divided equally among its addresses. Further connections wait.",
     )
     .needs_restart(),
-    Key::new(
+    Key::tuning(
         "limits.tcp_user_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.tcp_user_timeout),
-        "a connection ends when data it was sent stays unacknowledged for this long",
+        "A connection ends when data that was sent to it stays unacknowledged for this time.",
     ),
-    Key::new(
+    Key::tuning(
         "limits.shutdown_grace_ms",
         Millis(1..=DAY, |c| &mut c.limits.shutdown_grace),
-        "time for an orderly stop, beyond drain.spread_ms; after that the daemon exits 1",
+        "Time for an orderly stop, in addition to `drain.spread_ms`. After this time the daemon exits with code 1.",
     ),
 ];
 
-impl Key {
-    /// The key with that name.
-    pub(super) fn named(name: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.name == name)
-    }
+/// A tenth of all sessions per second: after a restart, browsers that come back twice are not refused for long.
+fn handshakes_per_second(config: &mut Config) {
+    const LEAST: u32 = 1000;
+    let tenth = u32::try_from(config.limits.sessions / 10).unwrap_or(HIGHEST_RATE);
+    config.limits.handshakes_per_second = rate(tenth.max(LEAST));
+}
 
-    /// Its variable, such as `CLA_PUBLIC__LISTEN`.
-    ///
-    /// Two underscores for a dot: with one, nothing could tell it from the underscore inside a word.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("CLA_{}", self.name.replace('.', "__").to_uppercase())
-    }
-
-    /// Its flag, such as `--public-listen`, where it has one.
-    #[must_use]
-    pub fn flag_name(&self) -> Option<String> {
-        self.flag
-            .map(|_| format!("--{}", self.name.replace(['.', '_'], "-")))
-    }
-
-    /// Its default, as the config file would say it.
-    #[must_use]
-    pub fn default_text(&self) -> String {
-        self.kind.show(&mut Config::default())
-    }
-
-    /// What it accepts, as the end of the sentence "it must be …".
-    #[must_use]
-    pub fn accepts(&self) -> String {
-        self.kind.accepts()
-    }
-
-    /// What it decides and what it accepts, as the manuals say it.
-    #[must_use]
-    pub fn manual(&self) -> String {
-        let restart = if self.needs_restart {
-            "; a change needs a restart"
-        } else {
-            ""
-        };
-        format!("{}; {}{restart}", self.doc, self.accepts())
-    }
-
-    const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self {
-            name,
-            doc,
-            established: None,
-            granted: None,
-            needs_restart: false,
-            kind,
-            flag: None,
-        }
-    }
-
-    const fn established(mut self, variable: &'static str) -> Self {
-        self.established = Some(variable);
-        self
-    }
-
-    const fn granted(mut self, variable: &'static str) -> Self {
-        self.granted = Some(variable);
-        self
-    }
-
-    const fn needs_restart(mut self) -> Self {
-        self.needs_restart = true;
-        self
-    }
-
-    const fn flag(mut self, given: fn(&Flags) -> &[String]) -> Self {
-        self.flag = Some(given);
-        self
-    }
+/// Ten seconds of events at once.
+fn events_burst(config: &mut Config) {
+    let tenfold = config.limits.events_per_second.get().saturating_mul(10);
+    config.limits.events_burst = rate(tenfold.min(HIGHEST_RATE));
 }

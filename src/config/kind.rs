@@ -1,6 +1,6 @@
-//! The kinds of values: how each is read, bounded, stored and shown again.
+//! Kinds of values: how a value of each kind is read, bounded, stored and printed.
 //!
-//! Invariant: [`Kind::store`] puts nothing into a [`Config`] that [`Kind::accepts`] does not describe.
+//! Invariant: [`Kind::store`] stores only values that [`Kind::accepts`] describes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -11,26 +11,26 @@ use std::time::Duration;
 use figment::value::Value;
 use ipnet::IpNet;
 
-use super::problem::shown;
-use super::{Config, LogFormat, LogLevel};
+use super::shown::shown;
+use super::values::{Config, LogFormat, LogLevel};
 
-/// The longest name that DNS knows.
+/// Longest host name in DNS, in bytes.
 const MAX_HOST_NAME_BYTES: usize = 253;
 
-/// The longest part of such a name between two dots.
+/// Longest label of a host name, in bytes.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Every metric carries the prefix, and a metric should fit in one datagram with room to spare.
+/// Longest metric prefix, in bytes. A metric with its prefix must fit into one datagram.
 const MAX_PREFIX_BYTES: usize = 100;
 
-/// The place of a value in the configuration.
+/// Access to one field of the configuration.
 type Field<T> = fn(&mut Config) -> &mut T;
 
-/// What a value of a key looks like, and where it is stored.
+/// Form and bounds of a value, and the field that holds it.
 #[derive(Debug)]
 pub(super) enum Kind {
     Addresses(Field<Vec<SocketAddr>>),
-    /// At least so many.
+    /// The number is the least number of items.
     Networks(usize, Field<Vec<IpNet>>),
     Directory(Field<Option<PathBuf>>),
     HostNames(Field<Vec<String>>),
@@ -45,7 +45,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Stores what is acceptable and returns what is not, ready to be shown.
+    /// Stores the acceptable part of a value and returns each unacceptable item as text.
     pub(super) fn store(&self, given: &Value, config: &mut Config) -> Vec<String> {
         match self {
             Self::Addresses(field) => list(given, 1, field(config), |item| item.parse().ok()),
@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// The stored value, as the config file would say it.
+    /// The stored value in the syntax of the config file.
     pub(super) fn show(&self, config: &mut Config) -> String {
         match self {
             Self::Addresses(field) => {
@@ -100,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// Gives one configuration the value of another.
+    /// Copies the value from one configuration to another.
     pub(super) fn copy(&self, from: &mut Config, to: &mut Config) {
         match self {
             Self::Addresses(field) => field(to).clone_from(field(from)),
@@ -117,7 +117,7 @@ impl Kind {
         }
     }
 
-    /// What it accepts, as the end of the sentence "it must be …".
+    /// A description of the acceptable values that can follow "must be".
     pub(super) fn accepts(&self) -> String {
         match self {
             Self::Addresses(_) => "one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT".to_owned(),
@@ -152,7 +152,7 @@ impl Kind {
         }
     }
 
-    /// A variable is always text; what it means depends on the key.
+    /// Reads the text of a variable or flag: as a number where the key holds one.
     pub(super) fn value_of(&self, text: &str) -> Value {
         let text = text.trim();
         match self {
@@ -171,7 +171,7 @@ impl Kind {
     }
 }
 
-/// A text of any characters, as TOML has it. Its escapes are not those of Rust.
+/// A TOML string. TOML and Rust escape different characters, so `{:?}` does not do.
 fn quoted(text: &str) -> String {
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
@@ -191,7 +191,7 @@ fn one<T>(given: &Value, field: &mut T, read: impl Fn(&Value) -> Option<T>) -> V
     }
 }
 
-/// A bad item does not hide the others: the good ones are stored, each bad one is returned.
+/// Stores the good items of a list and returns the bad ones, so that one mistake does not hide another.
 fn list<T>(
     given: &Value,
     at_least: usize,
@@ -212,7 +212,7 @@ fn list<T>(
     refused
 }
 
-/// A list, or the same in one text with commas.
+/// The items of a list, or of one text with commas.
 fn items(given: &Value) -> Option<Vec<Value>> {
     let Some(text) = given.as_str() else {
         return given.as_array().map(<[Value]>::to_vec);
@@ -234,25 +234,25 @@ fn named<T: Copy>(given: &Value, all: &[T], name: fn(T) -> &'static str) -> Opti
     all.iter().copied().find(|one| name(*one) == text)
 }
 
-/// An address is a network of its own.
+/// A network. A single address counts as a network.
 fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address)
 }
 
-/// An absolute path, because the working directory of a daemon is nobody's concern, or none.
+/// True for an absolute path and for an empty text. A relative path would depend on the working directory.
 fn is_directory(path: &str) -> bool {
     path.is_empty() || Path::new(path).is_absolute()
 }
 
 fn host(given: &Value) -> Option<String> {
     let text = given.as_str()?;
-    // The final dot is how a resolver is told not to try its search domains.
+    // A final dot tells the resolver not to try its search domains.
     let name = text.strip_suffix('.').unwrap_or(text);
     (text.parse::<IpAddr>().is_ok() || is_host_name(name)).then(|| text.to_owned())
 }
 
-/// The host of `host` or `host:port`: an `Origin` is compared by its host alone.
+/// The host of `host` or `host:port`. Only the host of an `Origin` is compared.
 fn host_name(text: &str) -> Option<String> {
     let (host, port) = text.split_once(':').unwrap_or((text, "0"));
     (is_host_name(host) && port.parse::<u16>().is_ok()).then(|| host.to_ascii_lowercase())
@@ -262,7 +262,7 @@ fn is_host_name(text: &str) -> bool {
     text.len() <= MAX_HOST_NAME_BYTES && text.split('.').all(is_label)
 }
 
-/// Underscores are no part of a host name by the book, and a part of many in private networks.
+/// True for one label of a host name. Underscores are accepted: the standard excludes them, but private networks use them.
 fn is_label(text: &str) -> bool {
     (1..=MAX_LABEL_BYTES).contains(&text.len())
         && text

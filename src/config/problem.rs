@@ -1,17 +1,13 @@
-//! The words in which an operator hears of a mistake.
+//! Messages about mistakes in the configuration.
 //!
-//! Invariant: one problem is one line, free of control characters, and ends with what to do.
+//! Invariant: a problem is one line without control characters, and it says what to do.
 
 use std::fmt;
 use std::io;
 
-use figment::value::Value;
 use thiserror::Error;
 
-use super::listeners::Claim;
-
-/// More of a value than this helps nobody to find it.
-const MAX_SHOWN_CHARS: usize = 200;
+use super::claim::Claim;
 
 /// Everything that is wrong with a configuration: at least one problem, one line each.
 #[derive(Debug, Error)]
@@ -20,7 +16,7 @@ pub struct ConfigErrors(Vec<Problem>);
 /// One mistake.
 #[derive(Debug, Error)]
 pub(super) enum Problem {
-    // Not `source`: the list is printed as it is, nobody walks its causes.
+    // The error is not a `source`: the list is printed as it is, and nothing follows its causes.
     #[error(
         "config file {path}: {error}; \
          make it readable for the daemon, or name another file with --config"
@@ -55,16 +51,16 @@ pub(super) enum Problem {
     #[error(
         "{claim}: would open the admin app to other networks; \
          bind 127.0.0.1 or the machine's private address, and reach it over an SSH tunnel{}",
-        way_round(claim)
+        exception(claim)
     )]
     Exposed { claim: Claim },
-    #[error("{claim}: names no port, and systemd opens the sockets; name the port")]
+    #[error("{claim}: names no port, but systemd needs one to open the socket; name the port")]
     WithoutPort { claim: Claim },
     #[error(
-        "{key} = {value} ({origin}): systemd opens the sockets, and {unit} opens {opened}; \
-         remove the setting, or have the unit open the same: {remedy}"
+        "{key} = {value} ({origin}): systemd opens this listener, and {unit} says {opened}; \
+         remove the setting, or change the unit with: {remedy}"
     )]
-    Overruled {
+    Contradicted {
         key: &'static str,
         value: String,
         origin: String,
@@ -77,7 +73,7 @@ pub(super) enum Problem {
 }
 
 impl ConfigErrors {
-    /// Nothing, when nothing is wrong.
+    /// The problems as one error, or nothing if there is no problem.
     pub(super) fn of(problems: Vec<Problem>) -> Option<Self> {
         (!problems.is_empty()).then_some(Self(problems))
     }
@@ -88,8 +84,15 @@ impl ConfigErrors {
     }
 }
 
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.lines().collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
 impl Problem {
-    /// Whether it is a mistake in an address of that key.
+    /// True if the problem is a mistake in an address of the given key.
     pub(super) fn concerns(&self, key: &str) -> bool {
         match self {
             Self::Exposed { claim } | Self::WithoutPort { claim } => claim.is_of(key),
@@ -99,38 +102,16 @@ impl Problem {
             | Self::UnknownKey { .. }
             | Self::UnknownVariable { .. }
             | Self::Invalid { .. }
-            | Self::Overruled { .. } => false,
+            | Self::Contradicted { .. } => false,
         }
     }
 }
 
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.lines().collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-/// What makes one address acceptable, where anything does.
-fn way_round(claim: &Claim) -> &'static str {
+/// Advice that makes an address acceptable, if any does.
+fn exception(claim: &Claim) -> &'static str {
     if claim.can_be_declared_private() {
         "; if its network is private, name that network in admin.allow_from"
     } else {
         ""
     }
-}
-
-/// A value as an operator may have written it.
-pub(super) fn shown(value: &Value) -> String {
-    clipped(&serde_json::to_string(value).unwrap_or_default())
-}
-
-/// A text that is safe to print: on one line, without control characters, and not endless.
-pub(super) fn clipped(text: &str) -> String {
-    let mut printable = text.chars().filter(|c| !c.is_control());
-    let mut clipped: String = printable.by_ref().take(MAX_SHOWN_CHARS).collect();
-    if printable.next().is_some() {
-        clipped.push('…');
-    }
-    clipped
 }

@@ -1,27 +1,33 @@
-//! Taking up a changed configuration while the daemon runs.
+//! Adopting a changed configuration while the daemon runs.
 //!
 //! Lives here: reading the layers again, which keys may change, and the settings that the rest of the daemon reads. Not
-//! here: when to reload (`app`).
-//! Invariant: a key that needs a restart keeps the value with which the daemon was started, whatever the file says later.
+//! here: when to reload.
+//! Invariant: a key that needs a restart keeps the value with which the daemon was started.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Config, ConfigErrors, Flags, Loaded, Sockets, keys, load};
+use super::flags::Flags;
+use super::judge::Loaded;
+use super::keys::keys;
+use super::load::load;
+use super::problem::ConfigErrors;
+use super::sockets::Sockets;
+use super::values::Config;
 
-/// Everything that a configuration is read from besides the file.
+/// All sources of a configuration except the file.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    /// What the command line says.
+    /// The flags of the command line.
     pub flags: Flags,
-    /// The environment that the daemon was started with.
+    /// The environment at the start of the daemon.
     pub env: Vec<(String, String)>,
-    /// The sockets that systemd opened.
+    /// The sockets that systemd opens.
     pub sockets: Sockets,
 }
 
 impl Source {
-    /// Reads all layers, the file anew each time.
+    /// Reads all layers. The file is read again at each call.
     ///
     /// # Errors
     /// Every problem of every layer, at once.
@@ -29,7 +35,7 @@ impl Source {
         load(&self.flags, self.env.iter().cloned(), &self.sockets)
     }
 
-    /// The value of a variable.
+    /// The value of an environment variable.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut variables = self.env.iter();
@@ -37,7 +43,7 @@ impl Source {
         Some(value)
     }
 
-    /// The directory below `/run` that systemd grants to the unit: the first, if it grants several.
+    /// The directory below `/run` that systemd grants to the unit. The first of several directories counts.
     #[must_use]
     pub fn runtime_directory(&self) -> Option<&Path> {
         let granted = self.variable("RUNTIME_DIRECTORY")?;
@@ -45,19 +51,19 @@ impl Source {
     }
 }
 
-/// What a reload comes to.
+/// Outcome of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reload {
-    /// The configuration to run with from now on.
+    /// The configuration after the reload.
     pub config: Config,
-    /// The keys whose new values are in it.
+    /// Keys whose new values are adopted.
     pub changed: Vec<&'static str>,
-    /// The keys whose new values have to wait for a restart.
+    /// Keys whose new values need a restart.
     pub needs_restart: Vec<&'static str>,
 }
 
 impl Reload {
-    /// Takes from the configuration that was `read` what can change in the one that is `running`.
+    /// Adopts each changed value of the `read` configuration that can change while the daemon is `running`.
     #[must_use]
     pub fn new(running: &Config, mut read: Config) -> Self {
         let mut config = running.clone();
@@ -81,18 +87,18 @@ impl Reload {
     }
 }
 
-/// The configuration that the daemon runs with. Each part of it reads the current values where it decides.
+/// The configuration of the running daemon. Each part of the daemon reads the current values when it decides.
 #[derive(Clone, Debug)]
 pub struct Settings(Arc<RwLock<Arc<Config>>>);
 
 impl Settings {
-    /// Starts with this configuration.
+    /// Settings with the given configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(config))))
     }
 
-    /// The configuration as it is now.
+    /// The current configuration.
     #[must_use]
     pub fn now(&self) -> Arc<Config> {
         // Nothing panics while it holds this lock.
@@ -110,8 +116,8 @@ impl Settings {
 mod tests {
     use figment::value::Value;
 
+    use super::super::kind::Kind;
     use super::*;
-    use crate::config::kind::Kind;
 
     #[test]
     fn every_key_is_taken_up_or_waits_for_a_restart() {
@@ -136,7 +142,7 @@ mod tests {
         }
     }
 
-    /// A value that is no key's default.
+    /// A value that is the default of no key.
     fn another(kind: &Kind) -> Value {
         match kind {
             Kind::Addresses(_) => "127.0.0.2:1".into(),

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -21,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    config::Limits,
+    config::{AdmissionBounds, Limits, SessionBounds},
     net::Backlog,
     presence::networks,
     stats::{Counter, Counters},
@@ -149,9 +148,8 @@ impl Admission {
     }
 }
 
-fn quota(rate: NonZeroU32, burst: usize) -> Quota {
-    let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new);
-    Quota::per_second(rate).allow_burst(burst.unwrap_or(NonZeroU32::MAX))
+fn quota(bounds: SessionBounds) -> Quota {
+    Quota::per_second(bounds.handshakes_per_second).allow_burst(bounds.handshake_burst)
 }
 
 impl TooMany {
@@ -195,32 +193,28 @@ impl Drop for SessionPermit {
 }
 
 impl Bounds {
-    /// A network may have half of all sessions and handshakes, or as many as one address if that is more. So a client that can
-    /// use all addresses of a network cannot keep out everybody else.
     fn new(limits: &Limits) -> Self {
-        let of_network = limits.sessions_per_address.max(limits.sessions / 2);
-        let rate = limits.handshakes_per_second_per_address;
-        let half = NonZeroU32::new(limits.handshakes_per_second.get() / 2);
-        let share = |most, rate, refusals| Share {
-            most,
-            handshakes: DefaultKeyedRateLimiter::keyed(quota(rate, most)),
+        let AdmissionBounds {
+            total,
+            per_network,
+            per_address,
+            ..
+        } = limits.admission();
+        let share = |bounds: SessionBounds, refusals| Share {
+            most: bounds.open,
+            handshakes: DefaultKeyedRateLimiter::keyed(quota(bounds)),
             refusals,
         };
         Self {
-            most: limits.sessions,
-            handshakes: DefaultDirectRateLimiter::direct(quota(
-                limits.handshakes_per_second,
-                limits.sessions,
-            )),
+            most: total.open,
+            handshakes: DefaultDirectRateLimiter::direct(quota(total)),
             shares: [
                 share(
-                    limits.sessions_per_address,
-                    rate,
+                    per_address,
                     [TooMany::OfAddress, TooMany::HandshakesOfAddress],
                 ),
                 share(
-                    of_network,
-                    half.map_or(rate, |half| half.max(rate)),
+                    per_network,
                     [TooMany::OfNetwork, TooMany::HandshakesOfNetwork],
                 ),
             ],
@@ -268,6 +262,8 @@ impl OpenSessions {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::config::Config;
 

@@ -29,10 +29,10 @@ static ADVICE: &[Advice] = &[
     Advice(Counter::AdminBody, "posts to the admin app refused because they are larger than limits.admin_body_bytes: {count}"),
     Advice(Counter::SessionsFull, "handshakes refused because limits.sessions are open: {count}; if they are staff, raise it, and MemoryMax= of the unit"),
     Advice(Counter::AddressFull, "handshakes refused because their address has limits.sessions_per_address open: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::HandshakeFlood, "handshakes refused because there are more than limits.handshakes_per_second: {count}; if they are staff, raise it"),
+    Advice(Counter::HandshakeFlood, "handshakes refused because more arrive per second than limits.sessions allows: {count}; if they are staff, raise it"),
     Advice(Counter::AddressFlood, "handshakes refused because their address makes more than limits.handshakes_per_second_per_address: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
     Advice(Counter::NetworkFull, "handshakes refused because their network has half of limits.sessions open: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::NetworkFlood, "handshakes refused because their network makes more than half of limits.handshakes_per_second: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
+    Advice(Counter::NetworkFlood, "handshakes refused because more arrive per second from their network than half of limits.sessions allows: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
     Advice(Counter::AcceptDelayed, "connections that had to wait because as many are open as may be: {count}; raise LimitNOFILE= of the unit, or limits.admin_connections if it was the admin app"),
     Advice(Counter::AcceptFailed, "connections that could not be accepted, most likely for want of open files: {count}; raise LimitNOFILE= of the unit"),
 ];

@@ -281,8 +281,6 @@ fn binary_after(what: String) -> Command {
 fn isolated(mut command: Command) -> Command {
     command
         .env_clear()
-        // The package may be installed on this machine; its units are not about this daemon.
-        .env("SYSTEMD_UNIT_PATH", "")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

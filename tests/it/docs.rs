@@ -2,31 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cla_socketserver::config;
-
 const README: &str = include_str!("../../README.md");
-
-#[test]
-fn the_readme_lists_every_key_as_it_is() {
-    let rows: String = config::keys()
-        .iter()
-        .map(|key| {
-            let established = key.established.map(|name| format!(", `{name}`"));
-            format!(
-                "| `{}` | `{}` | `{}`{} | {} |\n",
-                key.name,
-                key.default_text(),
-                key.variable(),
-                established.unwrap_or_default(),
-                key.manual(),
-            )
-        })
-        .collect();
-    assert!(
-        README.contains(&rows),
-        "README.md should have this table:\n{rows}"
-    );
-}
 
 #[test]
 fn the_readme_asks_for_the_rust_that_is_needed() {

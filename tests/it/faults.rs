@@ -306,7 +306,6 @@ fn activated(listeners: [TcpListener; 2], statsd: &std::net::UdpSocket, log: &Pa
         .arg(program)
         .arg(log)
         .env_clear()
-        .env("SYSTEMD_UNIT_PATH", "")
         .env("SITE_HOSTNAME", "chs.example")
         .env("CLA_LOG__FORMAT", "json")
         .env("LISTEN_FDS", "3")

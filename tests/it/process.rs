@@ -228,13 +228,14 @@ async fn a_socket_that_is_not_what_the_configuration_says_is_refused() {
 }
 
 #[tokio::test]
-async fn check_goes_by_the_units_of_the_machine() {
-    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+async fn check_goes_by_the_sockets_that_it_was_told() {
     let check = |admin: &str| {
         let mut check = binary();
         check
             .arg("check")
-            .env("SYSTEMD_UNIT_PATH", &units)
+            .env("SERVICE_MEMORY_MAX", "infinity")
+            .env("SERVICE_PUBLIC_LISTEN", "127.0.0.1:8005")
+            .env("SERVICE_ADMIN_LISTEN", "127.0.0.1:8006")
             .env("CLA_ADMIN__LISTEN", admin);
         check.output()
     };

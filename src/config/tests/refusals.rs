@@ -1,6 +1,8 @@
-//! Claims about what is refused, and in which words.
+//! Claims about refused configurations and their messages.
 
-use super::*;
+use super::super::load::load_beside;
+use super::super::sockets::Sockets;
+use super::case::Case;
 
 #[test]
 fn a_named_file_must_exist_and_does_not_hide_other_problems() {
@@ -40,10 +42,10 @@ fn all_problems_of_all_layers_are_reported_at_once() {
         .variable("CLA_WHATEVER", "x")
         .admin_listen("0.0.0.0:8005");
     let expected = r#"
-colour = "blue" (file FILE): there is no such key; remove it; the man page lists every key
+colour = "blue" (file FILE): there is no such key; remove it; cla-socketserver.toml(5) lists every key
 statsd.prot = 8125 (file FILE): there is no such key; did you mean statsd.port?
 CLA_STATSD_HOST = "x" (environment): there is no such variable; did you mean CLA_STATSD__HOST?
-CLA_WHATEVER = "x" (environment): there is no such variable; unset it; the man page lists every variable
+CLA_WHATEVER = "x" (environment): there is no such variable; unset it; cla-socketserver.toml(5) lists every variable
 cla_log__level = "info" (environment): there is no such variable; did you mean CLA_LOG__LEVEL?
 public.listen = "127.0.0.1" (file FILE): must be one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT
 public.listen = 8005 (file FILE): must be one or more ADDRESS:PORT, IPv6 as [ADDRESS]:PORT
@@ -78,7 +80,7 @@ fn a_key_twice_is_broken_toml() {
 fn a_section_is_no_value_and_a_value_is_no_section() {
     let case = Case::new().file("public = 3\n[statsd.port]\nnumber = 1\n[empty]\n");
     let expected = r#"
-empty = {} (file FILE): there is no such key; remove it; the man page lists every key
+empty = {} (file FILE): there is no such key; remove it; cla-socketserver.toml(5) lists every key
 public = 3 (file FILE): there is no such key; it is a section: write its keys below a line [section]
 statsd.port = {"number":1} (file FILE): must be a whole number from 1 to 65535
 "#;
