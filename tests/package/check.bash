@@ -113,6 +113,17 @@ units_that_were_changed_and_not_read_are_a_warning() {
   box systemctl daemon-reload
 }
 
+it_prints_what_operators_decide_and_what_differs_and_all_when_asked() {
+  configure "$site"$'\nlimits.inbox = 5000\ndrain.spread_ms = 1'
+  check_is 0
+  grep -F 'drain.spread_ms = 1  # file' "$scratch/values"
+  grep -F 'log.level = "info"  # default' "$scratch/values"
+  if grep -F limits.queued_bytes "$scratch/values"; then fail 'that has its default'; fi
+  grep -F "note: limits.inbox (file $config) need not be set" "$scratch/said"
+  box cla-socketserver check --all | grep -F 'limits.queued_bytes = 262144  # default'
+  configure "$site"
+}
+
 quiet_leaves_the_mistakes() {
   configure ''
   same "$(box cla-socketserver check --quiet 2>&1)" ''
@@ -192,6 +203,7 @@ for suite in "${suites[@]}"; do
   claim a_directory_of_places_that_cannot_be_written_is_a_warning
   claim an_unset_site_is_a_warning
   claim units_that_were_changed_and_not_read_are_a_warning
+  claim it_prints_what_operators_decide_and_what_differs_and_all_when_asked
   claim quiet_leaves_the_mistakes
   claim with_flags_it_judges_as_whoever_runs_it
   claim without_privileges_it_judges_as_whoever_runs_it_and_says_so

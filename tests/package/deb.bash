@@ -27,6 +27,7 @@ everything_an_operator_needs_is_in_it() {
     usr/share/doc/cla-socketserver/changelog
     usr/share/doc/cla-socketserver/copyright
     usr/share/fish/vendor_completions.d/cla-socketserver.fish
+    usr/share/man/man5/cla-socketserver.toml.5
     usr/share/man/man8/cla-socketserver.8
     usr/share/zsh/vendor-completions/_cla-socketserver
   )
@@ -97,8 +98,11 @@ debug_symbols_of_that_very_daemon_are_beside_it() {
   if readelf --sections --wide "$scratch/daemon" | grep '\.debug_info'; then fail 'the daemon still has its debug symbols'; fi
 }
 
-the_man_page_reads_without_a_warning() {
-  same "$(LC_ALL=C.UTF-8 man --warnings --local-file "$root/packaging/cla-socketserver.8" 2>&1 >/dev/null)" ''
+the_man_pages_read_without_a_warning() {
+  local page
+  for page in cla-socketserver.8 cla-socketserver.toml.5; do
+    same "$(LC_ALL=C.UTF-8 man --warnings --local-file "$root/packaging/$page" 2>&1 >/dev/null)" ''
+  done
 }
 
 changes() { echo "$(package | sed 's/\.deb$//').changes"; }
@@ -120,4 +124,4 @@ claim only_the_configuration_is_the_operators_to_edit
 claim it_needs_little_of_the_system
 claim the_daemon_in_it_is_the_one_the_other_tests_run
 claim debug_symbols_of_that_very_daemon_are_beside_it
-claim the_man_page_reads_without_a_warning
+claim the_man_pages_read_without_a_warning

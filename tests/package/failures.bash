@@ -91,6 +91,14 @@ an_upgrade_judges_as_a_user_who_may_not_read_everything() {
   finished
 }
 
+an_upgrade_judges_addresses_by_the_socket_units() {
+  configure 'admin.listen = "10.0.1.5:8005"'
+  refused_with_the_daemon_left_alone 'cla-socketserver-admin.socket says ["127.0.0.1:8006"]'
+  configure 'admin.listen = "127.0.0.1:8006"'
+  finished
+  configure ''
+}
+
 what_whoever_upgrades_has_in_their_environment_does_not_matter() {
   local old
   old=$(main_pid)
@@ -178,6 +186,7 @@ for suite in "${suites[@]}"; do
   claim an_upgrade_judges_the_variables_of_the_unit_too
   claim an_upgrade_judges_files_of_variables_too
   claim an_upgrade_judges_as_a_user_who_may_not_read_everything
+  claim an_upgrade_judges_addresses_by_the_socket_units
   claim what_whoever_upgrades_has_in_their_environment_does_not_matter
   claim an_upgrade_takes_up_sockets_that_were_changed_and_not_restarted
   claim a_first_installation_beside_a_wrong_configuration_says_so

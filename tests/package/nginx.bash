@@ -252,7 +252,7 @@ handshake_is() { [[ $(ask '/socket.io/?EIO=4&transport=polling' -o /dev/null -w 
 handshake_from() { ask '/socket.io/?EIO=4&transport=polling' -H "Origin: $1" -o /dev/null -w '%{http_code}'; }
 
 # A value that the daemon works with, or that nginx does.
-setting() { box cla-socketserver check | sed -n "s/^$1 = \([0-9]*\) .*/\1/p"; }
+setting() { box cla-socketserver check --all | sed -n "s/^$1 = \([0-9]*\) .*/\1/p"; }
 directive() { box nginx -T 2>/dev/null | sed -n "s/^ *$1 \(.*\);/\1/p"; }
 
 # Has nginx serve the example site, changed by a script for sed.

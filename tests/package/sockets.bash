@@ -14,11 +14,14 @@ a_setting_that_contradicts_a_socket_is_refused() {
   if box cla-socketserver check 2>"$scratch/refusal"; then fail 'check is content'; fi
   cat "$scratch/refusal"
   grep -F "admin.listen = \"$private:8005\" (file /etc/cla-socketserver/config.toml)" "$scratch/refusal"
-  grep -F 'cla-socketserver-admin.socket opens ["127.0.0.1:8006"]' "$scratch/refusal"
+  grep -F 'cla-socketserver-admin.socket says ["127.0.0.1:8006"]' "$scratch/refusal"
+  # The check at the start cannot ask systemd; the daemon itself refuses then.
+  eventually 5 last_words "admin.listen = \"$private:8005\" (file /etc/cla-socketserver/config.toml)"
+  same "$(box systemctl show --property ExecMainStatus --value cla-socketserver)" 78
 }
 
 the_refusal_says_what_to_run() {
-  box bash -c "$(sed 's/.*have the unit open the same: //' "$scratch/refusal")"
+  box bash -c "$(sed 's/.*change the unit with: //' "$scratch/refusal")"
   same "$(listening)" "$(printf "%s\n" "$private:8005" 127.0.0.1:8005)"
   box cla-socketserver check | grep -F "admin.listen = [\"$private:8005\"]  # ListenStream= of cla-socketserver-admin.socket"
 }
@@ -68,6 +71,37 @@ a_wider_address_for_browsers_needs_its_clients_allowed_too() {
   drop_in cla-socketserver.socket "ListenStream=\nListenStream=$stranger:8005\nIPAddressAllow=203.0.113.0/24"
   reaches "$stranger" "$stranger:$polling"
   drop_in cla-socketserver.socket ''
+}
+
+a_setting_that_agrees_with_its_socket_is_accepted() {
+  drop_in cla-socketserver.socket 'ListenStream=\nListenStream=127.0.0.1:8007'
+  # The default address of the other listener, which has moved.
+  configure 'admin.listen = "127.0.0.1:8005"'
+  drop_in cla-socketserver-admin.socket 'ListenStream=\nListenStream=127.0.0.1:8005'
+  box cla-socketserver check --quiet
+  same "$(listening)" $'127.0.0.1:8005\n127.0.0.1:8007'
+  configure ''
+  drop_in cla-socketserver-admin.socket ''
+  drop_in cla-socketserver.socket ''
+}
+
+a_reload_with_a_setting_that_contradicts_a_socket_is_refused() {
+  local old
+  old=$(main_pid)
+  configure 'admin.listen = "127.0.0.1:8007"'
+  if box systemctl reload cla-socketserver; then fail 'reload is content'; fi
+  eventually 5 last_words 'change the unit with: '
+  same "$(main_pid)" "$old"
+  configure ''
+}
+
+without_privileges_check_goes_by_the_sockets_too() {
+  write_drop_in cla-socketserver-admin.socket 'ListenStream=\nListenStream=127.0.0.1:8007'
+  box systemctl daemon-reload
+  box setpriv --reuid nobody --clear-groups cla-socketserver check >"$scratch/values" 2>"$scratch/said" || true
+  cat "$scratch/values" "$scratch/said"
+  grep -F 'admin.listen = ["127.0.0.1:8007"]  # ListenStream= of cla-socketserver-admin.socket' "$scratch/values"
+  drop_in cla-socketserver-admin.socket ''
 }
 
 an_admin_socket_for_everybody_is_refused() {
@@ -137,6 +171,9 @@ for suite in "${suites[@]}"; do
   claim an_address_for_browsers_may_come_up_later_too
   claim strangers_do_not_reach_the_admin_app_on_the_private_address
   claim a_wider_address_for_browsers_needs_its_clients_allowed_too
+  claim a_setting_that_agrees_with_its_socket_is_accepted
+  claim a_reload_with_a_setting_that_contradicts_a_socket_is_refused
+  claim without_privileges_check_goes_by_the_sockets_too
   claim an_admin_socket_for_everybody_is_refused
   claim a_socket_that_was_changed_and_not_restarted_is_named
   claim to_restart_a_socket_restarts_the_daemon
