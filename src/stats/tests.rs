@@ -9,7 +9,9 @@ use tokio::{sync::watch, time::advance};
 
 use super::{
     labels::Labels,
-    names::FAMILIES,
+    names::{
+        CONNECTIONS, FAMILIES, HUB_LATENCY, PEOPLE, QUEUE_DEPTH, SESSIONS, STALENESS, VERSIONS,
+    },
     statsd::{RESOLVED_FOR, Sent, Statsd, TICK, census_lines, send},
     *,
 };
@@ -186,13 +188,27 @@ async fn a_socket_that_was_passed_is_sent_from() {
 }
 
 #[test]
-fn the_readme_names_every_counter() {
-    let readme = include_str!("../../README.md");
-    for family in FAMILIES {
-        for (_, value) in family.members {
-            let name = format!("`{}.{value}`", family.name);
-            assert!(readme.contains(&name), "{name}");
-        }
+fn the_man_page_names_every_metric_and_no_other() {
+    let page = include_str!("../../packaging/cla-socketserver.8");
+    let (_, page) = page.split_once("\n.SH METRICS\n").unwrap();
+    let (page, _) = page.split_once("\n.SH ").unwrap();
+    let named: BTreeSet<_> = page
+        .lines()
+        .filter(|line| line.starts_with("\\fB") && !line.contains("\\fI"))
+        .flat_map(|line| line.split(", "))
+        .map(|name| name.trim_start_matches("\\fB").trim_end_matches("\\fR"))
+        .map(str::to_owned)
+        .collect();
+    let counters = FAMILIES.iter().flat_map(|family| {
+        let members = family.members.iter();
+        members.map(move |(_, value)| format!("{}.{value}", family.name))
+    });
+    let gauges = [PEOPLE, SESSIONS, QUEUE_DEPTH, HUB_LATENCY].map(|gauge| gauge.name);
+    let others = gauges.into_iter().chain([STALENESS]).map(str::to_owned);
+    assert_eq!(named, counters.chain(others).collect());
+    for gauge in [VERSIONS, CONNECTIONS] {
+        let name = format!("\n\\fB{}.\\fR\\fI", gauge.name);
+        assert!(page.contains(&name), "{name}");
     }
 }
 

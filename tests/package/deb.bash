@@ -26,6 +26,9 @@ everything_an_operator_needs_is_in_it() {
     usr/share/doc/cla-socketserver/CHANGELOG.md
     usr/share/doc/cla-socketserver/changelog
     usr/share/doc/cla-socketserver/copyright
+    usr/share/doc/cla-socketserver/docs/http.md
+    usr/share/doc/cla-socketserver/docs/presence.md
+    usr/share/doc/cla-socketserver/docs/protocol.md
     usr/share/fish/vendor_completions.d/cla-socketserver.fish
     usr/share/man/man5/cla-socketserver.toml.5
     usr/share/man/man8/cla-socketserver.8

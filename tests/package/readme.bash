@@ -1,38 +1,40 @@
 #!/usr/bin/env bash
-# A newcomer types what the README says, from the package to a proxied service, and gets what it promises.
+# A newcomer types the commands of the README and then of the man page, from the package to a proxied service, and gets
+# what the pages promise.
 source "$(dirname "$0")/lib.bash"
 
 installing_as_written_ends_ready() {
   put "$(package)" "/root/$(basename "$(package)")"
-  typed Install 2 | tail -n 1 | grep -F '{"status":"ready"}'
+  block Install sh 2 | typed | tail -n 1 | grep -F '{"status":"ready"}'
 }
 
 naming_the_site_as_written_is_taken_up() {
   same "$(from_origin https://chs.example.org)" 403
   block Install toml 1 >"$scratch/site"
   put "$scratch/site" /etc/cla-socketserver/config.toml
-  typed Install 3
+  block Install sh 3 | typed
   same "$(from_origin https://chs.example.org)" 200
 }
 
 nginx_as_written_leads_to_the_daemon() {
   # nginx is in the box already, and the box has no network.
-  typed 'Behind nginx' 1 '/apt-get install nginx/d' | tail -n 1 | grep '^0{"sid":'
+  example NGINX 1 | sed '/apt-get install nginx/d' | typed | tail -n 1 | grep '^0{"sid":'
 }
 
 the_private_address_as_written_answers() {
   box ip address add 10.0.1.5/32 dev lo
-  block 'The admin app on the private network' ini 1 >"$scratch/drop-in"
-  # As `systemctl edit` does once its editor is left.
+  same "$(example 'PRIVATE NETWORK' 1)" 'systemctl edit cla-socketserver-admin.socket'
+  # As that does once its editor is left.
+  example 'PRIVATE NETWORK' 2 >"$scratch/drop-in"
   put "$scratch/drop-in" /etc/systemd/system/cla-socketserver-admin.socket.d/override.conf
   box systemctl daemon-reload
-  typed 'The admin app on the private network' 2
+  example 'PRIVATE NETWORK' 3 | typed
   answers 10.0.1.5:8005
   answers 127.0.0.1:8006
 }
 
 sealing_as_written_leaves_it_ready() {
-  typed 'Under systemd' 1
+  example SANDBOX 1 | typed
   answers 127.0.0.1:8006
 }
 
@@ -45,9 +47,19 @@ block() {
     inside && $0 == fence { copying = ++seen == number }' "$root/README.md" | grep . || fail "the README has no $2 block $3 in $1"
 }
 
-# Types the commands of a block into the box, changed by a script for sed: typed SECTION NUMBER [SCRIPT]
+# An example of the man page, as a reader sees it: example SECTION NUMBER
+example() {
+  awk -v heading=".SH $1" -v number="$2" '
+    /^\.SH / { inside = $0 == heading }
+    /^\.EE$/ { copying = 0 }
+    copying
+    inside && /^\.EX$/ { copying = ++seen == number }' "$root/packaging/cla-socketserver.8" |
+    sed "s/\\\\-/-/g; s/\\\\(aq/'/g" | grep . || fail "the man page has no example $2 in $1"
+}
+
+# Types the commands on its standard input into the box.
 typed() {
-  block "$1" sh "$2" | sed "${3-}" >"$scratch/typed"
+  cat >"$scratch/typed"
   put "$scratch/typed" /root/typed
   box sh -c 'cd && DEBIAN_FRONTEND=noninteractive sh -ex typed' </dev/null
 }
