@@ -1,5 +1,7 @@
 //! What is written about the daemon is true.
 
+mod pages;
+
 use std::path::{Path, PathBuf};
 
 const README: &str = include_str!("../../README.md");
