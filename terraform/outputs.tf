@@ -9,21 +9,21 @@ output "security_group_arn" {
 }
 
 output "admin_rule_ids" {
-  description = "Ids of the rules that let cla_backend in, by the names in backends."
+  description = "Ids of the rules that admit cla_backend, by the names in backends."
   value       = { for name, rule in aws_vpc_security_group_ingress_rule.admin : name => rule.security_group_rule_id }
 }
 
 output "public_rule_ids" {
-  description = "Ids of the rules that let nginx in, by the names in nginx_security_groups; none where nginx runs on the same host."
+  description = "Ids of the rules that admit nginx, by the names in nginx_security_groups; none where nginx runs on the same host."
   value       = { for name, rule in aws_vpc_security_group_ingress_rule.public : name => rule.security_group_rule_id }
 }
 
 output "statsd_rule_ids" {
-  description = "Ids of the rules that let metrics out, by the names in statsd_servers."
+  description = "Ids of the rules that let metrics be sent, by the names in statsd_servers."
   value       = { for name, rule in aws_vpc_security_group_egress_rule.statsd : name => rule.security_group_rule_id }
 }
 
 output "dns_rule_ids" {
-  description = "Ids of the rules that let questions for names out, by the names in dns_resolvers, each with /tcp and /udp."
+  description = "Ids of the rules that let names be resolved, by the names in dns_resolvers, each with /tcp and /udp."
   value       = { for name, rule in aws_vpc_security_group_egress_rule.dns : name => rule.security_group_rule_id }
 }

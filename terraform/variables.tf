@@ -29,7 +29,7 @@ variable "tags" {
 }
 
 variable "backends" {
-  description = "Who reaches the admin listener: the cla_backend addresses, each under a name of your choice. An address is an IPv4 network, an IPv6 network or the id of a security group."
+  description = "Addresses of cla_backend, which may reach the admin listener, each under a name of your choice. An address is an IPv4 network, an IPv6 network or the id of a security group."
   type        = map(string)
   nullable    = false
 
@@ -67,7 +67,7 @@ variable "admin_port" {
 }
 
 variable "nginx_security_groups" {
-  description = "Ids of the security groups of nginx, each under a name of your choice, where nginx runs on other hosts and public.listen is a private address. Leave it empty where nginx runs on the same host: then nothing else reaches the socket listener."
+  description = "Ids of the security groups of nginx, each under a name of your choice, where nginx runs on other hosts and public.listen is a private address. Leave it empty where nginx runs on the same host: then nothing else reaches the public listener."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -84,7 +84,7 @@ variable "nginx_security_groups" {
 }
 
 variable "public_port" {
-  description = "TCP port of the socket listener, as in public.listen. It matters only with nginx_security_groups, and then it must differ from admin_port."
+  description = "TCP port of the public listener, as in public.listen. It matters only with nginx_security_groups, and then it must differ from admin_port."
   type        = number
   default     = 8005
   nullable    = false
@@ -101,7 +101,7 @@ variable "public_port" {
 }
 
 variable "statsd_servers" {
-  description = "Where metrics go, each under a name of your choice: an IPv4 network, an IPv6 network or the id of a security group. Leave it empty where StatsD runs on the same host."
+  description = "Addresses of StatsD, each under a name of your choice: an IPv4 network, an IPv6 network or the id of a security group. Leave it empty where StatsD runs on the same host."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -135,7 +135,7 @@ variable "statsd_port" {
 }
 
 variable "dns_resolvers" {
-  description = "Resolvers that statsd.host is looked up with, each under a name of your choice: an IPv4 network, an IPv6 network or the id of a security group. Leave it empty where statsd.host is an address, or where the resolver is Amazon's own, which security groups do not filter."
+  description = "Name servers that resolve statsd.host, each under a name of your choice: an IPv4 network, an IPv6 network or the id of a security group. Leave it empty where statsd.host is an address, or where the name server is Amazon's, which security groups do not filter."
   type        = map(string)
   default     = {}
   nullable    = false
