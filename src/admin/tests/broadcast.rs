@@ -247,7 +247,7 @@ async fn how_many_were_reached_is_said_in_good_english() {
             "selectedClients=true&username=ben",
             0,
             0,
-            "Those you chose have gone.",
+            "The connections that you chose have ended.",
         ),
     ] {
         let rig = Rig {
