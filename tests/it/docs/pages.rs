@@ -136,7 +136,10 @@ fn every_key_that_a_page_names_exists_with_the_default_that_the_page_gives() {
                     let section = name.split_once('.').map(|(section, _)| section);
                     let is_key = section.is_some_and(|section| sections.contains(section));
                     // The name of a metric or of a file may begin like a key, and so does that of a section.
-                    let is_other = has_extension(name, "rs") || name.ends_with('.');
+                    let is_file = ["rs", "mjs", "bash"]
+                        .iter()
+                        .any(|it| has_extension(name, it));
+                    let is_other = is_file || name.ends_with('.');
                     if is_key && !is_metric(name) && !is_other {
                         wrong.push(format!("{page}: there is no key {name}"));
                     }
