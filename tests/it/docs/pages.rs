@@ -109,42 +109,13 @@ fn the_drawing_names_modules_that_exist() {
 
 #[test]
 fn every_key_that_a_page_names_exists_with_the_default_that_the_page_gives() {
-    let sections: BTreeSet<_> = config::keys()
-        .iter()
-        .filter_map(|key| key.name.split_once('.'))
-        .map(|(section, _)| section)
-        .collect();
     let (mut wrong, mut defaults) = (Vec::new(), 0);
     for page in pages() {
         let text = fs::read_to_string(root().join(&page)).unwrap();
         for (name, after) in names_and_what_follows(&text) {
-            let key = config::keys().iter().find(|key| key.name == name);
             let given = default_given(after);
-            match (key, given) {
-                // The list of changes tells of keys that had to be set once.
-                (Some(key), _) if key.tier == Tier::Internal && page != "CHANGELOG.md" => {
-                    wrong.push(format!("{page}: nobody has to set {name}"));
-                }
-                (Some(key), Some(given)) => {
-                    defaults += 1;
-                    if key.default_text() != given {
-                        wrong.push(format!("{page}: {name} is {}", key.default_text()));
-                    }
-                }
-                (Some(_), None) => {}
-                (None, _) => {
-                    let section = name.split_once('.').map(|(section, _)| section);
-                    let is_key = section.is_some_and(|section| sections.contains(section));
-                    // The name of a metric or of a file may begin like a key, and so does that of a section.
-                    let is_file = ["rs", "mjs", "bash"]
-                        .iter()
-                        .any(|it| has_extension(name, it));
-                    let is_other = is_file || name.ends_with('.');
-                    if is_key && !is_metric(name) && !is_other {
-                        wrong.push(format!("{page}: there is no key {name}"));
-                    }
-                }
-            }
+            defaults += usize::from(given.is_some());
+            wrong.extend(mistake(&page, name, given));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -300,6 +271,31 @@ fn names_and_what_follows(text: &str) -> impl Iterator<Item = (&str, &str)> {
             .collect();
         names
     })
+}
+
+/// The mistake in a page that names something, perhaps a key with its default.
+fn mistake(page: &str, name: &str, given: Option<&str>) -> Option<String> {
+    let Some(key) = config::keys().iter().find(|key| key.name == name) else {
+        return is_like_a_key(name).then(|| format!("{page}: there is no key {name}"));
+    };
+    // The list of changes tells of keys that had to be set once.
+    if key.tier == Tier::Internal && page != "CHANGELOG.md" {
+        return Some(format!("{page}: nobody has to set {name}"));
+    }
+    let default = key.default_text();
+    (given? != default).then(|| format!("{page}: {name} is {default}"))
+}
+
+/// Whether a name is in a section of the configuration and means nothing else: metrics and files may begin like a key.
+fn is_like_a_key(name: &str) -> bool {
+    let Some((section, rest)) = name.split_once('.') else {
+        return false;
+    };
+    let mut sections = config::keys()
+        .iter()
+        .filter_map(|key| key.name.split_once('.'));
+    let is_file = ["rs", "mjs", "bash"].contains(&rest);
+    !rest.is_empty() && !is_file && !is_metric(name) && sections.any(|(known, _)| known == section)
 }
 
 /// The number in ` (number)` right after a key.
