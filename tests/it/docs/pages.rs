@@ -20,6 +20,18 @@ const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 /// Folders that hold no pages of ours.
 const FOREIGN: [&str; 4] = [".git", ".terraform", "node_modules", "target"];
 
+/// Folders at the top whose files pages name by their paths.
+const FOLDERS: [&str; 8] = [
+    "docs",
+    "nginx",
+    "packaging",
+    "src",
+    "systemd",
+    "templates",
+    "terraform",
+    "tests",
+];
+
 /// A page that takes longer to read is not read.
 const MOST_LINES: usize = 150;
 
@@ -43,6 +55,23 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_file_that_a_page_names_exists() {
+    let mut missing = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(root().join(&page)).unwrap();
+        let names = text.lines().flat_map(quoted);
+        let files = names.filter(|name| {
+            let (top, _) = name.split_once('/').unwrap_or_default();
+            FOLDERS.contains(&top) && !name.contains([' ', '<', '…'])
+        });
+        let folder = root().join(&page).with_file_name("");
+        let gone = files.filter(|name| ![root(), &folder].iter().any(|it| it.join(name).exists()));
+        missing.extend(gone.map(|name| format!("{page}: {name}")));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
