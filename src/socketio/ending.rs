@@ -3,26 +3,8 @@
 //! Lives here: the signs by which the two are told apart. Not here: what follows from either (`presence`).
 //! Invariant: a connection that the daemon itself closes is a loss, because its page is still there.
 //!
-//! What the daemon sees, measured with Chromium 148 behind nginx 1.22 and clients 1.7.4 and 4.8, which differ only where one is
-//! named:
-//!
-//! | what happens | over a websocket | by polling |
-//! |---|---|---|
-//! | the tab is closed, reloaded, or shows another page | clean close: close frame 1001 | clean close: the waiting poll is aborted |
-//! | the page calls `disconnect()` | clean close: a disconnect packet, then an empty close frame | clean close: a disconnect packet, then a close packet |
-//! | the browser is killed | loss: the connection ends without a close frame | clean close: the waiting poll is aborted |
-//! | the client misses the heartbeat, or the browser says that it is offline (4.8) | loss: empty close frame | loss: close packet, or silence |
-//! | the cable is pulled, the laptop suspended | loss: silence until the heartbeat fails | the same |
-//! | cable or laptop are back before that | nothing: the session goes on | the same |
-//! | nginx reloads and cuts its old connections, or stops | loss: no close frame | loss: polls of several browsers are aborted at once |
-//! | the daemon closes the connection, or stops | loss | loss |
-//! | the daemon is killed | loss: the next daemon reads the file of places | the same |
-//!
-//! Client 3.1.3 closes without a status when its page is left, as if it had given up (read off its source). Its user is then
-//! listed until the grace is over.
-//!
-//! A polling page that is left in the instant in which its poll has been answered sends nothing any more. Its user is listed
-//! until the heartbeat fails.
+//! `docs/protocol.md` has the table of what happens to a browser and what the daemon sees of it, and `docs/presence.md` the
+//! cases in which that is not enough.
 
 use std::time::Duration;
 
