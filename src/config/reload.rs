@@ -5,7 +5,9 @@
 //! Invariant: a key that needs a restart keeps the value with which the daemon was started.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use super::flags::Flags;
 use super::judge::Loaded;
@@ -101,14 +103,12 @@ impl Settings {
     /// The current configuration.
     #[must_use]
     pub fn now(&self) -> Arc<Config> {
-        // Nothing panics while it holds this lock.
-        let config = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        config.clone()
+        self.0.read().clone()
     }
 
     /// Replaces the whole configuration.
     pub fn replace(&self, config: Config) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *self.0.write() = Arc::new(config);
     }
 }
 
