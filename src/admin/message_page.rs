@@ -16,7 +16,7 @@ use crate::{
 
 /// The page: the form, the list of connections, and the outcome of the last attempt.
 #[derive(Template)]
-#[template(path = "broadcast.html")]
+#[template(path = "message.html")]
 struct MessagePage {
     people: Vec<Person>,
     ticked: Ticked,
