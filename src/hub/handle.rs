@@ -181,6 +181,10 @@ impl EndPermit {
     /// Tells the hub that the connection has ended.
     pub(crate) fn send(self, conn: ConnectionId, ending: Ending) {
         self.depth.grow();
-        self.slot.send(Request::Ended { conn, ending });
+        self.slot.send(Request::Ended {
+            conn,
+            ending,
+            since: Instant::now(),
+        });
     }
 }

@@ -32,7 +32,12 @@ pub(super) enum Request {
         room: OwnedSemaphorePermit,
     },
     /// A connection ended.
-    Ended { conn: ConnectionId, ending: Ending },
+    Ended {
+        conn: ConnectionId,
+        ending: Ending,
+        /// When it ended.
+        since: Instant,
+    },
     /// Post a message and answer for how many connections it is.
     Post {
         to: Audience,

@@ -74,7 +74,14 @@ impl<O: Outlet> Hub<O> {
                 self.counters.handled_in(since.elapsed());
                 drop((turn, room));
             }
-            Request::Ended { conn, ending } => self.apply(Event::Ended { conn, ending }).await,
+            Request::Ended {
+                conn,
+                ending,
+                since,
+            } => {
+                let ending = ending.noticed_after(since.elapsed());
+                self.apply(Event::Ended { conn, ending }).await;
+            }
             Request::Post {
                 to,
                 message,

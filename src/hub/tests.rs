@@ -60,6 +60,43 @@ async fn a_post_is_answered_with_its_receipt() {
     assert_eq!(recorder.take().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_posted_while_a_loss_waits_for_the_hub_is_kept() {
+    let recorder = Recorder::default();
+    let mut registry = registry();
+    let _ = registry.apply(identified(0, "adam"), Moment::ZERO);
+    let (handle, hub, inbox) = recorder.hub(registry);
+    let message = Message::System(SystemMessage::OutOfDate);
+    let work = async {
+        let posted = handle.post(Audience::Everyone, message.clone());
+        let silence = Duration::ZERO;
+        let permit = handle.end_permit().unwrap();
+        tokio::join!(posted, async {
+            permit.send(connection(0), Ending::Lost { silence });
+        })
+        .0
+        .unwrap();
+        say(&handle, identified(1, "adam")).await;
+        handle.finish().await.unwrap();
+    };
+    // Both requests wait while the hub is busy: the post comes first, but the connection was lost before the hub sent anything.
+    let busy = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        hub.run(inbox).await;
+    };
+    tokio::join!(work, busy);
+    let sent: Vec<_> = recorder
+        .take()
+        .into_iter()
+        .map(|(_, message)| message)
+        .collect();
+    assert_eq!(
+        sent,
+        [message.clone(), message],
+        "once to the lost connection, once to the next"
+    );
+}
+
 #[tokio::test]
 async fn a_subscriber_starts_from_a_snapshot_and_is_told_what_follows() {
     let followed = with_hub(Recorder::default(), registry(), async |hub| {

@@ -47,7 +47,8 @@ pub(crate) struct TcpHandle {
 #[derive(Debug)]
 struct Traffic {
     since: Instant,
-    /// When bytes were last received, in milliseconds after `since`.
+    /// When bytes were last received, in microseconds after `since`. A message that was sent within the same unit of time counts as
+    /// not received.
     last_at: AtomicU64,
     /// The last [`TAIL_BYTES`] bytes received, as a big-endian number.
     tail: AtomicU64,
@@ -94,7 +95,7 @@ impl TcpHandle {
 
     /// The time since bytes were last received.
     pub(crate) fn silence(&self) -> Duration {
-        let last_at = Duration::from_millis(self.traffic.last_at.load(Relaxed));
+        let last_at = Duration::from_micros(self.traffic.last_at.load(Relaxed));
         self.traffic.since.elapsed().saturating_sub(last_at)
     }
 
@@ -153,9 +154,9 @@ impl Traffic {
 
     /// One task reads a connection, so nothing comes between loading and storing.
     fn hear(&self, bytes: &[u8]) {
-        let millis = self.since.elapsed().as_millis();
+        let micros = self.since.elapsed().as_micros();
         self.last_at
-            .store(millis.try_into().unwrap_or(u64::MAX), Relaxed);
+            .store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
         let last = bytes.iter().skip(bytes.len().saturating_sub(TAIL_BYTES));
         let push = |tail: u64, byte: &u8| tail << 8 | u64::from(*byte);
         self.tail

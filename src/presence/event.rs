@@ -62,6 +62,19 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// The same ending, noticed later by `delay`. Messages that were posted meanwhile have not reached the browser.
+    #[must_use]
+    pub fn noticed_after(self, delay: Duration) -> Self {
+        match self {
+            Self::Lost { silence } => Self::Lost {
+                silence: silence.saturating_add(delay),
+            },
+            Self::CleanClose | Self::PollAborted => self,
+        }
+    }
+}
+
 /// The user of a connection, as the browser told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

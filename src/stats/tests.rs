@@ -15,7 +15,10 @@ use super::{
     statsd::{RESOLVED_FOR, Sent, Statsd, TICK, census_lines, send},
     *,
 };
-use crate::{config::Statsd as Target, presence::Census};
+use crate::{
+    config::Statsd as Target,
+    presence::{Census, Change, ConnectionId, Departure},
+};
 
 const UNKNOWN: &str = "no-such-host.invalid";
 
@@ -240,4 +243,37 @@ fn lines(labels: &mut Labels, people: usize, versions: &[(&str, usize)]) -> Vec<
     lines
         .map(|(name, value)| format!("{name} {value}"))
         .collect()
+}
+
+#[test]
+fn changes_of_presence_are_counted_by_what_became_of_a_place() {
+    let [conn, old] =
+        ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"].map(|id| ConnectionId::try_from(id).unwrap());
+    let staleness = Duration::from_secs(9);
+    let resumed = |watched| Change::Resumed { conn, old, watched };
+    for (change, expected) in [
+        (Change::Lost { conn }, [1, 0, 0, 0]),
+        (resumed(false), [0, 1, 0, 0]),
+        (resumed(true), [0, 1, 1, 0]),
+        (Change::Reconnected { conn, old }, [0, 1, 0, 0]),
+        (Change::Lapsed { conn, staleness }, [0, 0, 0, 1]),
+        (
+            Change::Left {
+                conn,
+                reason: Departure::Closed,
+            },
+            [0; 4],
+        ),
+    ] {
+        let counters = Counters::default();
+        counters.count_change(&change);
+        let counted = [
+            Counter::PlaceLost,
+            Counter::PlaceResumed,
+            Counter::FlickerSuppressed,
+            Counter::PlaceLapsed,
+        ];
+        let counted = counted.map(|counter| counters.total(counter));
+        assert_eq!(counted, expected, "{change:?}");
+    }
 }
