@@ -1,8 +1,10 @@
-//! A world of tabs in which everything happens in any order, watched by somebody who knows the truth.
+//! Tabs that do anything in any order, and a model that knows which tab is on which case.
 //!
-//! A tab of this world behaves like the page of CHS: it says `identify` on every connect, and `startViewingCase` only when
-//! a case is opened. Some clients say what was queued while they were away before `identify`, others after it. What a tab is
-//! shown is held against who is really there.
+//! A tab behaves like the page of CHS: it emits `identify` on every connect, and `startViewingCase` only when a case is opened.
+//! Some clients emit the events that were queued offline before `identify`, others after it. `truth` compares the lists that
+//! tabs receive with the model.
+
+mod truth;
 
 use std::collections::BTreeMap;
 
@@ -10,16 +12,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Tabs 0 and 3 belong to one user in one browser.
+/// The user of each tab. Tabs 0 and 3 belong to one user in one browser.
 const USERS: [&str; 5] = ["adam", "eve", "joe", "adam", "zoe"];
 
-/// Whose client says what was queued before `identify`.
+/// Whether the client of each tab emits queued events before `identify`.
 const EARLY: [bool; USERS.len()] = [true, true, false, false, true];
 
-/// What somebody does, or what happens to them.
+/// An act of a tab, of its network, of the daemon or of the back-end.
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    /// Opens the tab, or the page of a case in it; with no case, a page that is none's.
+    /// Opens the tab, or another page in it: the page of a case, or of no case.
     Show(Option<&'static str>),
     /// Closes the tab.
     Close,
@@ -33,64 +35,60 @@ enum Act {
     Return,
     /// The daemon restarts.
     Restart,
-    /// The back-end notifies everybody.
+    /// The back-end notifies all operators.
     Notify,
 }
 
-/// One tab, and the truth about it.
+/// The model of one tab.
 #[derive(Clone, Debug, Default)]
 struct Tab {
     open: bool,
     case: Option<&'static str>,
-    /// The case of its place, if it is away.
+    /// The case of its place, while it is offline.
     place: Option<&'static str>,
-    /// The connection as the page sees it.
+    /// The connection, in the view of the page.
     conn: Option<ConnectionId>,
-    /// Until when its place is kept, while it is away.
+    /// The time until which its place is kept, while it is offline.
     kept_until: Moment,
-    /// Whether it has been away since before the daemon began.
+    /// Whether it is offline since before the last restart.
     inherited: bool,
-    /// What the page has said since.
-    queue: Vec<Said>,
-    /// A connection that is dead, and the daemon does not know.
+    /// The events that the page has emitted while it is offline.
+    queue: Vec<Emitted>,
+    /// A dead connection whose loss the daemon has not noticed, and the time of the loss.
     unnoticed: Option<(ConnectionId, Moment)>,
-    screen: Option<Vec<Username>>,
-    heard: Vec<u32>,
-    /// The notifications that it must have heard ...
-    due: Vec<u32>,
-    /// ... as exactly as this allows.
-    hearing: Hearing,
+    /// The last list that it received.
+    list: Option<Vec<Username>>,
+    /// The notifications that it received.
+    received: Vec<u32>,
+    /// The notifications that were posted while the tab was open.
+    posted: Vec<u32>,
+    certainty: Certainty,
 }
 
-/// How well it is known which notifications a tab must have heard, from worst to best.
+/// How exactly the model knows the notifications that a tab must have received, from worst to best.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Hearing {
-    /// It came back in a way that leaves in doubt what it has missed.
+enum Certainty {
+    /// The tab returned in a way in which it may have missed notifications.
     InDoubt,
-    /// All that are due, and some again: what was said to a dead line is repeated, when that is noticed or later.
+    /// Each at least once: notifications over a dead connection are sent again.
     AtLeastOnce,
-    /// Those that are due, each once and in order.
+    /// Each exactly once and in order.
     #[default]
-    Once,
+    ExactlyOnce,
 }
 
+/// An event that a page emits.
 #[derive(Clone, Copy, Debug)]
-enum Said {
+enum Emitted {
     Start(&'static str),
     Stop(&'static str),
 }
 
-impl Said {
+impl Emitted {
     fn by(self, conn: ConnectionId) -> Event {
         match self {
-            Self::Start(case) => Event::CaseOpened {
-                conn,
-                case: case.try_into().unwrap(),
-            },
-            Self::Stop(case) => Event::CaseClosed {
-                conn,
-                case: case.try_into().unwrap(),
-            },
+            Self::Start(case) => opened(conn, case),
+            Self::Stop(case) => closed(conn, case),
         }
     }
 }
@@ -98,9 +96,9 @@ impl Said {
 struct World {
     stage: Stage,
     tabs: Vec<Tab>,
-    next_conn: u32,
+    next_conn: usize,
     notifications: u32,
-    /// Until when a user who is gone may still be listed on a case.
+    /// The time until which a user who has left may still be listed on a case.
     excused: BTreeMap<(&'static str, &'static str), Moment>,
 }
 
@@ -108,7 +106,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn nobody_who_is_there_is_ever_missing_and_nobody_who_is_gone_stays(
+    fn no_viewer_is_ever_missing_and_no_viewer_who_left_stays_listed(
         script in prop::collection::vec((0..USERS.len(), act(), 0u64..8), 0..80)
     ) {
         let mut world = World::new();
@@ -117,8 +115,8 @@ proptest! {
             world.act(tab, act);
         }
         world.the_census_misses_nobody();
-        world.come_to_rest();
-        world.screens_tell_the_truth();
+        world.settle();
+        world.lists_match_the_model();
         world.everybody_leaves();
         prop_assert_eq!(world.stage.registry, Registry::new(rules(Duration::ZERO)));
     }
@@ -139,8 +137,8 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 impl Tab {
-    fn hears_at_worst(&mut self, hearing: Hearing) {
-        self.hearing = self.hearing.min(hearing);
+    fn lower_certainty(&mut self, to: Certainty) {
+        self.certainty = self.certainty.min(to);
     }
 }
 
@@ -157,7 +155,7 @@ impl World {
 
     fn pass(&mut self, seconds: u64) {
         let effects = self.stage.play(&format!("+{seconds}"));
-        self.hear(&effects);
+        self.receive(&effects);
     }
 
     fn act(&mut self, tab: usize, act: Act) {
@@ -170,7 +168,7 @@ impl World {
             }
             Act::Cut => {
                 self.cut(tab);
-                self.tabs[tab].hears_at_worst(Hearing::AtLeastOnce);
+                self.tabs[tab].lower_certainty(Certainty::AtLeastOnce);
                 self.pass(1);
             }
             Act::Notice => self.notice(tab),
@@ -187,48 +185,44 @@ impl World {
         }
         let it = &mut self.tabs[tab];
         if !it.open {
-            // What lingers of its former life may be taken for it.
+            // A place from before it was closed may be resumed for it.
             if it.unnoticed.is_some() || it.kept_until > Moment::ZERO {
-                it.hears_at_worst(Hearing::InDoubt);
+                it.lower_certainty(Certainty::InDoubt);
             }
             *it = Tab {
                 open: true,
                 case,
-                hearing: it.hearing,
+                certainty: it.certainty,
                 unnoticed: it.unnoticed.take(),
                 ..Tab::default()
             };
-            let said = case.map(Said::Start);
-            let said: Vec<_> = said.into_iter().collect();
-            return self.connect(tab, &said);
+            let start = case.map(Emitted::Start);
+            return self.connect(tab, start.as_slice());
         }
         let left = std::mem::replace(&mut it.case, case);
-        let said = left
-            .map(Said::Stop)
-            .into_iter()
-            .chain(case.map(Said::Start));
-        let said: Vec<_> = said.collect();
+        let stop = left.map(Emitted::Stop).into_iter();
+        let emitted: Vec<_> = stop.chain(case.map(Emitted::Start)).collect();
         if it.conn.is_none() {
-            it.queue.extend(said);
+            it.queue.extend(emitted);
         } else {
-            self.say(tab, &said);
+            self.emit(tab, &emitted);
         }
-        // Once the page has moved on while it is away, nothing tells that its place is not still wanted.
+        // The daemon cannot know that the page has left its case while it is offline.
         if let (Some(case), None) = (left, self.tabs[tab].conn) {
             self.excuse(tab, case, now + RESTART_GRACE);
         }
     }
 
-    /// A page that comes to the case of its twin while one of them is away, without having been there, may be taken for
-    /// it: nothing tells them apart.
+    /// Whether the other tab of this user is on `case` or has its place there, and one of the two is offline. The daemon cannot
+    /// tell two such tabs apart.
     fn has_twin_on(&self, tab: usize, case: Option<&str>) -> bool {
-        let away = self.tabs[tab].conn.is_none();
+        let is_offline = self.tabs[tab].conn.is_none();
         let mut others = self.tabs.iter().enumerate();
         others.any(|(at, it)| {
             let is_twin = at != tab && USERS[at] == USERS[tab] && it.open;
-            let away_from = it.place.filter(|_| it.conn.is_none());
+            let its_place = it.place.filter(|_| it.conn.is_none());
             let has_moved = it.conn.is_none() && it.place != it.case;
-            is_twin && (it.case == case || away_from == case) && (away || has_moved)
+            is_twin && (it.case == case || its_place == case) && (is_offline || has_moved)
         })
     }
 
@@ -237,10 +231,7 @@ impl World {
         let (conn, case) = (it.conn.take(), it.case);
         let was_open = std::mem::replace(&mut it.open, false);
         if let Some(conn) = conn {
-            self.apply(Event::Ended {
-                conn,
-                ending: Ending::CleanClose,
-            });
+            self.apply(ended(conn, Ending::CleanClose));
         } else if let (true, Some(case)) = (was_open, case) {
             self.excuse(tab, case, self.stage.now + RESTART_GRACE);
         }
@@ -262,10 +253,7 @@ impl World {
             self.tabs[tab].kept_until = now + GRACE;
             let silence = now.saturating_sub(since);
             self.excuse_place(conn, now + GRACE);
-            self.apply(Event::Ended {
-                conn,
-                ending: Ending::Lost { silence },
-            });
+            self.apply(ended(conn, Ending::Lost { silence }));
         }
     }
 
@@ -279,57 +267,49 @@ impl World {
             self.tabs[tab].open = false;
             return;
         }
-        let mut said = std::mem::take(&mut self.tabs[tab].queue);
+        let mut emitted = std::mem::take(&mut self.tabs[tab].queue);
         if !in_time {
-            // Its place has lapsed, so it is loaded anew.
-            said = it.case.map(Said::Start).into_iter().collect();
+            // Its place has lapsed, so the page is loaded again.
+            emitted = it.case.map(Emitted::Start).into_iter().collect();
         }
-        let continues = in_time && said.is_empty();
-        self.connect(tab, &said);
+        let continues = in_time && emitted.is_empty();
+        self.connect(tab, &emitted);
         if !continues {
-            self.tabs[tab].hears_at_worst(Hearing::InDoubt);
+            self.tabs[tab].lower_certainty(Certainty::InDoubt);
         }
     }
 
-    fn connect(&mut self, tab: usize, said: &[Said]) {
+    fn connect(&mut self, tab: usize, emitted: &[Emitted]) {
         let conn = self.new_conn();
         let before = self.tabs[tab].clone();
         self.tabs[tab].conn = Some(conn);
         self.may_swap_places(tab);
         let (early, late) = if EARLY[tab] {
-            (said, &[][..])
+            (emitted, &[][..])
         } else {
-            (&[][..], said)
+            (&[][..], emitted)
         };
-        for said in early {
-            let effects = self.stage.registry.apply(said.by(conn), self.stage.now);
-            assert_eq!(effects, [], "it is not known yet who says so");
+        for event in early {
+            let effects = self.stage.registry.apply(event.by(conn), self.stage.now);
+            assert_eq!(effects, [], "{event:?} before identify has no effect");
         }
-        let effects = self.stage.registry.apply(
-            Event::Identified {
-                conn,
-                identity: identity(USERS[tab]),
-                browser: browser(USERS[tab]),
-                page: Some(page(before.case.unwrap_or_default())),
-            },
-            self.stage.now,
-        );
-        for effect in &effects {
-            if let Effect::Send { to, .. } = effect {
-                let alone = Recipients::These(BTreeSet::from([conn]));
-                let connects_only = early.is_empty();
-                assert!(
-                    *to == alone || !connects_only,
-                    "a connect is nobody else's business"
-                );
+        let page = page(before.case.unwrap_or_default());
+        let event = identified(conn, USERS[tab], USERS[tab], Some(page));
+        let effects = self.stage.registry.apply(event, self.stage.now);
+        if early.is_empty() {
+            for effect in &effects {
+                if let Effect::Send { to, .. } = effect {
+                    let alone = Recipients::These(BTreeSet::from([conn]));
+                    assert_eq!(*to, alone, "a connect sends nothing to others");
+                }
             }
         }
-        self.hear_before(&effects, late);
-        self.say(tab, late);
+        self.receive_before(&effects, late);
+        self.emit(tab, late);
     }
 
-    /// Nothing tells the places of one user on one case apart, so this tab may have taken the place of its twin, and
-    /// left it one that is kept for a shorter time.
+    /// The daemon cannot tell the places of one user on one case apart. This tab may have resumed the place of the other tab,
+    /// which then has the place that is kept for a shorter time.
     fn may_swap_places(&mut self, tab: usize) {
         let shortest = self.stage.now + GRACE;
         let inherited = std::mem::take(&mut self.tabs[tab].inherited);
@@ -341,13 +321,13 @@ impl World {
         }
     }
 
-    fn say(&mut self, tab: usize, said: &[Said]) {
+    fn emit(&mut self, tab: usize, emitted: &[Emitted]) {
         let Some(conn) = self.tabs[tab].conn else {
             return;
         };
-        for (at, said_now) in said.iter().enumerate() {
-            let effects = self.stage.registry.apply(said_now.by(conn), self.stage.now);
-            self.hear_before(&effects, &said[at + 1..]);
+        for (at, event) in emitted.iter().enumerate() {
+            let effects = self.stage.registry.apply(event.by(conn), self.stage.now);
+            self.receive_before(&effects, &emitted[at + 1..]);
         }
     }
 
@@ -358,9 +338,9 @@ impl World {
         let passed = self.stage.now;
         self.stage.play("$");
         for tab in &mut self.tabs {
-            // All connections are lost now, also those whose loss had not been noticed.
+            // All connections are lost now, also the dead ones.
             let fresh = tab.unnoticed.take().is_some() || !tab.inherited && tab.kept_until > passed;
-            // Who was waited for already is waited for no longer than before.
+            // A restart does not prolong the grace of places that were lost before.
             let left = tab.kept_until.saturating_sub(passed);
             tab.kept_until = if fresh { RESTART_GRACE } else { left };
             tab.inherited = true;
@@ -382,130 +362,25 @@ impl World {
         self.notifications += 1;
         let number = self.notifications;
         for tab in self.tabs.iter_mut().filter(|tab| tab.open) {
-            tab.due.push(number);
+            tab.posted.push(number);
         }
         let json = number.to_string();
         let posting = self.stage.post("operator", &json);
-        self.hear(&effects_of(posting, &json));
+        self.receive(&effects_of(posting, &json));
     }
 
     fn apply(&mut self, event: Event) {
         let effects = self.stage.registry.apply(event, self.stage.now);
-        self.hear(&effects);
+        self.receive(&effects);
     }
 
-    fn hear(&mut self, effects: &[Effect]) {
-        self.hear_before(effects, &[]);
-    }
-
-    /// Shows tabs what they are sent, and fails if a list is wrong. `unsaid` is what a page has yet to say, which the
-    /// daemon cannot know.
-    fn hear_before(&mut self, effects: &[Effect], unsaid: &[Said]) {
-        for effect in effects {
-            let Effect::Send {
-                to: Recipients::These(to),
-                message,
-            } = effect
-            else {
-                continue;
-            };
-            for conn in to {
-                let Some(tab) = self.tabs.iter().position(|tab| tab.conn == Some(*conn)) else {
-                    continue;
-                };
-                match message {
-                    Message::PeopleViewing(names) => {
-                        self.check(*conn, names, unsaid);
-                        self.tabs[tab].screen = Some(names.clone());
-                    }
-                    Message::Notification(number) => {
-                        self.tabs[tab].heard.push(number.parse().unwrap());
-                    }
-                    Message::System(_) => {}
-                }
-            }
-        }
-    }
-
-    fn check(&self, to: ConnectionId, names: &[Username], unsaid: &[Said]) {
-        let people = self.stage.people();
-        let connections = people.iter().flat_map(|person| &person.connections);
-        let case = connections
-            .filter(|(conn, _)| *conn == to)
-            .find_map(|(_, connection)| connection.case.clone());
-        let Some(case) = case else {
-            return;
-        };
-        let case = case.as_str();
-        for (tab, it) in self.tabs.iter().enumerate() {
-            let user = USERS[tab];
-            let listed = names.iter().any(|name| name.as_str() == user);
-            let kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
-            let there = it.open && it.case == Some(case) && it.queue.is_empty();
-            if there && unsaid.is_empty() && (it.conn.is_some() || kept) {
-                assert!(listed, "{user} is on {case} and missing from {names:?}");
-            }
-        }
-        for name in names {
-            let there = |(tab, it): (usize, &Tab)| {
-                USERS[tab] == name.as_str()
-                    && (it.open && it.case == Some(case) || it.unnoticed.is_some())
-            };
-            let excused = self.excused.iter().any(|((user, on), until)| {
-                *user == name.as_str() && *on == case && *until > self.stage.now
-            });
-            assert!(
-                self.tabs.iter().enumerate().any(there) || excused || !unsaid.is_empty(),
-                "{name} is gone from {case} and still in {names:?}"
-            );
-        }
-    }
-
-    /// Everybody who is away comes back or lapses, and every loss is noticed.
-    fn come_to_rest(&mut self) {
+    /// Every offline tab returns or its place lapses, and every loss is noticed.
+    fn settle(&mut self) {
         for tab in 0..self.tabs.len() {
             self.come_back(tab);
             self.notice(tab);
         }
         self.pass(RESTART_GRACE.as_secs());
-    }
-
-    fn screens_tell_the_truth(&self) {
-        for tab in self.tabs.iter().filter(|tab| tab.open) {
-            let Some(case) = tab.case else {
-                continue;
-            };
-            let on_case = |(at, other): (usize, &Tab)| {
-                (other.open && other.case == Some(case)).then_some(USERS[at])
-            };
-            let truth: BTreeSet<_> = self.tabs.iter().enumerate().filter_map(on_case).collect();
-            let screen = tab.screen.iter().flatten().map(Username::as_str);
-            assert_eq!(screen.collect::<BTreeSet<_>>(), truth, "on {case}");
-        }
-        let steady = |(_, tab): &(usize, &Tab)| tab.open && tab.hearing > Hearing::InDoubt;
-        for (at, tab) in self.tabs.iter().enumerate().filter(steady) {
-            // Of two tabs of one user on one case nothing tells which is which.
-            if USERS[at] != "adam" {
-                let mut heard = tab.heard.clone();
-                if tab.hearing == Hearing::AtLeastOnce {
-                    heard.sort_unstable();
-                    heard.dedup();
-                }
-                assert_eq!(heard, tab.due, "notifications of {}", USERS[at]);
-            }
-        }
-    }
-
-    fn the_census_misses_nobody(&self) {
-        let people = self.stage.people();
-        let census = self.stage.registry.census();
-        assert_eq!(census.people, people.len());
-        let mut versions = BTreeMap::new();
-        for (_, connection) in people.iter().flat_map(|it| &it.connections) {
-            let version = connection.identity.app_version.clone();
-            *versions.entry(version).or_default() += 1;
-        }
-        assert_eq!(census.versions, versions);
     }
 
     fn everybody_leaves(&mut self) {
@@ -515,30 +390,8 @@ impl World {
         self.pass(RESTART_GRACE.as_secs());
     }
 
-    /// Whoever had this place may be listed until then.
-    fn excuse_place(&mut self, conn: ConnectionId, until: Moment) {
-        let people = self.stage.people();
-        for person in people {
-            let mut places = person.connections.iter();
-            let place = places.find(|(id, _)| *id == conn);
-            if let Some(case) = place.and_then(|(_, place)| place.case.as_ref()) {
-                let user = USERS.iter().find(|user| **user == person.username.as_str());
-                let case = ["X", "Y"].into_iter().find(|known| *known == case.as_str());
-                let entry = self.excused.entry((user.unwrap(), case.unwrap()));
-                let excused = entry.or_default();
-                *excused = until.max(*excused);
-            }
-        }
-    }
-
-    fn excuse(&mut self, tab: usize, case: &'static str, until: Moment) {
-        let excused = self.excused.entry((USERS[tab], case)).or_default();
-        *excused = until.max(*excused);
-    }
-
     fn new_conn(&mut self) -> ConnectionId {
         self.next_conn += 1;
-        let id = format!("{:016}", self.next_conn);
-        id.as_str().try_into().unwrap()
+        numbered(self.next_conn)
     }
 }
