@@ -1,17 +1,18 @@
-//! Who may begin a session, and how queries are read.
+//! Handshakes: the pages that may open a session, and the reading of queries.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{
+use crate::support::{
     daemon::{Daemon, settings},
-    http::{self, Answer},
-    wire::{Poller, VERSIONS, Version, event_frame},
+    http::{self, Answer, HANDSHAKE, UPGRADE},
+    poller::Poller,
+    protocol::{VERSIONS, Version, event_frame},
 };
 
 const FOREIGN: [(&str, &str); 1] = [("Origin", "http://cla-frontend-socket-server:8005")];
 
 #[tokio::test]
-async fn the_origin_of_a_page_matters_only_where_a_session_begins() {
+async fn the_origin_is_checked_only_when_a_session_opens() {
     let daemon = settings().env("SITE_HOSTNAME", "chs.example").start().await;
     for version in VERSIONS {
         let session = Poller::open(daemon.public, version).await;
@@ -25,7 +26,6 @@ async fn the_origin_of_a_page_matters_only_where_a_session_begins() {
         let post = http::request(daemon.public, "POST", &path, &FOREIGN, close).await;
         let session = Poller::open(daemon.public, version).await;
         let upgrade = upgrade(&daemon, &session, "http://cla-frontend-socket-server").await;
-        // The open packet of version 3 waits with the first answer of `/`; that of version 4 has nothing to say but a ping.
         for (answer, status) in [(poll, 200), (post, 200), (upgrade, 101)] {
             assert_eq!(answer.status, status, "{version:?}: {answer:?}");
             assert_no_cors(&answer);
@@ -34,15 +34,14 @@ async fn the_origin_of_a_page_matters_only_where_a_session_begins() {
 }
 
 #[tokio::test]
-async fn a_foreign_page_is_told_nothing() {
+async fn a_page_of_another_site_is_refused_without_cors_headers() {
     let daemon = settings().env("SITE_HOSTNAME", "chs.example").start().await;
     let session = Poller::open(daemon.public, Version::Four).await;
-    let begin = "/socket.io/?EIO=4&transport=polling";
     let preflight = [FOREIGN[0], ("Access-Control-Request-Method", "POST")];
     for (method, path, headers) in [
-        ("GET", begin, &FOREIGN[..]),
-        ("POST", begin, &FOREIGN),
-        ("OPTIONS", begin, &preflight),
+        ("GET", HANDSHAKE, &FOREIGN[..]),
+        ("POST", HANDSHAKE, &FOREIGN),
+        ("OPTIONS", HANDSHAKE, &preflight),
         ("OPTIONS", &session.path(), &preflight),
         ("OPTIONS", "/socket.io/", &preflight),
         ("GET", "/", &FOREIGN),
@@ -51,10 +50,10 @@ async fn a_foreign_page_is_told_nothing() {
         assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
         assert_no_cors(&answer);
     }
-    daemon.counted("session_refused", "origin", 6).await;
+    daemon.until_counted("session_refused", "origin", 6).await;
 }
 
-/// An `<img>`, a script, a frame or a link of another site sends no `Origin`, but browsers say that it is another site's.
+/// The request of an `<img>`, a script, a frame or a link of another site has no `Origin`, but browsers add `Sec-Fetch-Site`.
 #[tokio::test]
 async fn a_request_of_another_site_opens_no_session_though_it_has_no_origin() {
     let daemon = settings().env("SITE_HOSTNAME", "chs.example").start().await;
@@ -75,18 +74,22 @@ async fn a_request_of_another_site_opens_no_session_though_it_has_no_origin() {
             let number = version.number();
             let path = format!("/socket.io/?EIO={number}&transport=polling");
             let answer = http::request(daemon.public, "GET", &path, &headers, "").await;
-            assert_eq!(answer.status, status, "{headers:?}");
-            assert_eq!(answer.session().is_some(), status == 200, "{headers:?}");
+            let row = format!("{version:?}, {headers:?}: {answer:?}");
+            assert_eq!(answer.status, status, "{row}");
+            assert_eq!(answer.session().is_some(), status == 200, "{row}");
         }
     }
     let session = Poller::open(daemon.public, Version::Four).await;
     let headers = [site("cross-site")];
     let poll = http::request(daemon.public, "GET", &session.path(), &headers, "").await;
-    assert_eq!(poll.status, 200, "a session is known by its id: {poll:?}");
+    assert_eq!(
+        poll.status, 200,
+        "a poll of an open session is not checked: {poll:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_query_that_could_be_read_in_two_ways_opens_no_session() {
+async fn an_ambiguous_query_opens_no_session() {
     let daemon = settings().start().await;
     for (query, message) in [
         ("EIO=4&transport=websocket=x", "Transport unknown"),
@@ -117,20 +120,12 @@ async fn a_query_that_could_be_read_in_two_ways_opens_no_session() {
             assert_eq!(answer.json()["message"], message, "{query}");
         }
     }
-    assert_eq!(
-        daemon
-            .get("/metrics")
-            .await
-            .body
-            .matches("sessions 0")
-            .count(),
-        1
-    );
+    daemon.until_shown("cla_socketserver_sessions 0").await;
 }
 
-/// Pages add parameters of their own, and old clients some that have had their day.
+/// Pages add parameters of their own, and old clients add parameters without a meaning today.
 #[tokio::test]
-async fn what_clients_add_to_a_query_is_no_matter() {
+async fn additional_parameters_of_a_query_are_ignored() {
     let daemon = settings().start().await;
     for more in [
         "t=Px3k9fA",
@@ -147,29 +142,114 @@ async fn what_clients_add_to_a_query_is_no_matter() {
             .unwrap_or_else(|| panic!("{more}: {answer:?}"));
         let session = Poller::known(daemon.public, Version::Four, session);
         session.join().await;
-        let said = [
-            event_frame("identify", json!("adam")),
-            event_frame("startViewingCase", json!("X")),
-        ];
-        session.post(&said.each_ref().map(String::as_str)).await;
+        let identify = event_frame("identify", json!("adam"));
+        let start = event_frame("startViewingCase", json!("X"));
+        session.post(&[&identify, &start]).await;
         session.until("peopleViewing").await;
     }
 }
 
-const UPGRADE: [(&str, &str); 4] = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-];
+#[tokio::test]
+async fn the_probes_of_cla_frontend_succeed() {
+    let daemon = settings().start().await;
+    let origin = [("Origin", "localhost:")];
+    let path = "/socket.io/?eio=3&transport=polling";
+    let answer = http::request(daemon.public, "GET", path, &origin, "").await;
+    assert_eq!(answer.status, 200);
+    let (framing, open) = answer.body.split_at(5);
+    assert!(
+        open.starts_with('{'),
+        "byte 5 is where the smoke test reads JSON: {framing}{open}"
+    );
+    let open: Value = serde_json::from_str(open).unwrap();
+    let sid = open["sid"].as_str().unwrap();
+    let uri = format!(
+        "ws://{}/socket.io/?eio=3&transport=websocket&sid={sid}",
+        daemon.public
+    );
+    // The frame that the probe sends next is one of the failures in `upgrade`.
+    tokio_tungstenite::connect_async(uri).await.unwrap();
+}
 
-/// Asks to go on as a websocket, and breaks that off.
+#[tokio::test]
+async fn only_pages_of_the_site_may_connect() {
+    let daemon = settings()
+        .env("SITE_HOSTNAME", "cases.example.uk, b.example")
+        .start()
+        .await;
+    for (origin, status) in [
+        ("https://cases.example.uk", 200),
+        ("https://B.example:444", 200),
+        ("http://localhost:3000", 200),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ] {
+        for path in [HANDSHAKE, "/socket.io/?EIO=3&transport=polling"] {
+            let answer = http::request(daemon.public, "GET", path, &[("Origin", origin)], "").await;
+            assert_eq!(answer.status, status, "{origin}: {path}");
+            let allowed = (status == 200).then_some(origin);
+            let credentials = (status == 200).then_some("true");
+            for (name, expected) in [
+                ("access-control-allow-origin", allowed),
+                ("access-control-allow-credentials", credentials),
+            ] {
+                assert_eq!(answer.header(name), expected, "{origin}: {name} of {path}");
+            }
+        }
+        let headers = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+        ];
+        let preflight = http::request(daemon.public, "OPTIONS", "/socket.io/", &headers, "").await;
+        assert_eq!(preflight.status, status, "preflight from {origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_public_listener_serves_nothing_but_socket_io() {
+    let daemon = settings().start().await;
+    for path in [
+        "/",
+        "/admin",
+        "/admin/",
+        "/admin/broadcast/",
+        "/healthz",
+        "/readyz",
+        "/demo/",
+    ] {
+        let answer = http::request(daemon.public, "GET", path, &[], "").await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    for path in [
+        "/admin/notifications/",
+        "/socket.iox/",
+        "/x/socket.io/",
+        "*",
+    ] {
+        let headers = [("Content-Type", "application/json")];
+        let body = r#"{"notifications":[]}"#;
+        let answer = http::request(daemon.public, "POST", path, &headers, body).await;
+        assert_eq!(answer.status, 404, "{path}");
+        let media_type = answer.header("Content-Type");
+        assert_eq!(media_type, Some("application/json"), "{path}");
+        // `cla_backend` counts a try as failed only if this member is there.
+        assert_eq!(answer.json()["success"], false, "{path}");
+        let error = answer.json()["error"].to_string();
+        let names_both = error.contains("/socket.io/") && error.contains("admin.listen");
+        assert!(names_both, "{path}: {error}");
+        let port = daemon.admin.port().to_string();
+        assert!(!error.contains(&port), "{path}: {error}");
+    }
+    for path in ["/socket.io/", "/socket.io/?EIO=4&transport=carrier-pigeon"] {
+        let answer = http::request(daemon.public, "GET", path, &[], "").await;
+        assert_eq!(answer.status, 400, "{path}");
+    }
+}
+
+/// Asks for an upgrade to a websocket, and sends the first byte of a frame only.
 async fn upgrade(daemon: &Daemon, session: &Poller, origin: &str) -> Answer {
     let path = session.path().replace("polling", "websocket");
-    let upgrade = format!(
-        "GET {path} HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\u{81}"
-    );
+    let upgrade = http::upgrade_request(&path, &[("Origin", origin)]) + "\u{81}";
     http::raw(daemon.public, upgrade.as_bytes()).await
 }
 

@@ -1,14 +1,17 @@
-//! What strangers send, while a bystander goes on being served.
+//! Malformed input of unknown clients, while a bystander stays served.
 
-use futures_util::future::join_all;
+mod floods;
+
 use serde_json::json;
-use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{
-    daemon::{Daemon, PATIENCE, settings},
+use crate::support::{
+    browser::Browser,
+    bystander::Bystander,
+    daemon::settings,
     http,
-    wire::{Browser, Poller, VERSIONS, Version, event_frame},
+    poller::Poller,
+    protocol::{VERSIONS, Version, event_frame},
 };
 
 #[tokio::test]
@@ -18,20 +21,20 @@ async fn a_malformed_event_is_dropped_and_the_connection_stays() {
         let mut bystander = Bystander::new().await;
         for frame in &frames {
             let start = &frame[..frame.len().min(60)];
-            let mut stranger = bystander.daemon.browser(version).await;
-            stranger.send(frame).await;
-            // Would be answered under another name if the frame had identified somebody.
-            stranger.say("startViewingCase", json!("probe")).await;
-            stranger.identify("stranger").await;
-            stranger.say("startViewingCase", json!(start)).await;
-            let named = |heard: &str| heard.starts_with("44/");
-            let mut heard = stranger.frame().await;
-            while named(&heard) {
-                heard = stranger.frame().await;
+            let mut client = bystander.daemon.browser(version).await;
+            client.send(frame).await;
+            // If the frame had identified the client, this would be answered with another name.
+            client.open_case("probe").await;
+            client.identify("client").await;
+            client.open_case(start).await;
+            let is_connect_error = |frame: &str| frame.starts_with("44/");
+            let mut answer = client.frame().await;
+            while is_connect_error(&answer) {
+                answer = client.frame().await;
             }
             assert!(
-                heard.ends_with(r#"["peopleViewing",["stranger"]]"#),
-                "{start}: {heard}"
+                answer.ends_with(r#"["peopleViewing",["client"]]"#),
+                "{version:?}, {start}: {answer}"
             );
             bystander.is_served().await;
         }
@@ -39,7 +42,7 @@ async fn a_malformed_event_is_dropped_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn attachments_that_nobody_wants_cost_no_connection() {
+async fn an_event_with_attachments_is_dropped_and_the_connection_stays() {
     let daemon = settings().start().await;
     for version in VERSIONS {
         for count in [1, 2, 100] {
@@ -51,24 +54,22 @@ async fn attachments_that_nobody_wants_cost_no_connection() {
             browser.send(&event).await;
             for _ in 0..count {
                 let attachment = match version {
-                    // Which says that it is a message.
+                    // The first byte says that it is a message.
                     Version::Three => vec![4, 0, 0xff],
                     Version::Four => vec![0, 0xff],
                 };
                 let sent = browser.send_message(Message::binary(attachment)).await;
                 sent.unwrap();
             }
-            browser
-                .say("startViewingCase", json!(count.to_string()))
-                .await;
+            browser.open_case(&count.to_string()).await;
             browser.until_viewing(&["adam"]).await;
         }
     }
-    daemon.counted("frame_rejected", "binary", 6).await;
+    daemon.until_counted("frame_rejected", "binary", 6).await;
 }
 
 #[tokio::test]
-async fn names_that_mean_something_to_javascript_are_names() {
+async fn names_with_a_meaning_in_javascript_are_ordinary_names() {
     let daemon = settings().start().await;
     let mut viewers = Vec::new();
     let names = [
@@ -80,7 +81,7 @@ async fn names_that_mean_something_to_javascript_are_names() {
     ];
     for name in names {
         let mut viewer = Browser::identified(daemon.public, Version::Three, name).await;
-        viewer.say("startViewingCase", json!("__proto__")).await;
+        viewer.open_case("__proto__").await;
         viewers.push(viewer);
     }
     for viewer in &mut viewers {
@@ -113,12 +114,12 @@ async fn a_broken_packet_closes_its_own_connection_only() {
     for version in VERSIONS {
         let mut bystander = Bystander::new().await;
         for packet in &packets {
-            let mut stranger = bystander.daemon.browser(version).await;
-            stranger.identify("stranger").await;
-            // The server may be faster to close than we are to send.
-            let _ = stranger.send_message(packet.clone()).await;
+            let mut client = bystander.daemon.browser(version).await;
+            client.identify("client").await;
+            // The daemon may close before everything is sent.
+            let _ = client.send_message(packet.clone()).await;
             if !matches!(packet, Message::Text(text) if text.starts_with("451-")) {
-                stranger.until_closed().await;
+                client.until_closed().await;
             }
             bystander.is_served().await;
         }
@@ -128,10 +129,10 @@ async fn a_broken_packet_closes_its_own_connection_only() {
 #[tokio::test]
 async fn events_outside_the_namespace_do_nothing() {
     let mut bystander = Bystander::new().await;
-    let mut impatient = Browser::open(bystander.daemon.public, Version::Four).await;
-    impatient.send("40/socket.io,").await;
-    impatient
-        .send(&event_frame("identify", json!("impatient")))
+    let mut not_joined = Browser::open(bystander.daemon.public, Version::Four).await;
+    not_joined.send("40/socket.io,").await;
+    not_joined
+        .send(&event_frame("identify", json!("not_joined")))
         .await;
     bystander.is_served().await;
     let mut silent = Browser::open(bystander.daemon.public, Version::Three).await;
@@ -149,7 +150,7 @@ async fn events_outside_the_namespace_do_nothing() {
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_refused() {
+async fn malformed_requests_are_refused() {
     let mut bystander = Bystander::new().await;
     let to = bystander.daemon.public;
     for (request, status) in [
@@ -178,176 +179,6 @@ async fn requests_that_make_no_sense_are_refused() {
     let large = "x".repeat(70_000);
     assert_ne!(session.post(&[&large]).await.status, 200);
     bystander.is_served().await;
-}
-
-#[tokio::test]
-async fn two_polls_at_once_end_a_session_and_its_presence() {
-    let mut bystander = Bystander::new().await;
-    let session = bystander.joined_by("twice", Version::Four).await;
-    session.until("peopleViewing").await;
-    join_all([session.poll(), session.poll()]).await;
-    bystander.browser.until_viewing(&["bystander"]).await;
-}
-
-#[tokio::test]
-async fn viewers_of_one_case_who_vanish_at_once_leave_nobody_behind() {
-    let mut bystander = Bystander::new().await;
-    let mut browsers = Vec::new();
-    for number in 0..20 {
-        let name = format!("user{number}");
-        let server = bystander.daemon.public;
-        let mut browser = Browser::identified(server, VERSIONS[number % 2], &name).await;
-        browser.say("startViewingCase", json!("bystander")).await;
-        browsers.push(browser);
-    }
-    while bystander.browser.hears().await.1.as_array().unwrap().len() < 21 {}
-    drop(browsers);
-    bystander.browser.until_viewing(&["bystander"]).await;
-    let people = bystander.daemon.people().await;
-    assert_eq!(people.as_object().unwrap().len(), 1, "{people}");
-}
-
-#[tokio::test]
-async fn a_flood_hurts_nobody_else() {
-    let mut bystander = Bystander::with(settings().hasty().env("CLA_LOG__LEVEL", "info")).await;
-    let mut flooder = bystander.daemon.browser(Version::Four).await;
-    let frame = event_frame("identify", json!("flooder"));
-    let flood = tokio::spawn(async move {
-        for _ in 0..20_000 {
-            if flooder
-                .send_message(Message::text(frame.clone()))
-                .await
-                .is_err()
-            {
-                break;
-            }
-        }
-    });
-    for _ in 0..20 {
-        bystander.is_served().await;
-    }
-    flood.await.unwrap();
-    bystander.is_served().await;
-}
-
-#[tokio::test]
-async fn a_connection_that_has_too_much_waiting_is_closed_and_may_come_back() {
-    let daemon = settings()
-        .hasty()
-        .env("CLA_LIMITS__FRAMES_IN_FLIGHT", 4)
-        .env("CLA_LOG__LEVEL", "info")
-        .start()
-        .await;
-    for version in VERSIONS {
-        let session = Poller::joined(daemon.public, version).await;
-        let frame = event_frame("identify", json!("flooder"));
-        let burst = vec![frame.as_str(); 400];
-        let closed = timeout(PATIENCE, async {
-            while session.post(&burst).await.status == 200 {}
-        });
-        assert!(closed.await.is_ok(), "{version:?}: it may flood for ever");
-        let mut again = Browser::identified(daemon.public, version, "flooder").await;
-        again.say("startViewingCase", json!("X")).await;
-        again.until_viewing(&["flooder"]).await;
-        again.close().await;
-    }
-    let mut flooder = daemon.browser(Version::Four).await;
-    let frame = event_frame("identify", json!("flooder"));
-    let closed = timeout(PATIENCE, async {
-        while flooder
-            .send_message(Message::text(frame.clone()))
-            .await
-            .is_ok()
-        {}
-    });
-    assert!(closed.await.is_ok(), "it may flood for ever");
-    daemon
-        .counted("connection_closed", "frames_in_flight", 3)
-        .await;
-}
-
-#[tokio::test]
-async fn a_websocket_that_stops_reading_does_not_stay_on_the_screen() {
-    let mut bystander = Bystander::with(
-        settings()
-            .env("CLA_LIMITS__TCP_USER_TIMEOUT_MS", 500)
-            .env("CLA_LIMITS__ADMIN_BODY_BYTES", 1_048_576)
-            .env("CLA_LOG__LEVEL", "info"),
-    )
-    .await;
-    let server = bystander.daemon.public;
-    let mut sleeper = Browser::identified(server, Version::Four, "sleeper").await;
-    sleeper.say("startViewingCase", json!("bystander")).await;
-    bystander
-        .browser
-        .until_viewing(&["bystander", "sleeper"])
-        .await;
-    let body = json!({"notifications": "x".repeat(900_000)}).to_string();
-    let json = [("Content-Type", "application/json")];
-    let mut gone = false;
-    // More than the network holds on the way, but less than the daemon would queue before it gives up.
-    for _ in 0..13 {
-        let admin = bystander.daemon.admin;
-        let answer = http::request(admin, "POST", "/admin/notifications/", &json, &body).await;
-        assert_eq!(answer.json()["success"], true);
-        // The bystander does read, and may hear already that the sleeper is gone.
-        let mut heard = bystander.browser.hears().await;
-        while heard.0 != "notification" {
-            gone |= heard.1 == json!(["bystander"]);
-            heard = bystander.browser.hears().await;
-        }
-    }
-    if !gone {
-        bystander.browser.until_viewing(&["bystander"]).await;
-    }
-    bystander.is_served().await;
-}
-
-#[tokio::test]
-async fn a_session_that_does_not_poll_is_closed_when_it_has_missed_a_message() {
-    for version in VERSIONS {
-        let mut bystander =
-            Bystander::with(settings().hasty().env("CLA_PUBLIC__MERGE_INTERVAL_MS", 0)).await;
-        let _session = bystander.joined_by("sleeper", version).await;
-        let gone = timeout(PATIENCE, async {
-            loop {
-                bystander
-                    .browser
-                    .say("startViewingCase", json!("bystander"))
-                    .await;
-                if bystander.browser.hears().await.1 == json!(["bystander"]) {
-                    return;
-                }
-            }
-        });
-        assert!(gone.await.is_ok(), "{version:?}: a stale list stays");
-        bystander
-            .daemon
-            .counted("connection_closed", "slow_reader", 1)
-            .await;
-    }
-}
-
-#[tokio::test]
-async fn no_number_of_connections_shuts_out_staff() {
-    let daemon = settings()
-        .files(100, 300)
-        .env("CLA_LIMITS__HEADER_TIMEOUT_MS", 60_000)
-        .start()
-        .await;
-    let mut silent = Vec::new();
-    for _ in 0..400 {
-        silent.push(TcpStream::connect(daemon.public).await.unwrap());
-    }
-    assert_eq!(daemon.get("/healthz").await.status, 200);
-    assert_eq!(daemon.get("/readyz").await.status, 200);
-    drop(silent);
-    Browser::identified(daemon.public, Version::Three, "adam").await;
-    let warned = |line: &serde_json::Value| {
-        let message = line["message"].as_str().unwrap_or_default();
-        line["level"] == "WARN" && message.contains("300 open files leave room for 150")
-    };
-    assert!(daemon.logged.iter().any(warned), "{:?}", daemon.logged);
 }
 
 fn malformed_events() -> Vec<String> {
@@ -394,52 +225,4 @@ fn malformed_events() -> Vec<String> {
     );
     frames.push(deep_identity.replacen("", r#"42/socket.io,["startViewingCase","#, 1) + "]");
     frames
-}
-
-/// Somebody who minds their own business.
-struct Bystander {
-    daemon: Daemon,
-    browser: Browser,
-    round: usize,
-}
-
-impl Bystander {
-    async fn new() -> Self {
-        Self::with(settings()).await
-    }
-
-    async fn with(settings: crate::daemon::Settings) -> Self {
-        // What becomes of a lost connection is seen at once, not when its place lapses.
-        let daemon = settings.env("CLA_PRESENCE__GRACE_MS", 0).start().await;
-        let mut browser = Browser::identified(daemon.public, Version::Three, "bystander").await;
-        browser.say("startViewingCase", json!("bystander")).await;
-        browser.until_viewing(&["bystander"]).await;
-        Self {
-            daemon,
-            browser,
-            round: 0,
-        }
-    }
-
-    /// Somebody who polls comes to the bystander's case.
-    async fn joined_by(&mut self, name: &str, version: Version) -> Poller {
-        let session = Poller::joined(self.daemon.public, version).await;
-        let frames = [
-            event_frame("identify", json!(name)),
-            event_frame("startViewingCase", json!("bystander")),
-        ];
-        session.post(&frames.each_ref().map(String::as_str)).await;
-        self.browser.until_viewing(&["bystander", name]).await;
-        session
-    }
-
-    async fn is_served(&mut self) {
-        // A new name in each round, or a late answer to an earlier one would do.
-        self.round += 1;
-        let name = format!("bystander {}", self.round);
-        self.browser.identify(&name).await;
-        let case = json!(self.round.to_string());
-        self.browser.say("startViewingCase", case).await;
-        self.browser.until_viewing(&[&name]).await;
-    }
 }

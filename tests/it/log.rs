@@ -1,11 +1,11 @@
-//! The log as its reader meets it, and as the daemon meets a reader who does not read.
+//! The log: its lines, and a daemon whose log is not read.
 
 use std::{
     collections::BTreeSet,
     fs,
     io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write, pipe},
     net::{SocketAddr, TcpListener},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     time::Duration,
 };
 
@@ -17,24 +17,26 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::{process::Child, task::spawn_blocking, time::timeout};
 
-use crate::{
-    daemon::{PATIENCE, binary, settings},
+use crate::support::{
+    WAIT,
+    browser::Browser,
+    daemon::{binary, settings},
     http,
-    process::activated,
-    wire::{Browser, Version, event_frame},
+    protocol::{Version, event_frame, identity},
+    systemd::{activated, two_listeners},
 };
 
-/// What a pipe holds if nothing else is said, see `pipe(7)`.
+/// The default capacity of a pipe, see `pipe(7)`.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// A stop takes a fraction of this.
+/// The longest time for a stop. It usually takes a fraction of that.
 const STOP: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_up_nobody() {
+async fn a_log_that_is_not_read_delays_nothing() {
     let (_reader, writer) = full_pipe();
     let mut daemon = Unread::start(writer).await;
-    // Of all threads that serve, none may be left waiting.
+    // More requests than threads, so one that waits for the log would be noticed.
     for _ in 0..50 {
         http::raw(daemon.public, b"nonsense\r\n\r\n").await;
         http::raw(daemon.admin, b"nonsense\r\n\r\n").await;
@@ -44,7 +46,7 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
         let healthy = http::request(daemon.admin, "GET", "/healthz", &[], "").await;
         assert_eq!(healthy.status, 200);
         let mut browser = Browser::identified(daemon.public, Version::Four, "adam").await;
-        browser.say("startViewingCase", json!("X")).await;
+        browser.open_case("X").await;
         browser.until_viewing(&["adam"]).await;
         browser.close().await;
     }
@@ -52,7 +54,7 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn lines_that_were_lost_are_counted_and_the_log_says_so_when_it_is_read_again() {
+async fn lost_lines_are_counted_and_the_log_says_so_when_it_is_read_again() {
     let (reader, writer) = full_pipe();
     let mut daemon = Unread::start(writer).await;
     while daemon.lost().await == 0 {
@@ -60,18 +62,18 @@ async fn lines_that_were_lost_are_counted_and_the_log_says_so_when_it_is_read_ag
     }
     let reading = spawn_blocking(move || {
         let mut lines = BufReader::new(reader).lines().map(parsed);
-        let told = lines.find_map(|line| line["lost"].as_u64());
-        (told, lines)
+        let lost = lines.find_map(|line| line["lost"].as_u64());
+        (lost, lines)
     });
-    let (told, rest) = timeout(PATIENCE, reading).await.unwrap().unwrap();
-    assert_eq!(told, Some(daemon.lost().await));
+    let (lost, rest) = timeout(WAIT, reading).await.unwrap().unwrap();
+    assert_eq!(lost, Some(daemon.lost().await));
     daemon.stop().await;
     let last = rest.last().unwrap();
     assert_eq!(last["message"], "stopping");
 }
 
 #[tokio::test]
-async fn what_the_journal_reads_has_a_priority_on_every_line() {
+async fn every_line_for_the_journal_has_a_priority() {
     let priorities = |log: &str| {
         let lines = log.lines().map(|line| line.get(..3).unwrap_or_default());
         lines.map(str::to_owned).collect::<BTreeSet<_>>()
@@ -99,21 +101,20 @@ async fn what_the_journal_reads_has_a_priority_on_every_line() {
 }
 
 #[tokio::test]
-async fn what_an_operator_must_mend_is_one_warning_with_the_key_to_change() {
+async fn a_refusal_that_an_operator_can_mend_is_one_warning_with_the_key_to_change() {
     let mut daemon = settings()
         .env("CLA_LOG__LEVEL", "info")
         .env("CLA_PUBLIC__TRUSTED_PROXIES", "10.0.0.1")
         .start()
         .await;
     let (public, admin) = (daemon.public, daemon.admin);
-    let handshake = "/socket.io/?EIO=4&transport=polling";
     for (server, header, value, key) in [
         (admin, "Host", "presence.internal", "admin.hostnames"),
         (public, "Origin", "https://chs.gov.example", "site_hostname"),
         (public, "X-Real-IP", "192.0.2.1", "public.trusted_proxies"),
     ] {
         let headers = [(header, value)];
-        let refused = || http::request(server, "GET", handshake, &headers, "");
+        let refused = || http::handshake(server, &headers);
         refused().await;
         let line = daemon.until_logged(key).await;
         assert_eq!(line["level"], "WARN", "{line}");
@@ -121,13 +122,8 @@ async fn what_an_operator_must_mend_is_one_warning_with_the_key_to_change() {
             refused().await;
         }
     }
-    daemon.signal(SIGTERM);
-    assert!(daemon.exit().await.success());
-    let log = daemon.whole_log().await;
-    let warnings = log.iter().filter(|line| line["level"] == "WARN");
-    let warnings: Vec<_> = warnings
-        .map(|line| line["message"].as_str().unwrap())
-        .collect();
+    daemon.stop().await;
+    let warnings = daemon.problems().await;
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     for (warning, example) in
         warnings
@@ -137,12 +133,86 @@ async fn what_an_operator_must_mend_is_one_warning_with_the_key_to_change() {
         assert!(warning.contains(example), "{warning}");
         assert!(
             !warning.contains("192.0.2.1"),
-            "anybody can say that: {warning}"
+            "a client chose this text: {warning}"
         );
     }
 }
 
-/// Runs the daemon with a standard error that is said to be the journal, and returns its exit code and what it wrote there.
+#[tokio::test]
+async fn the_log_says_at_start_that_no_site_is_set() {
+    for (site, said) in [("", true), ("site.example", false)] {
+        let daemon = settings().env("SITE_HOSTNAME", site).start().await;
+        let mut messages = daemon
+            .logged
+            .iter()
+            .filter_map(|line| line["message"].as_str());
+        let found = messages.any(|message| message.contains("site_hostname is not set"));
+        assert_eq!(found, said, "{site:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_no_personal_data_at_any_level() {
+    let mut daemon = settings()
+        .env("CLA_LOG__LEVEL", "trace")
+        .env("SITE_HOSTNAME", "site.example")
+        .start()
+        .await;
+    let mut adam = daemon.browser(Version::Three).await;
+    adam.emit("identify", identity("secret-name")).await;
+    adam.open_case("secret-case").await;
+    adam.until_viewing(&["secret-name"]).await;
+    adam.emit("identify", json!({"username": ["secret-junk"]}))
+        .await;
+    adam.emit("secret-event", json!("secret-junk")).await;
+    let origin = [
+        ("Origin", "https://secret-user@foreign.example"),
+        ("Cookie", "secret-cookie"),
+    ];
+    http::request(
+        daemon.public,
+        "GET",
+        "/socket.io/?secret-query",
+        &origin,
+        "",
+    )
+    .await;
+    daemon.notify(json!("secret-notification")).await;
+    http::post_json(daemon.admin, "/admin/notifications/", "{secret-junk").await;
+    adam.close().await;
+    daemon.stop().await;
+    for line in daemon.whole_log().await {
+        assert!(!line.to_string().contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn clients_cannot_write_lines_at_info() {
+    let mut daemon = settings()
+        .env("CLA_LOG__LEVEL", "info")
+        .env("SITE_HOSTNAME", "site.example")
+        .start()
+        .await;
+    let mut client = daemon.browser(Version::Four).await;
+    client.emit("identify", json!(null)).await;
+    client.send("nonsense").await;
+    client.until_closed().await;
+    http::raw(daemon.public, b"nonsense\r\n\r\n").await;
+    http::request(daemon.public, "GET", "/wp-login.php", &[], "").await;
+    daemon.stop().await;
+    let log = daemon.whole_log().await;
+    let messages: Vec<_> = log
+        .iter()
+        .filter_map(|line| line["message"].as_str())
+        .collect();
+    assert_eq!(
+        messages.len(),
+        4,
+        "two listeners, ready, stopping: {messages:?}"
+    );
+}
+
+/// Runs the daemon with a file as the journal, and returns its exit code and the text of the file.
 async fn journalled(args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let file = NamedTempFile::new().unwrap();
     let metadata = file.as_file().metadata().unwrap();
@@ -153,19 +223,19 @@ async fn journalled(args: &[&str], variables: &[(&str, &str)]) -> (i32, String) 
         .envs(variables.iter().copied())
         .env("JOURNAL_STREAM", stream)
         .stderr(file.reopen().unwrap());
-    let ended = timeout(PATIENCE, command.status()).await.unwrap().unwrap();
+    let ended = timeout(WAIT, command.status()).await.unwrap().unwrap();
     let log = fs::read_to_string(file.path()).unwrap();
     (ended.code().unwrap(), log)
 }
 
-/// A line, which is whole. The first one follows what has filled the pipe.
+/// Parses a line and asserts that it is whole. The first line follows the bytes that filled the pipe.
 fn parsed(line: io::Result<String>) -> Value {
     let line = line.unwrap();
     let line = line.trim_start_matches('\0');
     serde_json::from_str(line).unwrap_or_else(|_| panic!("not whole: {line}"))
 }
 
-/// The daemon with nobody to read its log, so that what it listens on must be known beforehand.
+/// A daemon whose log is not read. Its addresses cannot be read from the log, so it is given open listeners.
 struct Unread {
     public: SocketAddr,
     admin: SocketAddr,
@@ -174,9 +244,9 @@ struct Unread {
 
 impl Unread {
     async fn start(stderr: PipeWriter) -> Self {
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let listeners = two_listeners();
         let [public, admin] = listeners.each_ref().map(|l| l.local_addr().unwrap());
-        let [first, second] = listeners.map(OwnedFd::from);
+        let [first, second] = listeners;
         let mut command = activated("public:admin", first, second);
         let child = command
             .env("CLA_LOG__LEVEL", "debug")
@@ -187,10 +257,7 @@ impl Unread {
             .stderr(stderr)
             .spawn()
             .unwrap();
-        let ready = timeout(PATIENCE, async {
-            while http::request(admin, "GET", "/readyz", &[], "").await.status != 200 {}
-        });
-        ready.await.unwrap();
+        http::until_ready(admin).await;
         Self {
             public,
             admin,
@@ -198,26 +265,24 @@ impl Unread {
         }
     }
 
-    /// Does what leaves that many lines at debug.
+    /// Causes this number of lines at debug.
     async fn flood(&self, lines: usize) {
-        let mut stranger = Browser::connect(self.public, Version::Four).await;
+        let mut client = Browser::connect(self.public, Version::Four).await;
         let frame = event_frame("identify", json!(null));
         for _ in 0..lines {
-            stranger.send(&frame).await;
+            client.send(&frame).await;
         }
-        stranger.identify("stranger").await;
-        stranger.say("startViewingCase", json!("its own")).await;
-        stranger.until_viewing(&["stranger"]).await;
-        stranger.close().await;
+        client.identify("client").await;
+        client.open_case("its own").await;
+        client.until_viewing(&["client"]).await;
+        client.close().await;
     }
 
-    /// How many lines have been lost.
+    /// The number of lost lines.
     async fn lost(&self) -> u64 {
-        let page = http::request(self.admin, "GET", "/metrics", &[], "")
-            .await
-            .body;
+        let answer = http::request(self.admin, "GET", "/metrics", &[], "").await;
         let name = "cla_socketserver_log_total{outcome=\"lost\"} ";
-        let count = page.lines().find_map(|line| line.strip_prefix(name));
+        let count = answer.body.lines().find_map(|line| line.strip_prefix(name));
         count.unwrap().parse().unwrap()
     }
 
@@ -230,6 +295,7 @@ impl Unread {
     }
 }
 
+/// A pipe that has no room for another byte.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(&vec![0; PIPE_BYTES]).unwrap();

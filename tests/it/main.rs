@@ -1,4 +1,4 @@
-//! The daemon as its neighbours meet it: the real binary, real sockets, free ports.
+//! The real binary over real sockets, on free ports. `support` has what the tests share.
 
 #![expect(
     unreachable_pub,
@@ -15,21 +15,20 @@
 
 mod architecture;
 mod command_line;
-mod daemon;
 mod docs;
 mod faults;
 mod handshake;
-mod http;
 mod junk;
 mod limits;
 mod log;
 mod losses;
 mod order;
-mod places;
+mod places_file;
 mod presence;
 mod process;
 mod reload;
 mod restart;
 mod statsd;
+mod support;
+mod systemd;
 mod upgrade;
-mod wire;

@@ -1,26 +1,29 @@
-//! What one connection says takes effect in the order in which it said it.
+//! Events of one connection take effect in the order in which they were sent.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::{
-    daemon::{Daemon, Settings, settings},
-    wire::{Browser, Poller, VERSIONS, event_frame},
+use crate::support::{
+    browser::Browser,
+    daemon::{Settings, settings},
+    poller::Poller,
+    protocol::{VERSIONS, event_frame},
 };
 
-/// Rounds for each version; each is two frames in one packet on each of several connections at once.
+/// The number of rounds. In a round each connection sends two frames at once.
 const ROUNDS: usize = 150;
+/// The number of connections that send at the same time.
 const CONNECTIONS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
     for version in VERSIONS {
         let daemon = settings()
-            .hasty()
+            .without_rate_limits()
             .env("CLA_LOG__LEVEL", "info")
-            // Nobody polls, so few lists may wait, however long the test takes.
+            // No session polls, so only few lists may be sent during the test.
             .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 10_000)
-            // These sessions never send a heartbeat.
+            // These sessions send no heartbeat.
             .env("CLA_PUBLIC__PING_TIMEOUT_MS", 3_600_000)
             .start()
             .await;
@@ -43,7 +46,10 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
             let people = daemon.people().await;
             for (user, person) in people.as_object().unwrap() {
                 for connection in person["connections"].as_object().unwrap().values() {
-                    assert_eq!(connection["caseViewed"], last, "{user} in round {round}");
+                    assert_eq!(
+                        connection["caseViewed"], last,
+                        "{user} in round {round}, {version:?}"
+                    );
                 }
             }
             assert_eq!(people.as_object().unwrap().len(), CONNECTIONS);
@@ -54,7 +60,7 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_frames_in_one_write_leave_the_state_of_the_last() {
     let daemon = settings()
-        .hasty()
+        .without_rate_limits()
         .env("CLA_LOG__LEVEL", "info")
         .start()
         .await;
@@ -65,15 +71,15 @@ async fn two_frames_in_one_write_leave_the_state_of_the_last() {
         browsers.push(browser);
     }
     for round in 0..ROUNDS {
-        // Everybody ends where nobody else has been, so the answer shows what came last.
+        // The last case of each connection is its own, so the people map shows which event came last.
         let meeting = event_frame("startViewingCase", json!(format!("meeting {round}")));
-        let gone = event_frame("stopViewingCase", json!("whatever"));
+        let left = event_frame("stopViewingCase", json!("whatever"));
         let alone = browsers
             .iter_mut()
             .enumerate()
             .map(async |(number, browser)| {
-                let nook = event_frame("startViewingCase", json!(format!("{number} in {round}")));
-                browser.send_together(&[&meeting, &gone, &nook]).await;
+                let own = event_frame("startViewingCase", json!(format!("{number} in {round}")));
+                browser.send_together(&[&meeting, &left, &own]).await;
             });
         join_all(alone).await;
         let expected: Vec<_> = (0..CONNECTIONS)
@@ -85,15 +91,15 @@ async fn two_frames_in_one_write_leave_the_state_of_the_last() {
     }
 }
 
-/// Who closes the tab while it is still connecting must not stay on the screens of others.
+/// A tab that is closed while it connects must not stay listed.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_while_still_arriving_leaves_nothing_behind() {
+async fn a_client_that_leaves_while_it_arrives_leaves_no_place() {
     let daemon = without_grace().start().await;
     let server = daemon.public;
     let identify = event_frame("identify", json!("hasty"));
     let start = event_frame("startViewingCase", json!("X"));
     for _ in 0..10 {
-        let visits = (0..40).map(|number| {
+        let clients = (0..40).map(|number| {
             let frames = [identify.clone(), start.clone()];
             tokio::spawn(async move {
                 let mut hasty = Browser::open(server, VERSIONS[number % 2]).await;
@@ -104,16 +110,16 @@ async fn whoever_leaves_while_still_arriving_leaves_nothing_behind() {
                 }
             })
         });
-        for visit in join_all(visits).await {
-            visit.unwrap();
+        for client in join_all(clients).await {
+            client.unwrap();
         }
     }
-    nobody_is_left(&daemon).await;
+    daemon.until_nobody().await;
 }
 
-/// A close packet overtakes a body that is still being decoded.
+/// A close packet can overtake a body that is still being decoded.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_still_being_read_when_a_session_ends_puts_nobody_on_the_screen() {
+async fn a_body_that_is_decoded_after_the_end_of_its_session_has_no_effect() {
     let daemon = without_grace().start().await;
     let many = vec![event_frame("identify", json!("hasty")); 200];
     let many: Vec<_> = many.iter().map(String::as_str).collect();
@@ -121,23 +127,23 @@ async fn what_is_still_being_read_when_a_session_ends_puts_nobody_on_the_screen(
         let session = Poller::joined(daemon.public, VERSIONS[round % 2]).await;
         join_all([session.post(&many), session.post(&["1"])]).await;
     }
-    nobody_is_left(&daemon).await;
+    daemon.until_nobody().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_the_answer_to_connect_is_never_lost() {
+async fn events_after_the_answer_to_connect_are_never_lost() {
     let daemon = settings().env("CLA_LOG__LEVEL", "info").start().await;
     let server = daemon.public;
-    let arrivals = (0..200).map(|number| {
+    let clients = (0..200).map(|number| {
         tokio::spawn(async move {
             let name = format!("user{number}");
             let mut browser = Browser::identified(server, VERSIONS[number % 2], &name).await;
-            browser.say("startViewingCase", json!("X")).await;
-            while browser.hears().await.1.as_array().unwrap().len() < 200 {}
+            browser.open_case("X").await;
+            while browser.event().await.1.as_array().unwrap().len() < 200 {}
         })
     });
-    for arrival in join_all(arrivals).await {
-        arrival.expect("everybody should see everybody");
+    for client in join_all(clients).await {
+        client.expect("every list should have every user");
     }
 }
 
@@ -152,13 +158,9 @@ fn viewed(people: &Value) -> Vec<&str> {
     (0..CONNECTIONS).map(case).collect()
 }
 
-/// A lost connection is gone at once, so whoever stays is a ghost.
+/// A daemon without grace: a lost connection leaves at once, so a name that stays listed is a mistake.
 fn without_grace() -> Settings {
     settings()
         .env("CLA_LOG__LEVEL", "info")
         .env("CLA_PRESENCE__GRACE_MS", 0)
-}
-
-async fn nobody_is_left(daemon: &Daemon) {
-    daemon.until_people(|people| *people == json!({})).await;
 }

@@ -1,13 +1,14 @@
-//! Who is told what, over real sockets.
+//! The lists and messages that browsers receive, over real sockets.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::{
+use crate::support::{
+    browser::Browser,
     daemon::settings,
-    http,
-    wire::{Browser, Poller, VERSIONS, Version, event_frame},
+    poller::Poller,
+    protocol::{VERSIONS, Version, event_frame},
 };
 
 #[tokio::test]
@@ -17,21 +18,21 @@ async fn viewers_of_a_case_see_each_other_come_and_go() {
         let mut adam = Browser::identified(daemon.public, version, "adam").await;
         let mut eve = Browser::identified(daemon.public, version, "eve").await;
 
-        adam.say("startViewingCase", json!("X")).await;
+        adam.open_case("X").await;
         adam.until_viewing(&["adam"]).await;
-        eve.say("startViewingCase", json!("X")).await;
+        eve.open_case("X").await;
         eve.until_viewing(&["adam", "eve"]).await;
         adam.until_viewing(&["adam", "eve"]).await;
-        eve.say("stopViewingCase", json!("another case")).await;
+        eve.close_case("another case").await;
         adam.until_viewing(&["adam"]).await;
-        eve.say("startViewingCase", json!("X")).await;
+        eve.open_case("X").await;
         adam.until_viewing(&["adam", "eve"]).await;
-        eve.say("startViewingCase", json!("Y")).await;
+        eve.open_case("Y").await;
         adam.until_viewing(&["adam"]).await;
         eve.until_viewing(&["eve"]).await;
-        eve.say("startViewingCase", json!("X")).await;
+        eve.open_case("X").await;
         adam.until_viewing(&["adam", "eve"]).await;
-        eve.say("identify", json!("joe")).await;
+        eve.emit("identify", json!("joe")).await;
         adam.until_viewing(&["adam", "joe"]).await;
         eve.close().await;
         adam.until_viewing(&["adam"]).await;
@@ -39,20 +40,20 @@ async fn viewers_of_a_case_see_each_other_come_and_go() {
 }
 
 #[tokio::test]
-async fn whoever_left_a_case_hears_no_more_of_it() {
+async fn a_browser_that_left_a_case_receives_no_more_lists_of_it() {
     let daemon = settings().start().await;
     let mut adam = Browser::identified(daemon.public, Version::Three, "adam").await;
     let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
-    adam.say("startViewingCase", json!("X")).await;
+    adam.open_case("X").await;
     adam.until_viewing(&["adam"]).await;
-    adam.say("startViewingCase", json!("Y")).await;
+    adam.open_case("Y").await;
     adam.until_viewing(&["adam"]).await;
-    eve.say("startViewingCase", json!("X")).await;
+    eve.open_case("X").await;
     eve.until_viewing(&["eve"]).await;
-    eve.say("startViewingCase", json!("Y")).await;
-    // The very next thing that adam hears is about Y.
-    let heard = adam.hears().await;
-    assert_eq!(heard, ("peopleViewing".to_owned(), json!(["adam", "eve"])));
+    eve.open_case("Y").await;
+    // The next event is about Y.
+    let next = adam.event().await;
+    assert_eq!(next, ("peopleViewing".to_owned(), json!(["adam", "eve"])));
 }
 
 #[tokio::test]
@@ -60,36 +61,38 @@ async fn names_of_cases_user_types_and_sockets_do_not_mix() {
     let daemon = settings().start().await;
     let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
     let mut eve = Browser::connect(daemon.public, Version::Four).await;
-    eve.say(
+    eve.emit(
         "identify",
         json!({"username": "eve", "usertype": adam.id, "appVersion": "1"}),
     )
     .await;
     for case in ["operator", adam.id.as_str()] {
-        eve.say("startViewingCase", json!(case)).await;
+        eve.open_case(case).await;
         eve.until_viewing(&["eve"]).await;
     }
-    notify(
-        daemon.admin,
-        &json!({"notifications": "for operators", "usertype": "operator"}),
-    )
-    .await;
-    notify(
-        daemon.admin,
-        &json!({"notifications": "for a socket id", "usertype": adam.id}),
-    )
-    .await;
+    daemon
+        .post(
+            "/admin/notifications/",
+            &json!({"notifications": "for operators", "usertype": "operator"}),
+        )
+        .await;
+    daemon
+        .post(
+            "/admin/notifications/",
+            &json!({"notifications": "for a socket id", "usertype": adam.id}),
+        )
+        .await;
     assert_eq!(
-        adam.hears().await,
+        adam.event().await,
         ("notification".to_owned(), json!("for operators"))
     );
     assert_eq!(
-        eve.hears().await,
+        eve.event().await,
         ("notification".to_owned(), json!("for a socket id"))
     );
-    notify(daemon.admin, &json!({"notifications": "last"})).await;
+    daemon.notify(json!("last")).await;
     assert_eq!(
-        adam.hears().await,
+        adam.event().await,
         ("notification".to_owned(), json!("last"))
     );
 }
@@ -105,16 +108,16 @@ async fn a_burst_on_one_case_is_merged_and_ends_with_the_last_state() {
     let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
     let mut ruth = Browser::identified(daemon.public, Version::Four, "ruth").await;
     let begun = Instant::now();
-    adam.say("startViewingCase", json!("X")).await;
-    assert_eq!(adam.hears().await.1, json!(["adam"]));
+    adam.open_case("X").await;
+    assert_eq!(adam.event().await.1, json!(["adam"]));
     for _ in 0..50 {
-        eve.say("startViewingCase", json!("X")).await;
-        eve.say("stopViewingCase", json!("X")).await;
+        eve.open_case("X").await;
+        eve.close_case("X").await;
     }
-    eve.say("startViewingCase", json!("X")).await;
-    ruth.say("startViewingCase", json!("X")).await;
+    eve.open_case("X").await;
+    ruth.open_case("X").await;
     let mut lists = 1;
-    while adam.hears().await.1 != json!(["adam", "eve", "ruth"]) {
+    while adam.event().await.1 != json!(["adam", "eve", "ruth"]) {
         lists += 1;
     }
     let allowed = begun.elapsed().as_millis() / interval.as_millis() + 2;
@@ -125,15 +128,15 @@ async fn a_burst_on_one_case_is_merged_and_ends_with_the_last_state() {
 }
 
 #[tokio::test]
-async fn names_outside_ascii_arrive_as_they_were_meant() {
+async fn names_outside_ascii_arrive_unchanged() {
     let daemon = settings().start().await;
     let name = "Zoë Ω 😀 名前";
     let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
-    adam.say("startViewingCase", json!("é")).await;
+    adam.open_case("é").await;
 
     for version in VERSIONS {
         let zoe = Poller::joined(daemon.public, version).await;
-        // Clients 1.x encode twice what they send by polling.
+        // Clients 1.x encode a polling body twice.
         let twice = |text: String| match version {
             Version::Three => text.bytes().map(char::from).collect(),
             Version::Four => text,
@@ -159,15 +162,12 @@ async fn a_closed_tab_that_polled_leaves_at_once() {
     for version in VERSIONS {
         let daemon = settings().start().await;
         let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
-        adam.say("startViewingCase", json!("X")).await;
-        let eve = Poller::joined(daemon.public, version).await;
-        eve.post(&[&event_frame("identify", json!("eve"))]).await;
-        eve.post(&[&event_frame("startViewingCase", json!("X"))])
-            .await;
+        adam.open_case("X").await;
+        let eve = Poller::on_case_x(daemon.public, version, "eve", &[]).await;
         eve.until("peopleViewing").await;
         adam.until_viewing(&["adam", "eve"]).await;
-        // A poll that is answered ends nothing; the one that is waiting when the tab closes does.
-        adam.say("startViewingCase", json!("X")).await;
+        // An answered poll ends nothing. The poll that waits when the tab closes ends the session.
+        adam.open_case("X").await;
         eve.until("peopleViewing").await;
         adam.until_viewing(&["adam", "eve"]).await;
         drop(eve.held().await);
@@ -175,57 +175,55 @@ async fn a_closed_tab_that_polled_leaves_at_once() {
     }
 }
 
-/// Clients 2.5 and 4.x send what was emitted while they were offline before the page says who it is.
+/// Clients 2.5 and 4.x send events that were emitted offline before the page sends `identify`.
 #[tokio::test]
-async fn what_is_said_before_identify_waits_for_the_name() {
+async fn events_before_identify_wait_for_the_name() {
     let daemon = settings().start().await;
     for version in VERSIONS {
         let mut adam = daemon.browser(version).await;
-        adam.say("startViewingCase", json!("Y")).await;
-        adam.say("stopViewingCase", json!("Y")).await;
-        adam.say("startViewingCase", json!("X")).await;
+        adam.open_case("Y").await;
+        adam.close_case("Y").await;
+        adam.open_case("X").await;
         adam.identify("adam").await;
         assert_eq!(
-            adam.hears().await,
+            adam.event().await,
             ("peopleViewing".to_owned(), json!(["adam"]))
         );
         let people = daemon.people().await;
         let case = &people["adam"]["connections"][&adam.id]["caseViewed"];
-        assert_eq!(case, "X", "{people}");
+        assert_eq!(case, "X", "{version:?}: {people}");
         adam.close().await;
-        daemon.until_people(|people| *people == json!({})).await;
+        daemon.until_nobody().await;
     }
 }
 
-/// Whoever went to another case while cut off is never shown on the first one again, nor shown its list.
+/// A page that opened another case while it was offline is not listed on the old case, and receives no list of the old case.
 #[tokio::test]
-async fn who_changed_cases_while_cut_off_is_on_the_new_one() {
+async fn a_page_that_changed_its_case_offline_is_on_the_new_case() {
     let daemon = settings().start().await;
     for version in VERSIONS {
         let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
-        eve.say("startViewingCase", json!("X")).await;
+        eve.open_case("X").await;
         eve.until_viewing(&["eve"]).await;
         let mut adam = Browser::identified(daemon.public, version, "adam").await;
-        adam.say("startViewingCase", json!("X")).await;
+        adam.open_case("X").await;
         eve.until_viewing(&["eve", "adam"]).await;
         adam.give_up().await;
-        daemon
-            .until_people(|people| people.to_string().contains("lost"))
-            .await;
+        daemon.until_lost("adam").await;
         let mut back = daemon.browser(version).await;
-        back.say("stopViewingCase", json!("X")).await;
-        back.say("startViewingCase", json!("Y")).await;
+        back.close_case("X").await;
+        back.open_case("Y").await;
         back.identify("adam").await;
         let list = |names: &[&str]| ("peopleViewing".to_owned(), json!(names));
-        assert_eq!(back.hears().await, list(&["adam"]));
-        assert_eq!(eve.hears().await, list(&["eve"]));
+        assert_eq!(back.event().await, list(&["adam"]), "{version:?}, on Y");
+        assert_eq!(eve.event().await, list(&["eve"]), "{version:?}, on X");
         back.close().await;
         eve.close().await;
-        daemon.until_people(|people| *people == json!({})).await;
+        daemon.until_nobody().await;
     }
 }
 
-/// Clients 1.x and 2.x ask for it so when the page has set a `query`.
+/// Clients 1.x and 2.x add a query to the namespace when the page has set `query`.
 #[tokio::test]
 async fn a_namespace_with_a_query_is_the_namespace() {
     let daemon = settings().start().await;
@@ -238,7 +236,7 @@ async fn a_namespace_with_a_query_is_the_namespace() {
         assert_eq!(adam.frame().await, "3");
         assert!(adam.frame().await.starts_with("40/socket.io"));
         adam.identify("adam").await;
-        adam.say("startViewingCase", json!("40/socket.io?X")).await;
+        adam.open_case("40/socket.io?X").await;
         adam.until_viewing(&["adam"]).await;
 
         let eve = Poller::open(daemon.public, Version::Three).await;
@@ -253,19 +251,19 @@ async fn a_namespace_with_a_query_is_the_namespace() {
         let people = daemon.people().await.to_string();
         assert!(
             people.contains(r#""caseViewed":"40/socket.io?X""#),
-            "{people}"
+            "{query}: {people}"
         );
         eve.post(&["41/socket.io,"]).await;
         adam.close().await;
-        daemon.until_people(|people| *people == json!({})).await;
+        daemon.until_nobody().await;
     }
 }
 
-/// For want of a version nobody is missing.
+/// A user with an unusual name or version is listed all the same.
 #[tokio::test]
-async fn whoever_says_a_name_somehow_is_listed() {
+async fn unusual_forms_of_identify_are_listed() {
     let daemon = settings().start().await;
-    for (said, name, version) in [
+    for (payload, name, version) in [
         (json!({"username": "adam", "appVersion": 7}), "adam", "7"),
         (
             json!({"username": "adam", "appVersion": 1.5}),
@@ -287,117 +285,13 @@ async fn whoever_says_a_name_somehow_is_listed() {
         (json!("ad\u{202e}am\u{200b}"), "adam", "unknown"),
     ] {
         let mut browser = daemon.browser(Version::Three).await;
-        browser.say("identify", said).await;
-        browser.say("startViewingCase", json!("X")).await;
+        browser.emit("identify", payload.clone()).await;
+        browser.open_case("X").await;
         browser.until_viewing(&[name]).await;
         let people = daemon.people().await;
         let connection = &people[name]["connections"][&browser.id];
-        assert_eq!(connection["appVersion"], version, "{people}");
+        assert_eq!(connection["appVersion"], version, "{payload}: {people}");
         browser.close().await;
-        daemon.until_people(|people| *people == json!({})).await;
+        daemon.until_nobody().await;
     }
-}
-
-#[tokio::test]
-async fn the_legacy_probes_stay_green() {
-    let daemon = settings().start().await;
-    let origin = [("Origin", "localhost:")];
-    let path = "/socket.io/?eio=3&transport=polling";
-    let answer = http::request(daemon.public, "GET", path, &origin, "").await;
-    assert_eq!(answer.status, 200);
-    let (framing, open) = answer.body.split_at(5);
-    assert!(
-        open.starts_with('{'),
-        "byte 5 is where the smoke test reads JSON: {framing}{open}"
-    );
-    let open: serde_json::Value = serde_json::from_str(open).unwrap();
-    let sid = open["sid"].as_str().unwrap();
-    let uri = format!(
-        "ws://{}/socket.io/?eio=3&transport=websocket&sid={sid}",
-        daemon.public
-    );
-    // What it sends then is one of the failures in `upgrade`.
-    tokio_tungstenite::connect_async(uri).await.unwrap();
-}
-
-#[tokio::test]
-async fn only_pages_of_the_site_may_connect() {
-    let daemon = settings()
-        .env("SITE_HOSTNAME", "cases.example.uk, b.example")
-        .start()
-        .await;
-    for (origin, status) in [
-        ("https://cases.example.uk", 200),
-        ("https://B.example:444", 200),
-        ("http://localhost:3000", 200),
-        ("https://evil.example", 403),
-        ("null", 403),
-    ] {
-        for path in [
-            "/socket.io/?EIO=4&transport=polling",
-            "/socket.io/?EIO=3&transport=polling",
-        ] {
-            let answer = http::request(daemon.public, "GET", path, &[("Origin", origin)], "").await;
-            assert_eq!(answer.status, status, "{origin}");
-            let allowed = (status == 200).then_some(origin);
-            assert_eq!(answer.header("access-control-allow-origin"), allowed);
-            let credentials = (status == 200).then_some("true");
-            assert_eq!(
-                answer.header("access-control-allow-credentials"),
-                credentials
-            );
-        }
-        let headers = [
-            ("Origin", origin),
-            ("Access-Control-Request-Method", "POST"),
-        ];
-        let preflight = http::request(daemon.public, "OPTIONS", "/socket.io/", &headers, "").await;
-        assert_eq!(preflight.status, status, "preflight from {origin}");
-    }
-}
-
-#[tokio::test]
-async fn the_public_listener_serves_nothing_but_socket_io() {
-    let daemon = settings().start().await;
-    for path in [
-        "/",
-        "/admin",
-        "/admin/",
-        "/admin/broadcast/",
-        "/healthz",
-        "/readyz",
-        "/demo/",
-    ] {
-        let answer = http::request(daemon.public, "GET", path, &[], "").await;
-        assert_eq!(answer.status, 404, "{path}");
-    }
-    for path in [
-        "/admin/notifications/",
-        "/socket.iox/",
-        "/x/socket.io/",
-        "*",
-    ] {
-        let headers = [("Content-Type", "application/json")];
-        let body = r#"{"notifications":[]}"#;
-        let answer = http::request(daemon.public, "POST", path, &headers, body).await;
-        assert_eq!(answer.status, 404, "{path}");
-        assert_eq!(answer.header("Content-Type"), Some("application/json"));
-        // `cla_backend` looks for this member before it counts a try as failed.
-        assert_eq!(answer.json()["success"], false);
-        let error = answer.json()["error"].to_string();
-        assert!(error.contains("/socket.io/") && error.contains("admin.listen"));
-        assert!(!error.contains(&daemon.admin.port().to_string()), "{error}");
-    }
-    for path in ["/socket.io/", "/socket.io/?EIO=4&transport=carrier-pigeon"] {
-        let answer = http::request(daemon.public, "GET", path, &[], "").await;
-        assert_eq!(answer.status, 400, "{path}");
-    }
-}
-
-async fn notify(admin: std::net::SocketAddr, body: &serde_json::Value) {
-    let headers = [("Content-Type", "application/json")];
-    let body = body.to_string();
-    let answer = http::request(admin, "POST", "/admin/notifications/", &headers, &body).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["success"], true);
 }

@@ -1,8 +1,7 @@
-//! Moving from polling to a websocket, and networks on which that cannot be done.
+//! Upgrades from polling to a websocket, and networks that block websockets.
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 use socket2::SockRef;
 use tokio::{
@@ -11,33 +10,36 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    daemon::{Daemon, PATIENCE, settings},
+use crate::support::{
+    WAIT,
+    browser::Browser,
+    daemon::{Daemon, settings},
     http,
-    wire::{Browser, Poller, VERSIONS, Version, event_frame},
+    poller::Poller,
+    protocol::{VERSIONS, Version, event_frame},
 };
 
 /// The answer to a probe, as a frame.
 const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
 
-/// How a websocket can come to nothing after its handshake.
+/// The ways in which a websocket can fail after its handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     Closed,
     Reset,
     Frame(&'static [u8]),
-    /// The client hears the answer to its probe, and then the connection is closed.
+    /// The connection closes after the answer to the probe.
     ClosedAfterProbe,
 }
 
 const FAILURES: [Failure; 8] = [
     Failure::Closed,
     Failure::Reset,
-    // What the smoke test of cla_frontend sends.
+    // The frame of the smoke test of cla_frontend.
     Failure::Frame(b"\x81\x84\0\0\0\x000:::"),
     // The upgrade packet without a probe.
     Failure::Frame(b"\x81\x81\0\0\0\x005"),
-    // A binary frame, one without a mask, one that goes on in the next, and no frame at all.
+    // A binary frame, a frame without a mask, and a frame with continuation.
     Failure::Frame(b"\x82\x86\0\0\0\x002probe"),
     Failure::Frame(b"\x81\x062probe"),
     Failure::Frame(b"\x01\x86\0\0\0\x002probe"),
@@ -45,28 +47,29 @@ const FAILURES: [Failure; 8] = [
 ];
 
 #[tokio::test]
-async fn a_websocket_that_fails_costs_a_polling_session_nothing() {
+async fn a_failed_upgrade_leaves_the_polling_session_as_it_was() {
     let daemon = settings().start().await;
     for version in VERSIONS {
         for failure in FAILURES {
             let (mut adam, eve) = on_one_case(&daemon, version).await;
             let mut poll = eve.held().await;
             fail(&eve, failure, &mut poll).await;
-            adam.say("stopViewingCase", json!("X")).await;
+            adam.close_case("X").await;
             if failure == Failure::ClosedAfterProbe {
                 eve.until(r#"["peopleViewing",["eve"]]"#).await;
             } else {
                 let list = rest(&mut poll).await;
                 let expected = r#"["peopleViewing",["eve"]]"#;
-                assert!(list.contains(expected), "{failure:?}: {list}");
+                assert!(list.contains(expected), "{version:?}, {failure:?}: {list}");
             }
-            adam.say("startViewingCase", json!("X")).await;
+            adam.open_case("X").await;
             eve.until(r#"["peopleViewing",["#).await;
             let people = daemon.people().await;
-            assert_eq!(people["eve"]["connections"][&eve.id]["caseViewed"], "X");
+            let case = &people["eve"]["connections"][&eve.id]["caseViewed"];
+            assert_eq!(case, "X", "{version:?}, {failure:?}: {people}");
             eve.post(&["41/socket.io,"]).await;
             adam.close().await;
-            daemon.until_people(|people| *people == json!({})).await;
+            daemon.until_nobody().await;
         }
     }
     let failed = 2 * FAILURES.len();
@@ -75,32 +78,33 @@ async fn a_websocket_that_fails_costs_a_polling_session_nothing() {
 }
 
 #[tokio::test]
-async fn a_poll_that_waits_is_answered_when_a_websocket_was_probed_and_later_ones_ten_times_a_second()
- {
+async fn after_a_probe_the_waiting_poll_is_answered_and_later_polls_ten_times_a_second() {
     let daemon = settings().start().await;
     for version in VERSIONS {
         let (adam, eve) = on_one_case(&daemon, version).await;
         let mut poll = eve.held().await;
         let mut socket = websocket(&eve).await;
         let before_the_probe = timeout(Duration::from_millis(200), poll.read_u8()).await;
-        assert!(before_the_probe.is_err(), "the poll waits");
+        assert!(before_the_probe.is_err(), "{version:?}: the poll waits");
         probe(&mut socket).await;
-        assert!(rest(&mut poll).await.ends_with('6'));
-        let noop = Instant::now();
+        let noop = rest(&mut poll).await;
+        assert!(noop.ends_with('6'), "{version:?}: {noop}");
+        let begun = Instant::now();
         for _ in 0..5 {
-            assert!(eve.poll().await.body.ends_with('6'));
+            let answer = eve.poll().await;
+            assert!(answer.body.ends_with('6'), "{version:?}: {answer:?}");
         }
-        let five = noop.elapsed();
-        assert!(five >= Duration::from_millis(400), "{five:?}");
+        let five = begun.elapsed();
+        assert!(five >= Duration::from_millis(400), "{version:?}: {five:?}");
         drop(socket);
         drop(eve.held().await);
         adam.close().await;
-        daemon.until_people(|people| *people == json!({})).await;
+        daemon.until_nobody().await;
     }
 }
 
 #[tokio::test]
-async fn what_is_said_with_the_upgrade_packet_is_heard_however_it_is_cut() {
+async fn events_sent_with_the_upgrade_packet_are_handled_whatever_the_pieces() {
     let daemon = settings().start().await;
     let events = event_frame("startViewingCase", json!("Y"));
     for version in VERSIONS {
@@ -109,17 +113,19 @@ async fn what_is_said_with_the_upgrade_packet_is_heard_however_it_is_cut() {
             let mut socket = websocket(&eve).await;
             write(&mut socket, &frame("2probe"), piece).await;
             assert_eq!(read(&mut socket, PROBE_ANSWER.len()).await, PROBE_ANSWER);
-            let said = [frame("5"), frame(&events)].concat();
-            write(&mut socket, &said, piece).await;
+            let upgrade = [frame("5"), frame(&events)].concat();
+            write(&mut socket, &upgrade, piece).await;
             adam.until_viewing(&["adam"]).await;
-            // Nothing but the list: neither the handshake nor the answer to the probe a second time.
+            // The list and nothing else: no second handshake, no second answer to the probe.
             let list = event_frame("peopleViewing", json!(["eve"]));
             let head = [0x81, u8::try_from(list.len()).unwrap()];
-            assert_eq!(read(&mut socket, 2).await, head);
-            assert_eq!(read(&mut socket, list.len()).await, list.as_bytes());
+            let claim = format!("{version:?}, {piece} bytes at a time");
+            assert_eq!(read(&mut socket, 2).await, head, "{claim}");
+            let read = read(&mut socket, list.len()).await;
+            assert_eq!(read, list.as_bytes(), "{claim}");
             write(&mut socket, &frame("41/socket.io,"), piece).await;
             adam.close().await;
-            daemon.until_people(|people| *people == json!({})).await;
+            daemon.until_nobody().await;
         }
     }
 }
@@ -129,18 +135,14 @@ async fn a_stop_does_not_wait_for_a_probe() {
     let mut daemon = settings().start().await;
     let eve = Poller::joined(daemon.public, Version::Three).await;
     let _socket = websocket(&eve).await;
-    let asked = Instant::now();
-    daemon.signal(SIGTERM);
-    assert_eq!(daemon.exit().await.code(), Some(0));
-    assert!(
-        asked.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        asked.elapsed()
-    );
+    let begun = Instant::now();
+    daemon.stop().await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
-async fn what_asks_for_no_websocket_of_version_13_over_http_1_1_gets_none() {
+async fn only_websocket_version_13_over_http_1_1_is_accepted() {
     let daemon = settings().start().await;
     let eve = Poller::open(daemon.public, Version::Four).await;
     let sessions = ["", &format!("&sid={}", eve.id)];
@@ -150,25 +152,20 @@ async fn what_asks_for_no_websocket_of_version_13_over_http_1_1_gets_none() {
             ("1.1", "Sec-WebSocket-Version: 8\r\n"),
             ("1.0", "Sec-WebSocket-Version: 13\r\n"),
         ] {
-            let asked = format!(
+            let request = format!(
                 "GET /socket.io/?EIO=4&transport=websocket{session} HTTP/{http}\r\nHost: x\r\nConnection: Upgrade, close\r\n\
                  Upgrade: websocket\r\n{version}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             );
-            let answer = http::raw(daemon.public, asked.as_bytes()).await;
-            assert_eq!(answer.status, 400, "{asked}");
+            let answer = http::raw(daemon.public, request.as_bytes()).await;
+            assert_eq!(answer.status, 400, "{request}");
         }
     }
 }
 
-/// Adam, over a websocket, and eve, by polling, who see each other.
+/// Adam, over a websocket, and eve, by polling. Both have the list with both names.
 async fn on_one_case(daemon: &Daemon, version: Version) -> (Browser, Poller) {
-    let mut adam = Browser::identified(daemon.public, version, "adam").await;
-    let eve = Poller::joined(daemon.public, version).await;
-    adam.say("startViewingCase", json!("X")).await;
-    adam.until_viewing(&["adam"]).await;
-    let identify = event_frame("identify", json!("eve"));
-    let start = event_frame("startViewingCase", json!("X"));
-    eve.post(&[&identify, &start]).await;
+    let mut adam = daemon.browser_on_case(version, "adam", "X").await;
+    let eve = Poller::on_case_x(daemon.public, version, "eve", &[]).await;
     eve.until("peopleViewing").await;
     adam.until_viewing(&["adam", "eve"]).await;
     (adam, eve)
@@ -183,7 +180,11 @@ async fn fail(session: &Poller, failure: Failure, poll: &mut TcpStream) {
             .unwrap(),
         Failure::Frame(frame) => {
             socket.write_all(frame).await.unwrap();
-            assert_eq!(rest(&mut socket).await, "", "closed without a word");
+            assert_eq!(
+                rest(&mut socket).await,
+                "",
+                "{failure:?}: closed without a frame"
+            );
         }
         Failure::ClosedAfterProbe => {
             probe(&mut socket).await;
@@ -192,15 +193,12 @@ async fn fail(session: &Poller, failure: Failure, poll: &mut TcpStream) {
     }
 }
 
-/// A websocket for a session, of which nothing but the handshake has been seen.
+/// A websocket for a session, after its HTTP handshake.
 async fn websocket(session: &Poller) -> TcpStream {
     let mut socket = TcpStream::connect(session.server()).await.unwrap();
     let path = session.path().replace("polling", "websocket");
-    let asks = format!(
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    socket.write_all(asks.as_bytes()).await.unwrap();
+    let request = http::upgrade_request(&path, &[]);
+    socket.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.extend(read(&mut socket, 1).await);
@@ -229,7 +227,7 @@ fn frame(text: &str) -> Vec<u8> {
     head.into_iter().chain(mask).chain(masked).collect()
 }
 
-/// Writes so many bytes at a time, each time after the other end had the chance to read the ones before.
+/// Writes `piece` bytes at a time. The daemon may read each piece before the next one is written.
 async fn write(socket: &mut TcpStream, bytes: &[u8], piece: usize) {
     socket.set_nodelay(true).unwrap();
     for piece in bytes.chunks(piece.min(bytes.len())) {
@@ -240,15 +238,15 @@ async fn write(socket: &mut TcpStream, bytes: &[u8], piece: usize) {
 
 async fn read(socket: &mut TcpStream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
-    let read = timeout(PATIENCE, socket.read_exact(&mut bytes)).await;
-    read.expect("something should have come").unwrap();
+    let read = timeout(WAIT, socket.read_exact(&mut bytes)).await;
+    read.expect("bytes should have come").unwrap();
     bytes
 }
 
-/// What comes until an answer is complete or the connection closed.
+/// The bytes up to the end of an answer or of the connection.
 async fn rest(socket: &mut TcpStream) -> String {
     let mut text = String::new();
-    let read = timeout(PATIENCE, async {
+    let read = timeout(WAIT, async {
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = socket.read(&mut buffer).await {
             text += str::from_utf8(&buffer[..count]).unwrap();

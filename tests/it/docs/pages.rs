@@ -6,10 +6,10 @@ use cla_socketserver::config::{self, Tier};
 use serde_json::{Value, json};
 
 use super::{README, files_below};
-use crate::{
+use crate::support::{
     daemon::settings,
     http,
-    wire::{VERSIONS, Version},
+    protocol::{VERSIONS, Version},
 };
 
 const ARCHITECTURE: &str = include_str!("../../../ARCHITECTURE.md");

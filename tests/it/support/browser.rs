@@ -1,14 +1,10 @@
-//! A browser, frame by frame.
+//! A client with a websocket, frame by frame.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{
@@ -18,18 +14,13 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{daemon::PATIENCE, http};
+use super::{
+    WAIT,
+    protocol::{Version, event_frame, identity},
+};
 
-/// The version of Engine.IO that a browser speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// Clients 1.x and 2.x.
-    Three,
-    /// Clients 3.x and 4.x.
-    Four,
-}
-
-pub const VERSIONS: [Version; 2] = [Version::Three, Version::Four];
+/// Headers of a handshake: those of the page, and those that nginx adds.
+pub type Headers<'a> = &'a [(&'static str, &'a str)];
 
 /// A websocket in the namespace.
 pub struct Browser {
@@ -37,18 +28,15 @@ pub struct Browser {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-impl Version {
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Three => 3,
-            Self::Four => 4,
-        }
-    }
-}
-
 impl Browser {
+    /// Opens a session and joins the namespace.
     pub async fn connect(server: SocketAddr, version: Version) -> Self {
-        let mut browser = Self::open(server, version).await;
+        Self::connect_with(server, version, &[]).await
+    }
+
+    /// Opens a session by a handshake with more headers, and joins the namespace.
+    pub async fn connect_with(server: SocketAddr, version: Version, headers: Headers<'_>) -> Self {
+        let mut browser = Self::open_with(server, version, headers).await;
         browser.join().await;
         browser
     }
@@ -58,12 +46,8 @@ impl Browser {
         Self::open_with(server, version, &[]).await
     }
 
-    /// Does so with more headers.
-    pub async fn open_with(
-        server: SocketAddr,
-        version: Version,
-        headers: &[(&'static str, &str)],
-    ) -> Self {
+    /// Opens a session by a handshake with more headers, without joining the namespace.
+    pub async fn open_with(server: SocketAddr, version: Version, headers: Headers<'_>) -> Self {
         let uri = format!(
             "ws://{server}/socket.io/?EIO={}&transport=websocket",
             version.number()
@@ -73,10 +57,7 @@ impl Browser {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let (socket, _) = connect_async(request).await.unwrap();
-        let mut browser = Self {
-            id: String::new(),
-            socket,
-        };
+        let mut browser = Self::over(socket, String::new());
         let open = browser.frame().await;
         let open: Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
         open["sid"].as_str().unwrap().clone_into(&mut browser.id);
@@ -86,30 +67,53 @@ impl Browser {
         browser
     }
 
+    /// A browser whose session is open already.
+    pub fn over(socket: WebSocketStream<MaybeTlsStream<TcpStream>>, id: String) -> Self {
+        Self { id, socket }
+    }
+
     pub async fn join(&mut self) {
         self.send("40/socket.io,").await;
         let joined = self.frame().await;
         assert!(joined.starts_with("40/socket.io"), "{joined}");
     }
 
-    /// A connection that the daemon knows by name.
-    pub async fn identified(server: SocketAddr, version: Version, name: &str) -> Self {
-        let mut browser = Self::connect(server, version).await;
+    /// Connects and identifies, as every browser does on every connect. Does not wait until the daemon has handled that.
+    pub async fn returning(
+        server: SocketAddr,
+        version: Version,
+        name: &str,
+        headers: Headers<'_>,
+    ) -> Self {
+        let mut browser = Self::connect_with(server, version, headers).await;
         browser.identify(name).await;
-        // Who identified first is told by the answer to what was said after it.
-        let nook = format!("nook of {}", browser.id);
-        browser.say("startViewingCase", json!(nook)).await;
+        browser
+    }
+
+    /// A connection that the daemon has identified.
+    pub async fn identified(server: SocketAddr, version: Version, name: &str) -> Self {
+        let mut browser = Self::returning(server, version, name, &[]).await;
+        // The answer to a later event shows that `identify` was handled.
+        let own_case = format!("only for {}", browser.id);
+        browser.open_case(&own_case).await;
         browser.until_viewing(&[name]).await;
-        browser.say("stopViewingCase", json!(nook)).await;
+        browser.close_case(&own_case).await;
         browser
     }
 
     pub async fn identify(&mut self, name: &str) {
-        let identity = json!({"username": name, "usertype": "operator", "appVersion": "1.0"});
-        self.say("identify", identity).await;
+        self.emit("identify", identity(name)).await;
     }
 
-    pub async fn say(&mut self, event: &str, payload: Value) {
+    pub async fn open_case(&mut self, case: &str) {
+        self.emit("startViewingCase", json!(case)).await;
+    }
+
+    pub async fn close_case(&mut self, case: &str) {
+        self.emit("stopViewingCase", json!(case)).await;
+    }
+
+    pub async fn emit(&mut self, event: &str, payload: Value) {
         self.send(&event_frame(event, payload)).await;
     }
 
@@ -134,8 +138,8 @@ impl Browser {
         self.next().await.expect("the connection should be open")
     }
 
-    /// The next event.
-    pub async fn hears(&mut self) -> (String, Value) {
+    /// The next event: its name and its payload.
+    pub async fn event(&mut self) -> (String, Value) {
         let frame = self.frame().await;
         let json = frame
             .strip_prefix("42/socket.io,")
@@ -146,17 +150,33 @@ impl Browser {
     /// Reads lists of viewers until one is as expected.
     pub async fn until_viewing(&mut self, names: &[&str]) {
         let expected = ("peopleViewing".to_owned(), json!(names));
-        let mut heard = Vec::new();
-        let reading = timeout(PATIENCE, async {
-            while heard.last() != Some(&expected) {
-                heard.push(self.hears().await);
+        let mut events = Vec::new();
+        let reading = timeout(WAIT, async {
+            while events.last() != Some(&expected) {
+                events.push(self.event().await);
             }
         });
         let in_time = reading.await.is_ok();
-        assert!(in_time, "expected {expected:?}, heard {heard:?}");
+        assert!(in_time, "expected {expected:?}, got {events:?}");
     }
 
-    /// Waits for the end of the connection and returns what came before it.
+    /// Reads events until one is a list of viewers that contains `name`.
+    pub async fn until_listed(&mut self, name: &str) {
+        loop {
+            let (event, payload) = self.event().await;
+            let names = payload.as_array().filter(|_| event == "peopleViewing");
+            if names.is_some_and(|names| names.contains(&json!(name))) {
+                return;
+            }
+        }
+    }
+
+    /// Reads events until one is a notification.
+    pub async fn until_notification(&mut self) {
+        while self.event().await.0 != "notification" {}
+    }
+
+    /// Waits for the end of the connection and returns the frames before it.
     pub async fn until_closed(&mut self) -> Vec<String> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await {
@@ -165,7 +185,7 @@ impl Browser {
         frames
     }
 
-    /// Goes away as a browser does whose page is closed, left or reloaded.
+    /// A clean close: the page was closed, left or reloaded.
     pub async fn close(mut self) {
         let going_away = CloseFrame {
             code: CloseCode::Away,
@@ -174,7 +194,7 @@ impl Browser {
         self.socket.close(Some(going_away)).await.unwrap();
     }
 
-    /// Closes the connection as the client library does that has missed the heartbeat. The page is still there.
+    /// Closes the connection as the client library does after a missed heartbeat. The page is still there.
     pub async fn give_up(mut self) {
         self.socket.close(None).await.unwrap();
     }
@@ -182,7 +202,7 @@ impl Browser {
     /// The next text frame, or none at the end of the connection; pings are answered.
     pub async fn next(&mut self) -> Option<String> {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await;
+            let message = timeout(WAIT, self.socket.next()).await;
             match message.expect("a frame should have come") {
                 Some(Ok(Message::Text(frame))) if frame == "2" => {
                     // The server may have closed since; then the next read says so.
@@ -193,122 +213,5 @@ impl Browser {
                 Some(Ok(other)) => panic!("unexpected message {other:?}"),
             }
         }
-    }
-}
-
-pub fn event_frame(event: &str, payload: Value) -> String {
-    format!("42/socket.io,{}", json!([event, payload]))
-}
-
-/// How long a poll must stay unanswered to count as held.
-const HELD: Duration = Duration::from_millis(500);
-
-/// A session that polls.
-pub struct Poller {
-    server: SocketAddr,
-    version: Version,
-    pub id: String,
-}
-
-impl Poller {
-    pub async fn open(server: SocketAddr, version: Version) -> Self {
-        Self::open_with(server, version, &[]).await
-    }
-
-    /// Opens a session by a handshake with more headers.
-    pub async fn open_with(server: SocketAddr, version: Version, headers: &[(&str, &str)]) -> Self {
-        let path = format!("/socket.io/?EIO={}&transport=polling", version.number());
-        let answer = http::request(server, "GET", &path, headers, "").await;
-        Self::known(server, version, answer.session().unwrap())
-    }
-
-    /// The session with that id.
-    pub fn known(server: SocketAddr, version: Version, id: String) -> Self {
-        Self {
-            server,
-            version,
-            id,
-        }
-    }
-
-    /// Goes on as a websocket.
-    pub async fn upgrade(self) -> Browser {
-        let path = self.path().replace("polling", "websocket");
-        let uri = format!("ws://{}{path}", self.server);
-        let (socket, _) = connect_async(uri).await.unwrap();
-        let mut browser = Browser {
-            id: self.id,
-            socket,
-        };
-        browser.send("2probe").await;
-        assert_eq!(browser.frame().await, "3probe");
-        browser.send("5").await;
-        browser
-    }
-
-    pub async fn joined(server: SocketAddr, version: Version) -> Self {
-        let poller = Self::open(server, version).await;
-        poller.join().await;
-        poller
-    }
-
-    pub fn server(&self) -> SocketAddr {
-        self.server
-    }
-
-    pub async fn join(&self) {
-        self.post(&["40/socket.io,"]).await;
-        self.until("40/socket.io").await;
-    }
-
-    /// Polls until the server has nothing to say, and returns the connection on which it holds the poll.
-    pub async fn held(&self) -> TcpStream {
-        let poll = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", self.path());
-        loop {
-            let mut stream = TcpStream::connect(self.server).await.unwrap();
-            stream.write_all(poll.as_bytes()).await.unwrap();
-            if timeout(HELD, stream.read_u8()).await.is_err() {
-                return stream;
-            }
-        }
-    }
-
-    pub async fn post(&self, frames: &[&str]) -> http::Answer {
-        let body = match self.version {
-            Version::Three => frames
-                .iter()
-                .map(|frame| format!("{}:{frame}", frame.chars().count()))
-                .collect(),
-            Version::Four => frames.join("\u{1e}"),
-        };
-        let headers = [("Content-Type", "text/plain;charset=UTF-8")];
-        http::request(self.server, "POST", &self.path(), &headers, &body).await
-    }
-
-    pub async fn poll(&self) -> http::Answer {
-        http::request(self.server, "GET", &self.path(), &[], "").await
-    }
-
-    /// Polls until an answer contains `text`.
-    pub async fn until(&self, text: &str) -> String {
-        timeout(PATIENCE, async {
-            loop {
-                let answer = self.poll().await;
-                assert_eq!(answer.status, 200, "{answer:?}");
-                if answer.body.contains(text) {
-                    return answer.body;
-                }
-            }
-        })
-        .await
-        .unwrap_or_else(|_| panic!("never polled: {text}"))
-    }
-
-    pub fn path(&self) -> String {
-        format!(
-            "/socket.io/?EIO={}&transport=polling&sid={}",
-            self.version.number(),
-            self.id
-        )
     }
 }

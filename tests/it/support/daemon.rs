@@ -1,63 +1,61 @@
-//! A daemon of one's own for each test.
+//! A daemon of its own for each test: the real binary, real sockets, free ports.
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    time::Duration,
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{
+        Signal::{self, SIGHUP, SIGKILL, SIGTERM},
+        kill,
+    },
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
-    net::UdpSocket,
     process::{Child, ChildStderr, Command},
     time::timeout,
 };
 
-use crate::{
-    http,
-    wire::{Browser, Version},
+use super::{
+    WAIT,
+    browser::{Browser, Headers},
+    http, people,
+    protocol::Version,
+    statsd::StatsdServer,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cla-socketserver");
 
-/// The configuration file in its working directory.
+/// The name of the configuration file in the working directory.
 const FILE: &str = "config.toml";
 
-/// Nothing that a test waits for may take longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a test may want to be different about its daemon.
+/// The settings with which a test starts its daemon.
 pub struct Settings {
     args: Vec<String>,
     env: Vec<(String, String)>,
-    /// What a shell does before it becomes the daemon.
+    /// A command of the shell that then becomes the daemon.
     shell: Option<String>,
-    /// What is in its configuration file, if it has one.
+    /// The text of the configuration file, if there is one.
     file: Option<String>,
     stdin: Option<Stdio>,
 }
 
-/// A running daemon. It is killed when the test lets go of it.
+/// A running daemon. It is killed when it is dropped.
 pub struct Daemon {
     pub public: SocketAddr,
     pub admin: SocketAddr,
-    pub statsd: UdpSocket,
-    /// The latest value of each gauge that a test has read, and the total of each counter.
-    pub gauges: BTreeMap<String, String>,
+    pub statsd: StatsdServer,
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
-    /// Log lines that were read while looking for another one.
+    /// The log lines that were read so far.
     pub logged: Vec<Value>,
-    /// A working directory with nothing in it but its configuration file, so that nothing of this one can matter.
+    /// The working directory. It holds the configuration file and nothing else.
     dir: TempDir,
 }
 
@@ -82,32 +80,32 @@ impl Settings {
         self
     }
 
-    /// Has a configuration file. What a file shall decide is not said by variables, which would overrule it.
+    /// Has a configuration file. Variables overrule a file, so the defaults of these tests are not set then.
     pub fn file(mut self, text: &str) -> Self {
         self.file = Some(text.to_owned());
         self
     }
 
-    /// Lets browsers send as fast as they like.
-    pub fn hasty(self) -> Self {
+    /// Lets browsers send as fast as they can.
+    pub fn without_rate_limits(self) -> Self {
         self.env("CLA_LIMITS__EVENTS_PER_SECOND", 1_000_000)
             .env("CLA_LIMITS__EVENTS_BURST", 1_000_000)
             .env("CLA_LIMITS__BYTES_PER_SECOND", 100 * 1024 * 1024)
     }
 
-    /// Starts the daemon with another standard input than none.
+    /// Gives the daemon a standard input.
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.stdin = Some(stdin.into());
         self
     }
 
-    /// Limits how many files may be open: at first, and at most.
+    /// Sets the soft and the hard limit of open files.
     pub fn files(mut self, soft: usize, hard: usize) -> Self {
         self.shell = Some(format!("ulimit -S -n {soft} && ulimit -H -n {hard}"));
         self
     }
 
-    /// Lets a file that grows beyond its limit be an error, and not the end.
+    /// Ignores the signal `SIGXFSZ`, so that writing beyond the limit of a file is an error.
     pub fn files_may_be_too_large(mut self) -> Self {
         self.shell = Some("trap '' XFSZ".to_owned());
         self
@@ -115,7 +113,7 @@ impl Settings {
 
     /// Starts the daemon on free ports and returns once it is ready.
     pub async fn start(self) -> Daemon {
-        let statsd = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let statsd = StatsdServer::bind("127.0.0.1:0").await;
         let dir = TempDir::new().unwrap();
         let mut command = self.shell.map_or_else(binary, binary_after);
         if let Some(text) = &self.file {
@@ -124,10 +122,10 @@ impl Settings {
             command.arg("--config").arg(path);
         } else {
             command
-                // Without it there is a warning.
+                // Without a site there is a warning.
                 .env("SITE_HOSTNAME", "chs.example")
                 .env("CLA_LOG__LEVEL", "debug")
-                // Longer than a test waits: what is seen at once is not a place that lapsed.
+                // Longer than `WAIT`, so no place lapses during a test.
                 .env("CLA_PRESENCE__GRACE_MS", "60000");
         }
         command
@@ -135,10 +133,7 @@ impl Settings {
             .env("CLA_PUBLIC__LISTEN", "127.0.0.1:0")
             .env("CLA_ADMIN__LISTEN", "127.0.0.1:0")
             .env("STATSD_HOST", "127.0.0.1")
-            .env(
-                "STATSD_PORT",
-                statsd.local_addr().unwrap().port().to_string(),
-            )
+            .env("STATSD_PORT", statsd.address().port().to_string())
             .env("CLA_LOG__FORMAT", "json")
             .envs(self.env)
             .args(self.args)
@@ -150,7 +145,6 @@ impl Settings {
             public: unknown,
             admin: unknown,
             statsd,
-            gauges: BTreeMap::new(),
             child,
             log,
             logged: Vec::new(),
@@ -164,14 +158,14 @@ impl Settings {
 }
 
 impl Daemon {
-    /// Writes its configuration file anew and has it read that; returns the line that says what came of it.
+    /// Replaces the configuration file, reloads it, and returns the log line of the reload.
     pub async fn reload(&mut self, text: &str) -> Value {
         fs::write(self.config(), text).unwrap();
-        self.signal(Signal::SIGHUP);
+        self.signal(SIGHUP);
         self.until_logged("reloaded").await
     }
 
-    /// Where its configuration file is.
+    /// The path of the configuration file.
     pub fn config(&self) -> PathBuf {
         self.dir.path().join(FILE)
     }
@@ -180,23 +174,68 @@ impl Daemon {
         Browser::connect(self.public, version).await
     }
 
+    /// A browser that has identified and opened a case, and whose list of viewers has its own name.
+    pub async fn browser_on_case(&self, version: Version, name: &str, case: &str) -> Browser {
+        self.browser_on_case_with(version, name, case, &[]).await
+    }
+
+    /// The same, with more headers in the handshake.
+    pub async fn browser_on_case_with(
+        &self,
+        version: Version,
+        name: &str,
+        case: &str,
+        headers: Headers<'_>,
+    ) -> Browser {
+        let mut browser = Browser::returning(self.public, version, name, headers).await;
+        browser.open_case(case).await;
+        browser.until_listed(name).await;
+        browser
+    }
+
     pub async fn get(&self, path: &str) -> http::Answer {
         http::request(self.admin, "GET", path, &[], "").await
+    }
+
+    /// Posts JSON to the admin app and returns the JSON of the answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        let answer = http::post_json(self.admin, path, &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// Notifies all operators and returns the receipt.
+    pub async fn notify(&self, notifications: Value) -> Value {
+        let body = json!({ "notifications": notifications });
+        let receipt = self.post("/admin/notifications/", &body).await;
+        assert_eq!(receipt["success"], true, "{receipt}");
+        receipt
     }
 
     pub async fn people(&self) -> Value {
         self.get("/admin/peopleMap/").await.json()
     }
 
-    /// Waits until that can be said of the people who are connected.
-    pub async fn until_people(&self, so: impl Fn(&Value) -> bool) {
-        let reached = timeout(PATIENCE, async { while !so(&self.people().await) {} });
+    /// Waits until `is_expected` holds for the people map.
+    pub async fn until_people(&self, is_expected: impl Fn(&Value) -> bool) {
+        let reached = timeout(WAIT, async { while !is_expected(&self.people().await) {} });
         assert!(reached.await.is_ok(), "{}", self.people().await);
     }
 
-    /// Waits until the page of metrics has that line.
+    /// Waits until nobody is connected or lost.
+    pub async fn until_nobody(&self) {
+        self.until_people(|people| *people == json!({})).await;
+    }
+
+    /// Waits until a user has connections, and all of them are lost.
+    pub async fn until_lost(&self, name: &str) {
+        self.until_people(|people| people::is_lost(people, name))
+            .await;
+    }
+
+    /// Waits until the metrics page has this line.
     pub async fn until_shown(&self, line: &str) {
-        let reached = timeout(PATIENCE, async {
+        let reached = timeout(WAIT, async {
             while !self.get("/metrics").await.body.lines().any(|it| it == line) {}
         });
         let in_time = reached.await.is_ok();
@@ -207,8 +246,8 @@ impl Daemon {
         );
     }
 
-    /// Waits until something has been counted so often.
-    pub async fn counted(&self, family: &str, reason: &str, count: usize) {
+    /// Waits until a counter has this value.
+    pub async fn until_counted(&self, family: &str, reason: &str, count: usize) {
         let name = format!("cla_socketserver_{family}_total");
         self.until_shown(&format!("{name}{{reason=\"{reason}\"}} {count}"))
             .await;
@@ -223,14 +262,26 @@ impl Daemon {
     }
 
     pub async fn exit(&mut self) -> ExitStatus {
-        let exit = timeout(PATIENCE, self.child.wait()).await;
+        let exit = timeout(WAIT, self.child.wait()).await;
         exit.expect("the daemon should have ended").unwrap()
+    }
+
+    /// Stops the daemon (`SIGTERM`) and asserts that it ends cleanly.
+    pub async fn stop(&mut self) {
+        self.signal(SIGTERM);
+        assert_eq!(self.exit().await.code(), Some(0));
+    }
+
+    /// Kills the daemon (`SIGKILL`).
+    pub async fn crash(&mut self) {
+        self.signal(SIGKILL);
+        assert_eq!(self.exit().await.code(), None);
     }
 
     /// Reads the log until a message contains `text`.
     pub async fn until_logged(&mut self, text: &str) -> Value {
         loop {
-            let line = timeout(PATIENCE, self.log.next_line()).await;
+            let line = timeout(WAIT, self.log.next_line()).await;
             let line = line
                 .unwrap_or_else(|_| panic!("not logged: {text}"))
                 .unwrap();
@@ -246,7 +297,7 @@ impl Daemon {
         }
     }
 
-    /// Everything that was logged until the end.
+    /// All log lines of a daemon that has ended.
     pub async fn whole_log(&mut self) -> &[Value] {
         while let Some(line) = self.log.next_line().await.unwrap() {
             self.logged.push(serde_json::from_str(&line).unwrap());
@@ -254,7 +305,24 @@ impl Daemon {
         &self.logged
     }
 
-    /// Where a listener can be reached, in the order of the configuration.
+    /// All warnings and errors of a daemon that has ended.
+    pub async fn problems(&mut self) -> Vec<String> {
+        let log = self.whole_log().await.iter();
+        let problems = log.filter(|line| line["level"] == "WARN" || line["level"] == "ERROR");
+        problems
+            .map(|line| line["message"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Stops the daemon, asserts that it logged exactly one warning or error, and returns that.
+    pub async fn stop_after_one_problem(&mut self) -> String {
+        self.stop().await;
+        let problems = self.problems().await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.concat()
+    }
+
+    /// The addresses of a listener, in the order of the configuration.
     pub fn addresses(&self, name: &str) -> Vec<SocketAddr> {
         let lines = self
             .logged
@@ -271,9 +339,10 @@ pub fn binary() -> Command {
     isolated(Command::new(BINARY))
 }
 
-fn binary_after(what: String) -> Command {
+/// The binary, started by a shell after `command`.
+fn binary_after(command: String) -> Command {
     let mut shell = Command::new("/bin/sh");
-    let then = format!(r#"{what} && exec "$0" "$@""#);
+    let then = format!(r#"{command} && exec "$0" "$@""#);
     shell.args(["-c", &then, BINARY]);
     isolated(shell)
 }

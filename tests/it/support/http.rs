@@ -1,4 +1,4 @@
-//! HTTP as bytes: what goes out is what the test says.
+//! HTTP as bytes: a test decides every byte of a request.
 
 use std::net::SocketAddr;
 
@@ -9,9 +9,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::daemon::PATIENCE;
+use super::WAIT;
 
-/// An answer, whole.
+/// A whole answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -30,7 +30,7 @@ impl Answer {
             .find_map(|text| Some(&text[line(text)?..]))
     }
 
-    /// The id of the session that this handshake has opened, if it has.
+    /// The id of the session, if this is the answer to a handshake that opened one.
     pub fn session(&self) -> Option<String> {
         let open: Value = serde_json::from_str(self.body.get(self.body.find('{')?..)?).ok()?;
         open["sid"].as_str().map(str::to_owned)
@@ -39,6 +39,45 @@ impl Answer {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+}
+
+/// The path and query of a handshake that opens a polling session.
+pub const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
+
+/// The headers of a request for a websocket.
+pub const UPGRADE: [(&str, &str); 4] = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+/// A request for a websocket, as text.
+pub fn upgrade_request(path: &str, more: &[(&str, &str)]) -> String {
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n");
+    for (name, value) in UPGRADE.iter().chain(more) {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request + "\r\n"
+}
+
+/// Asks for a new polling session.
+pub async fn handshake(server: SocketAddr, headers: &[(&str, &str)]) -> Answer {
+    request(server, "GET", HANDSHAKE, headers, "").await
+}
+
+/// Posts JSON.
+pub async fn post_json(to: SocketAddr, path: &str, body: &str) -> Answer {
+    let headers = [("Content-Type", "application/json")];
+    request(to, "POST", path, &headers, body).await
+}
+
+/// Waits until the daemon at this admin address is ready.
+pub async fn until_ready(admin: SocketAddr) {
+    let ready = timeout(WAIT, async {
+        while request(admin, "GET", "/readyz", &[], "").await.status != 200 {}
+    });
+    ready.await.expect("the daemon should be ready");
 }
 
 /// Sends one request on a connection of its own and reads the answer.
@@ -62,9 +101,20 @@ pub async fn request(
     raw(to, format!("{head}\r\n{body}").as_bytes()).await
 }
 
+/// Sends bytes, no more, and returns everything that the server sends until it closes the connection.
+pub async fn until_closed(server: SocketAddr, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut rest = Vec::new();
+    // A server that closes before it has read everything resets the connection after its answer.
+    let closed = timeout(WAIT, stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "still open after {bytes:?}");
+    String::from_utf8(rest).unwrap()
+}
+
 /// Sends bytes and reads one answer.
 pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Answer {
-    let answer = timeout(PATIENCE, async {
+    let answer = timeout(WAIT, async {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();

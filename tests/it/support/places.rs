@@ -1,4 +1,4 @@
-//! The file of places, as tests look at it.
+//! The file of places.
 
 use std::{
     fs,
@@ -7,9 +7,12 @@ use std::{
 
 use tokio::time::timeout;
 
-use crate::daemon::{PATIENCE, Settings, settings};
+use super::{
+    WAIT,
+    daemon::{Settings, settings},
+};
 
-/// A daemon that keeps its places in a directory.
+/// A daemon that keeps its file of places in a directory.
 pub fn keeping_in(directory: &Path) -> Settings {
     settings().env("CLA_PRESENCE__STATE_DIR", directory.display())
 }
@@ -18,16 +21,15 @@ pub fn file(directory: &Path) -> PathBuf {
     directory.join("places.json")
 }
 
-/// Waits until the file holds so many places on case X.
+/// Waits until the file holds this number of places on case X.
 pub async fn until_written(directory: &Path, places: usize) {
-    let written = timeout(PATIENCE, async {
-        loop {
-            let text = fs::read_to_string(file(directory)).unwrap_or_default();
-            if text.matches(r#""case":"X""#).count() == places {
-                return;
-            }
+    let mut text = String::new();
+    let written = timeout(WAIT, async {
+        while text.matches(r#""case":"X""#).count() != places {
+            text = fs::read_to_string(file(directory)).unwrap_or_default();
             tokio::task::yield_now().await;
         }
     });
-    assert!(written.await.is_ok());
+    let in_time = written.await.is_ok();
+    assert!(in_time, "{places} places on case X expected in: {text}");
 }
