@@ -156,7 +156,7 @@ async fn a_notification_as_in_the_readme_is_answered_as_in_the_readme() {
     let daemon = settings().start().await;
     let mut operator = daemon.browser(Version::Four).await;
     let identity = json!({"username": "ann", "usertype": "operator", "appVersion": "1"});
-    operator.say("identify", identity).await;
+    operator.emit("identify", identity).await;
     daemon
         .until_people(|people| people["ann"].is_object())
         .await;
@@ -173,7 +173,7 @@ async fn a_notification_as_in_the_readme_is_answered_as_in_the_readme() {
     .await;
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     assert_eq!(answered.json(), parsed(answer));
-    let (event, payload) = operator.hears().await;
+    let (event, payload) = operator.event().await;
     assert_eq!(event, "notification");
     assert_eq!(payload, parsed(request)["notifications"]);
 }
