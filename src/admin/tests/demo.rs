@@ -19,33 +19,33 @@ async fn the_demonstration_may_connect_to_the_public_listener_and_nowhere_else()
         ("[::1]:8005", "ws://[::1]:8005", "ws:"),
     ] {
         let answer = demo(public, "/demo/").await;
-        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.status, StatusCode::OK, "{public}");
         let field = format!(r#"data-socket="{socket}""#);
-        assert!(answer.html().contains(&field), "{}", answer.body);
+        assert!(answer.html().contains(&field), "{public}: {}", answer.body);
         let policy = answer.header(POLICY);
         assert!(
             policy.starts_with("default-src 'none'; style-src 'self'; "),
-            "{policy}"
+            "{public}: {policy}"
         );
         assert!(
             policy.ends_with(&format!("; connect-src {source}")),
-            "{policy}"
+            "{public}: {policy}"
         );
     }
 }
 
 #[tokio::test]
-async fn everything_else_stays_as_strict_as_without_a_demonstration() {
+async fn other_pages_may_not_connect_in_a_demonstration_either() {
     let answer = demo("127.0.0.1:8005", "/admin/broadcast/").await;
     assert!(!answer.header(POLICY).contains("connect-src"));
 }
 
 #[tokio::test]
-async fn the_front_door_of_a_demonstration_leads_to_it() {
+async fn the_root_of_a_demonstration_redirects_to_it() {
     for path in ["/", "/demo"] {
         let answer = demo("127.0.0.1:8005", path).await;
-        assert_eq!(answer.status, StatusCode::FOUND);
-        assert_eq!(answer.header(header::LOCATION), "/demo/");
+        assert_eq!(answer.status, StatusCode::FOUND, "{path}");
+        assert_eq!(answer.header(header::LOCATION), "/demo/", "{path}");
     }
     let answer = demo("127.0.0.1:8005", "/admin/").await;
     assert_eq!(answer.header(header::LOCATION), "/admin/broadcast/");

@@ -1,4 +1,4 @@
-//! What stands before every route.
+//! The checks before every route: address, host, origin, size and time of a body, security headers.
 
 use std::io;
 
@@ -7,9 +7,9 @@ use http::{Request, StatusCode, Uri, Version, header};
 
 use crate::stats::Counter;
 
-use super::{FORM, JSON, REQUEST_TIMEOUT, Rig, browsing, get, post};
-
-const BROADCAST: &str = "/admin/broadcast/";
+use super::{
+    BODY_LIMIT, BROADCAST, FORM, JSON, NOTIFICATIONS, REQUEST_TIMEOUT, Rig, browsing, get, post,
+};
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
@@ -27,8 +27,8 @@ async fn every_answer_carries_the_security_headers() {
         get("/healthz"),
         get("/readyz"),
         get("/nowhere"),
-        get("/admin/notifications/"),
-        post("/admin/notifications/", "text/plain", ""),
+        get(NOTIFICATIONS),
+        post(NOTIFICATIONS, "text/plain", ""),
         post(BROADCAST, FORM, &"x".repeat(5000)),
         from("https://evil.example", "cross-site"),
         elsewhere,
@@ -81,7 +81,8 @@ async fn only_peers_of_this_machine_and_of_private_networks_are_answered() {
         let answer = rig.get("/admin/peopleMap/").await;
         assert_eq!(answer.status, status, "{peer}");
         if status == 403 {
-            assert!(answer.body.contains("admin.allow_from"), "{}", answer.body);
+            let error = &answer.body;
+            assert!(error.contains("admin.allow_from"), "{peer}: {error}");
         }
     }
 }
@@ -137,7 +138,7 @@ async fn metrics_are_shown_to_programs() {
 }
 
 #[tokio::test]
-async fn only_names_that_are_ours_are_answered() {
+async fn only_the_names_of_this_app_are_answered() {
     for (host, status) in [
         ("127.0.0.1", 200),
         ("127.0.0.1:8006", 200),
@@ -181,7 +182,7 @@ async fn only_names_that_are_ours_are_answered() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_ours_is_told_which_setting_to_change() {
+async fn a_refused_name_is_answered_with_the_setting_to_change() {
     let answer = Rig::new().ask(to("evil.example:8006")).await;
     assert_eq!(
         answer.json()["error"],
@@ -230,7 +231,7 @@ async fn exactly_one_host_is_needed_except_in_http_1_0() {
 }
 
 #[tokio::test]
-async fn what_a_page_of_another_site_sends_is_refused() {
+async fn posts_of_pages_of_other_sites_are_refused() {
     for (origin, site) in [
         ("http://127.0.0.1:8006", "cross-site"),
         ("http://127.0.0.1:8006", "same-site"),
@@ -244,7 +245,8 @@ async fn what_a_page_of_another_site_sends_is_refused() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin} {site}");
         assert!(answer.sent.is_empty(), "{origin} {site}");
         let error = answer.json()["error"].to_string();
-        assert!(error.contains("a page of another site"), "{error}");
+        let expected = "a page of another site";
+        assert!(error.contains(expected), "{origin} {site}: {error}");
     }
     let answer = Rig::peopled()
         .ask(browsing(from("https://evil.example", "cross-site")))
@@ -254,7 +256,7 @@ async fn what_a_page_of_another_site_sends_is_refused() {
 
 #[tokio::test]
 async fn notifications_are_guarded_against_other_sites_too() {
-    let mut request = browsing(post("/admin/notifications/", FORM, "notifications=x"));
+    let mut request = browsing(post(NOTIFICATIONS, FORM, "notifications=x"));
     let site = "cross-site".parse().unwrap();
     request.headers_mut().insert("sec-fetch-site", site);
     let answer = Rig::peopled().ask(request).await;
@@ -264,7 +266,7 @@ async fn notifications_are_guarded_against_other_sites_too() {
 }
 
 #[tokio::test]
-async fn our_own_form_and_programs_pass() {
+async fn the_form_of_this_app_and_programs_are_accepted() {
     for (origin, site) in [
         ("http://127.0.0.1:8006", "same-origin"),
         ("http://127.0.0.1:8006", ""),
@@ -273,7 +275,7 @@ async fn our_own_form_and_programs_pass() {
     ] {
         let answer = Rig::peopled().ask(from(origin, site)).await;
         assert_eq!(answer.status, StatusCode::OK, "{origin} {site}");
-        assert_eq!(answer.sent.len(), 1);
+        assert_eq!(answer.sent.len(), 1, "{origin} {site}");
     }
 }
 
@@ -287,20 +289,21 @@ async fn the_host_is_checked_before_the_origin() {
         let host = "evil.example".parse().unwrap();
         request.headers_mut().insert(header::HOST, host);
         let answer = Rig::peopled().ask(request).await;
-        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
-        assert!(answer.sent.is_empty());
+        let status = answer.status;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{origin} {site}");
+        assert!(answer.sent.is_empty(), "{origin} {site}");
     }
 }
 
 #[tokio::test]
 async fn a_body_up_to_the_limit_is_read_and_one_byte_more_is_not() {
     for (extra, status) in [(0, 200), (1, 413)] {
-        let padding = " ".repeat(super::BODY_LIMIT - 19 + extra);
+        let padding = " ".repeat(BODY_LIMIT - 19 + extra);
         let body = format!(r#"{{"notifications":1}}{padding}"#);
-        let answer = Rig::new().post("/admin/notifications/", JSON, &body).await;
-        assert_eq!(answer.status.as_u16(), status);
+        let answer = Rig::new().post(NOTIFICATIONS, JSON, &body).await;
+        assert_eq!(answer.status.as_u16(), status, "{extra} bytes more");
     }
-    let request = browsing(post(BROADCAST, FORM, &"x".repeat(super::BODY_LIMIT + 1)));
+    let request = browsing(post(BROADCAST, FORM, &"x".repeat(BODY_LIMIT + 1)));
     let answer = Rig::new().ask(request).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(
@@ -311,7 +314,7 @@ async fn a_body_up_to_the_limit_is_read_and_one_byte_more_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_given_the_time_of_a_request() {
+async fn a_body_that_never_ends_is_refused_after_the_request_time_out() {
     let begun = tokio::time::Instant::now();
     let mut request = post(BROADCAST, FORM, "");
     let endless = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
@@ -343,7 +346,7 @@ fn to(host: &str) -> Request<Body> {
     request
 }
 
-/// A broadcast with these headers, as far as they are not empty.
+/// A broadcast with these headers. An empty one is left out.
 fn from(origin: &str, site: &str) -> Request<Body> {
     let mut request = post(BROADCAST, FORM, "msg=1&allClients=true");
     for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {

@@ -1,4 +1,4 @@
-//! What load balancers and monitoring ask.
+//! `/healthz` and `/readyz`, for load balancers and monitoring.
 
 use http::StatusCode;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::{Hub, Rig};
 use crate::lifecycle::Phase;
 
 #[tokio::test]
-async fn a_daemon_that_answers_is_alive_whatever_its_phase_and_its_hub() {
+async fn a_daemon_is_alive_in_every_phase_and_without_a_hub() {
     for phase in [Phase::Starting, Phase::Ready, Phase::Draining] {
         let rig = Rig {
             phase,
@@ -17,7 +17,8 @@ async fn a_daemon_that_answers_is_alive_whatever_its_phase_and_its_hub() {
         let answer = rig.get("/healthz").await;
         assert_eq!(
             (answer.status, answer.json()),
-            (StatusCode::OK, json!({"status": "ok"}))
+            (StatusCode::OK, json!({"status": "ok"})),
+            "{phase:?}"
         );
     }
 }
@@ -39,7 +40,8 @@ async fn only_a_daemon_that_is_up_and_whose_hub_answers_is_ready() {
         let answer = rig.get("/readyz").await;
         assert_eq!(
             (answer.status.as_u16(), answer.json()),
-            (status, json!({"status": word}))
+            (status, json!({"status": word})),
+            "{phase:?}"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The admin app with the real hub, which sends to a recorder.
 
 mod broadcast;
+mod broadcast_page;
 mod demo;
 mod guard;
 mod health;
@@ -11,6 +12,7 @@ mod places;
 mod refusals;
 
 use std::{
+    fmt::Display,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -19,7 +21,7 @@ use std::{
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -39,8 +41,15 @@ use crate::{
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
+const BROADCAST: &str = "/admin/broadcast/";
+const NOTIFICATIONS: &str = "/admin/notifications/";
+const END_PLACE: &str = "/admin/places/end/";
+const PEOPLE_MAP: &str = "/admin/peopleMap/";
 const BODY_LIMIT: usize = 4096;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A connection of Ben, see [`Rig::peopled`].
+const BEN1: &str = "BEN1aaaaaaaaaaaa";
 
 /// The id of a connection that is lost.
 const LOST: &str = "LOSTaaaaaaaaaaaa";
@@ -74,7 +83,7 @@ fn config() -> Config {
     config
 }
 
-/// An answer, and the messages that were posted meanwhile.
+/// An answer, and the messages that were sent meanwhile.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -96,13 +105,10 @@ impl Rig {
         }
     }
 
-    /// Ben, who identified first, on two connections; and Adam on one.
+    /// Ben, who identified first, has two connections, and Adam has one.
     fn peopled() -> Self {
         let case = Some("AB-1234-5678");
-        let ben = person(
-            "ben",
-            [("BEN1aaaaaaaaaaaa", case), ("BEN2aaaaaaaaaaaa", None)],
-        );
+        let ben = person("ben", [(BEN1, case), ("BEN2aaaaaaaaaaaa", None)]);
         let adam = person("adam", [("ADAMaaaaaaaaaaaa", case)]);
         Self {
             people: vec![ben, adam],
@@ -214,7 +220,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// The page, once it has been made sure that it is one.
+    /// The body, after asserting that it is a page.
     fn html(&self) -> &str {
         assert_eq!(
             self.header(header::CONTENT_TYPE),
@@ -228,6 +234,24 @@ impl Answer {
         let (_, rest) = self.html().split_once("<title>").unwrap();
         rest.split_once("</title>").unwrap().0
     }
+}
+
+/// Asserts that a request was refused in JSON with an error that has all of `words` (separated by ` | `), and that nothing was
+/// sent. `request` names the request.
+///
+/// A refusal has the members `success` and `error` and no other. Without `success`, `cla_backend` would not count the try and
+/// would try for ever.
+fn assert_refused(answer: &Answer, status: u16, words: &str, request: impl Display) {
+    let answered = answer.json();
+    let error = answered["error"].as_str().unwrap();
+    let refusal = json!({"success": false, "error": error});
+    assert_eq!(answered, refusal, "{request}");
+    assert_eq!(answer.status.as_u16(), status, "{request}: {error}");
+    for word in words.split(" | ") {
+        assert!(error.contains(word), "{request}: {word:?} in {error:?}");
+    }
+    assert!(!error.contains("struct "), "{request}: {error}");
+    assert!(answer.sent.is_empty(), "{request}: {error}");
 }
 
 fn get(path: &str) -> Request<Body> {
@@ -246,7 +270,7 @@ fn with(builder: http::request::Builder, body: &str) -> Request<Body> {
     builder.body(Body::from(body.to_owned())).unwrap()
 }
 
-/// The events that make a connection what it is.
+/// The events that lead to a connection like this.
 fn arrival(conn: ConnectionId, connection: &ConnectionView) -> impl Iterator<Item = Event> {
     let identified = Event::Identified {
         conn,
@@ -275,7 +299,7 @@ fn audience(change: Change) -> Option<Audience> {
     }
 }
 
-/// The same request by somebody who reads `media_type`.
+/// The same request, with `media_type` in `Accept`.
 fn accepting(media_type: &str, mut request: Request<Body>) -> Request<Body> {
     let value = media_type.parse().unwrap();
     request.headers_mut().insert(header::ACCEPT, value);

@@ -1,23 +1,21 @@
-//! What the back-end posts.
+//! Posts of the back-end to `/admin/notifications/`.
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Answer, FORM, Hub, JSON, Rig, user_type};
+use super::{Answer, FORM, Hub, JSON, NOTIFICATIONS, Rig, assert_refused, user_type};
 use crate::{
     hub::Delivery,
     presence::{Audience, Message},
 };
 
-const PATH: &str = "/admin/notifications/";
-
 #[tokio::test]
-async fn a_notification_reaches_operators_and_the_back_end_hears_success() {
-    for path in [PATH, "/admin/notifications"] {
+async fn a_notification_reaches_operators_and_the_answer_is_success() {
+    for path in [NOTIFICATIONS, "/admin/notifications"] {
         let answer = Rig::peopled()
             .post(path, JSON, r#"{"notifications":[]}"#)
             .await;
-        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(
             answer.json(),
             json!({
@@ -26,7 +24,8 @@ async fn a_notification_reaches_operators_and_the_back_end_hears_success() {
                 "usertype": "operator",
                 "reached": 3,
                 "kept": 0,
-            })
+            }),
+            "{path}"
         );
         assert_sent(&answer, "operator", "[]");
     }
@@ -48,7 +47,11 @@ async fn json_notifications_are_passed_on_byte_for_byte() {
         &deepest,
     ] {
         let body = format!(r#"{{ "notifications" : {text} , "other": [null] }}"#);
-        assert_sent(&Rig::new().post(PATH, JSON, &body).await, "operator", text);
+        assert_sent(
+            &Rig::new().post(NOTIFICATIONS, JSON, &body).await,
+            "operator",
+            text,
+        );
     }
 }
 
@@ -60,13 +63,13 @@ async fn form_notifications_are_json_text_and_passed_on_byte_for_byte() {
         ("+%5B%5D%0A", "[]"),
     ] {
         let body = format!("notifications={text}&usertype=provider");
-        let answer = Rig::new().post(PATH, FORM, &body).await;
+        let answer = Rig::new().post(NOTIFICATIONS, FORM, &body).await;
         assert_sent(&answer, "provider", expected);
     }
 }
 
 #[tokio::test]
-async fn the_answer_says_which_user_type_was_understood() {
+async fn the_answer_has_the_user_type_that_was_understood() {
     for (media_type, body, expected) in [
         (JSON, r#"{"notifications":1}"#, "operator"),
         (JSON, r#"{"notifications":1,"usertype":""}"#, "operator"),
@@ -88,7 +91,7 @@ async fn the_answer_says_which_user_type_was_understood() {
         (FORM, "notifications=[]&usertype=provider", "provider"),
         (FORM, "userType=provider&notifications=[]", "provider"),
     ] {
-        let answer = Rig::peopled().post(PATH, media_type, body).await;
+        let answer = Rig::peopled().post(NOTIFICATIONS, media_type, body).await;
         let (to, _) = answer.sent.first().expect(body);
         assert_eq!(*to, Audience::UserType(user_type(expected)), "{body}");
         assert_eq!(answer.json()["usertype"], expected, "{body}");
@@ -96,7 +99,7 @@ async fn the_answer_says_which_user_type_was_understood() {
 }
 
 #[tokio::test]
-async fn members_that_mean_nothing_here_are_named() {
+async fn unknown_members_are_listed_as_ignored() {
     for (media_type, body, ignored) in [
         (JSON, r#"{"notifications":[]}"#, json!(null)),
         (
@@ -115,7 +118,10 @@ async fn members_that_mean_nothing_here_are_named() {
             json!(["a\"", "csrf"]),
         ),
     ] {
-        let answer = Rig::peopled().post(PATH, media_type, body).await.json();
+        let answer = Rig::peopled()
+            .post(NOTIFICATIONS, media_type, body)
+            .await
+            .json();
         assert_eq!(answer["success"], true, "{body}");
         assert_eq!(answer["ignored"], ignored, "{body}");
     }
@@ -147,7 +153,10 @@ async fn a_user_type_of_nobody_is_a_success_with_a_warning() {
             ..Rig::peopled()
         };
         let body = json!({"notifications": [], "usertype": user_type});
-        let answer = rig.post(PATH, JSON, &body.to_string()).await.json();
+        let answer = rig
+            .post(NOTIFICATIONS, JSON, &body.to_string())
+            .await
+            .json();
         assert_eq!(answer["success"], true, "{user_type}");
         assert_eq!(answer["warnings"], warnings, "{user_type}");
     }
@@ -167,7 +176,10 @@ async fn notifications_that_the_browser_app_cannot_show_are_a_success_with_a_war
         (JSON, r#"{"notifications": {"id":1}}"#, not_an_array.clone()),
         (FORM, "notifications=%7B%7D", not_an_array),
     ] {
-        let answer = Rig::peopled().post(PATH, media_type, body).await.json();
+        let answer = Rig::peopled()
+            .post(NOTIFICATIONS, media_type, body)
+            .await
+            .json();
         assert_eq!(answer["success"], true, "{body}");
         assert_eq!(answer["warnings"], warnings, "{body}");
     }
@@ -180,37 +192,34 @@ async fn parameters_and_the_case_of_a_content_type_do_not_matter() {
         "Application/JSON;charset=UTF-8",
     ] {
         let answer = Rig::new()
-            .post(PATH, media_type, r#"{"notifications":1}"#)
+            .post(NOTIFICATIONS, media_type, r#"{"notifications":1}"#)
             .await;
-        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.status, StatusCode::OK, "{media_type}");
     }
     let answer = Rig::new()
-        .post(PATH, &format!("{FORM}; charset=UTF-8"), "notifications=[]")
+        .post(
+            NOTIFICATIONS,
+            &format!("{FORM}; charset=UTF-8"),
+            "notifications=[]",
+        )
         .await;
     assert_eq!(answer.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn success_is_not_said_when_the_hub_has_stopped() {
+async fn without_a_hub_a_notification_is_refused() {
     let rig = Rig {
         hub: Hub::Stopped,
         ..Rig::new()
     };
-    let answer = rig.post(PATH, JSON, r#"{"notifications":1}"#).await;
-    assert_refused(&answer, 503, "hub has stopped");
+    let answer = rig
+        .post(NOTIFICATIONS, JSON, r#"{"notifications":1}"#)
+        .await;
+    assert_refused(&answer, 503, "hub has stopped", "a notification");
 }
 
 fn assert_sent(answer: &Answer, to: &str, json: &str) {
     let to = Audience::UserType(user_type(to));
     let expected = vec![(to, Message::Notification(json.into()))];
     assert_eq!(answer.sent, expected, "{}", answer.body);
-}
-
-fn assert_refused(answer: &Answer, status: u16, part: &str) {
-    let json = answer.json();
-    let error = json["error"].as_str().unwrap();
-    assert_eq!(answer.status.as_u16(), status, "{error}");
-    assert_eq!(json["success"], false);
-    assert!(error.contains(part), "{part:?} in {error:?}");
-    assert!(answer.sent.is_empty());
 }

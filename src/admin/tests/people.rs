@@ -1,13 +1,13 @@
-//! What scripts read.
+//! The people map (`/admin/peopleMap/`).
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Hub, LOST, Rig, browsing, get, person, user_type, version};
+use super::{Hub, LOST, PEOPLE_MAP, Rig, browsing, get, person, user_type, version};
 
 #[tokio::test]
-async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_identify() {
-    for path in ["/admin/peopleMap/", "/admin/peopleMap"] {
+async fn the_people_map_has_its_established_form_in_order_of_identify() {
+    for path in [PEOPLE_MAP, "/admin/peopleMap"] {
         let mut rig = Rig::peopled();
         rig.people[1].user_type = user_type("provider");
         for (_, connection) in &mut rig.people[1].connections {
@@ -15,7 +15,7 @@ async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_ident
             connection.identity.app_version = version("2.0.1-rc_3");
         }
         let answer = rig.get(path).await;
-        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
         answer.json();
         let expected = concat!(
             r#"{"ben":{"username":"ben","userType":"operator","connections":{"#,
@@ -24,15 +24,15 @@ async fn the_people_map_is_byte_for_byte_what_scripts_know_and_in_order_of_ident
             r#""adam":{"username":"adam","userType":"provider","connections":{"#,
             r#""ADAMaaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"2.0.1-rc_3","userType":"provider"}}}}"#,
         );
-        assert_eq!(answer.body, expected);
+        assert_eq!(answer.body, expected, "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_says_since_when_and_until_when() {
+async fn a_lost_connection_has_the_times_since_its_loss_and_until_its_end() {
     let mut rig = Rig::new();
     rig.people = vec![person("ben", [(LOST, None)])];
-    let map = rig.get("/admin/peopleMap/").await.json();
+    let map = rig.get(PEOPLE_MAP).await.json();
     let connection = &map["ben"]["connections"][LOST];
     assert_eq!(
         connection["lost"],
@@ -41,12 +41,12 @@ async fn a_lost_connection_says_since_when_and_until_when() {
 }
 
 #[tokio::test]
-async fn nobody_is_an_empty_object() {
-    assert_eq!(Rig::new().get("/admin/peopleMap/").await.body, "{}");
+async fn without_people_the_map_is_an_empty_object() {
+    assert_eq!(Rig::new().get(PEOPLE_MAP).await.body, "{}");
 }
 
 #[tokio::test]
-async fn names_that_javascript_trips_over_are_only_names() {
+async fn names_with_a_meaning_in_javascript_are_ordinary_names() {
     let mut rig = Rig::new();
     let names = [
         ("__proto__", "AAAAaaaaaaaaaaaa"),
@@ -54,7 +54,7 @@ async fn names_that_javascript_trips_over_are_only_names() {
         ("\"quoted\"", "CCCCcccccccccccc"),
     ];
     rig.people = names.map(|(name, id)| person(name, [(id, None)])).into();
-    let map = rig.get("/admin/peopleMap/").await.json();
+    let map = rig.get(PEOPLE_MAP).await.json();
     for name in ["__proto__", "constructor", "\"quoted\""] {
         assert_eq!(map[name]["username"], name);
     }
@@ -62,17 +62,17 @@ async fn names_that_javascript_trips_over_are_only_names() {
 
 #[tokio::test]
 async fn the_people_map_is_json_for_a_browser_too() {
-    let answer = Rig::peopled().ask(browsing(get("/admin/peopleMap/"))).await;
+    let answer = Rig::peopled().ask(browsing(get(PEOPLE_MAP))).await;
     assert_eq!(answer.json()["ben"]["username"], "ben");
 }
 
 #[tokio::test]
-async fn without_a_hub_the_people_map_says_so() {
+async fn without_a_hub_the_people_map_is_refused() {
     let rig = Rig {
         hub: Hub::Stopped,
         ..Rig::new()
     };
-    let answer = rig.get("/admin/peopleMap/").await;
+    let answer = rig.get(PEOPLE_MAP).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         answer.body,

@@ -3,12 +3,10 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::{FORM, JSON, LOST, Rig, browsing, person, post};
-
-const END: &str = "/admin/places/end/";
+use super::{END_PLACE, FORM, JSON, LOST, Rig, browsing, person, post};
 
 #[tokio::test(start_paused = true)]
-async fn the_page_shows_who_is_lost_and_for_how_long_with_a_button_to_end_it() {
+async fn the_page_shows_the_time_since_a_loss_and_a_button_to_end_the_place() {
     let page = rig().get("/admin/broadcast/").await;
     let html = page.html();
     assert!(html.contains("2 connections, 1 of them lost"), "{html}");
@@ -19,14 +17,14 @@ async fn the_page_shows_who_is_lost_and_for_how_long_with_a_button_to_end_it() {
     let button = format!(r#"form="end-place" name="place" value="{LOST}""#);
     assert_eq!(html.matches(&button).count(), 1, "{html}");
     assert_eq!(html.matches(r#"name="place""#).count(), 1, "{html}");
-    let form = format!(r#"action="{END}" id="end-place""#);
+    let form = format!(r#"action="{END_PLACE}" id="end-place""#);
     assert_eq!(html.matches(&form).count(), 1, "{html}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_place_is_ended_and_the_page_says_so() {
     let page = rig()
-        .ask(browsing(post(END, FORM, &format!("place={LOST}"))))
+        .ask(browsing(post(END_PLACE, FORM, &format!("place={LOST}"))))
         .await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(
@@ -38,17 +36,14 @@ async fn a_lost_place_is_ended_and_the_page_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_has_come_back_is_left_alone_and_the_page_says_so() {
+async fn a_connected_place_is_not_ended_and_the_page_says_so() {
     for id in ["BENaaaaaaaaaaaaa", "no id at all"] {
         let page = rig()
-            .ask(browsing(post(END, FORM, &format!("place={id}"))))
+            .ask(browsing(post(END_PLACE, FORM, &format!("place={id}"))))
             .await;
-        assert_eq!(page.status, StatusCode::OK);
-        assert!(
-            page.title().starts_with("Nothing was ended"),
-            "{}",
-            page.title()
-        );
+        assert_eq!(page.status, StatusCode::OK, "{id}");
+        let title = page.title();
+        assert!(title.starts_with("Nothing was ended"), "{id}: {title}");
     }
 }
 
@@ -56,7 +51,7 @@ async fn one_that_has_come_back_is_left_alone_and_the_page_says_so() {
 async fn programs_are_answered_in_json() {
     for (id, ended) in [(LOST, true), ("BENaaaaaaaaaaaaa", false)] {
         let body = json!({"place": id, "user": "ben"}).to_string();
-        let answer = rig().post(END, JSON, &body).await;
+        let answer = rig().post(END_PLACE, JSON, &body).await;
         let expected = json!({"success": true, "place": id, "ended": ended, "ignored": ["user"]});
         assert_eq!(answer.json(), expected);
     }

@@ -1,17 +1,14 @@
-//! What each refusal says: why, and what would be right.
+//! The text of each refusal: the reason, and the remedy.
 
+use super::{
+    BODY_LIMIT, BROADCAST, END_PLACE, FORM, JSON, NOTIFICATIONS, Rig, accepting, assert_refused,
+    get, post, with,
+};
 use axum::body::Body;
 use http::{HeaderName, Method, Request, header};
-use serde_json::json;
-
-use super::{Answer, BODY_LIMIT, FORM, JSON, Rig, accepting, get, post, with};
-
-const BROADCAST: &str = "/admin/broadcast/";
-const NOTIFICATIONS: &str = "/admin/notifications/";
-const END: &str = "/admin/places/end/";
 
 #[tokio::test]
-async fn a_body_of_another_type_is_told_the_right_ones() {
+async fn a_refused_media_type_names_the_accepted_ones() {
     for (media_type, words) in [
         ("text/plain", "text/plain | application/json | x-www-form"),
         ("text/plain; charset=utf-8", "the body is text/plain,"),
@@ -19,18 +16,19 @@ async fn a_body_of_another_type_is_told_the_right_ones() {
         ("application/jsonp", "application/jsonp | application/json"),
         ("", "no Content-Type | application/json | x-www-form"),
     ] {
-        for path in [NOTIFICATIONS, BROADCAST, END] {
+        for path in [NOTIFICATIONS, BROADCAST, END_PLACE] {
             let mut request = post(path, media_type, "x");
             if media_type.is_empty() {
                 request.headers_mut().remove(header::CONTENT_TYPE);
             }
-            assert_refused(&Rig::peopled().ask(request).await, 415, words);
+            let answer = Rig::peopled().ask(request).await;
+            assert_refused(&answer, 415, words, format_args!("{media_type} to {path}"));
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_told_how_to_send_it() {
+async fn a_refused_body_names_the_mistake_and_the_right_form() {
     let large = "x".repeat(BODY_LIMIT + 1);
     let limit = "4096 bytes | limits.admin_body_bytes | CLA_LIMITS__ADMIN_BODY_BYTES";
     let no_object = "not a JSON object";
@@ -52,15 +50,16 @@ async fn a_body_that_cannot_be_read_is_told_how_to_send_it() {
         (FORM, r#"{"notifications":[1]}"#, 400, no_form),
         (FORM, "place=\0", 400, encoding),
     ] {
-        for path in [NOTIFICATIONS, BROADCAST, END] {
+        for path in [NOTIFICATIONS, BROADCAST, END_PLACE] {
             let answer = Rig::peopled().post(path, media_type, body).await;
-            assert_refused(&answer, status, words);
+            let request = format_args!("{media_type} to {path}: {}", start(body));
+            assert_refused(&answer, status, words, request);
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_in_another_encoding_is_told_the_right_one() {
+async fn a_body_in_another_encoding_is_refused_with_the_right_one() {
     for bytes in [
         &b"\xff\xfe{\0}\0"[..],
         b"\xfe\xff\0{\0}",
@@ -69,12 +68,13 @@ async fn a_body_in_another_encoding_is_told_the_right_one() {
     ] {
         let mut request = post(NOTIFICATIONS, JSON, "");
         *request.body_mut() = bytes.to_vec().into();
-        assert_refused(&Rig::new().ask(request).await, 400, "encode it as UTF-8");
+        let answer = Rig::new().ask(request).await;
+        assert_refused(&answer, 400, "encode it as UTF-8", bytes.escape_ascii());
     }
 }
 
 #[tokio::test]
-async fn notifications_that_are_refused_are_told_what_to_post() {
+async fn refused_notifications_name_the_member_and_an_example() {
     let missing = r#"notifications is missing | {"notifications": [...]"#;
     let text = "a form | JSON array or object | application/json";
     let twice = "notifications is in the form more than once | application/json";
@@ -110,13 +110,14 @@ async fn notifications_that_are_refused_are_told_what_to_post() {
     ] {
         for read in ["*/*", "text/html"] {
             let request = accepting(read, post(NOTIFICATIONS, media_type, body));
-            assert_refused(&Rig::peopled().ask(request).await, 400, words);
+            let answer = Rig::peopled().ask(request).await;
+            assert_refused(&answer, 400, words, start(body));
         }
     }
 }
 
 #[tokio::test]
-async fn a_user_type_that_is_refused_is_told_what_it_may_be() {
+async fn a_refused_user_type_names_its_bounds() {
     let both = "usertype | userType | send one of them";
     let name = "usertype | at most 64 bytes without control characters";
     let twice = "usertype is in the form more than once";
@@ -141,12 +142,12 @@ async fn a_user_type_that_is_refused_is_told_what_it_may_be() {
         (FORM, long, name),
     ] {
         let answer = Rig::peopled().post(NOTIFICATIONS, media_type, &body).await;
-        assert_refused(&answer, 400, words);
+        assert_refused(&answer, 400, words, body);
     }
 }
 
 #[tokio::test]
-async fn a_system_message_that_is_refused_is_told_what_to_post() {
+async fn a_refused_system_message_names_the_member_and_its_values() {
     for (media_type, body, status, words) in [
         (JSON, "{}", 403, r#"msg is missing | "1""#),
         (
@@ -194,12 +195,12 @@ async fn a_system_message_that_is_refused_is_told_what_to_post() {
         ),
     ] {
         let answer = Rig::peopled().post(BROADCAST, media_type, body).await;
-        assert_refused(&answer, status, words);
+        assert_refused(&answer, status, words, body);
     }
 }
 
 #[tokio::test]
-async fn an_end_of_a_place_that_is_refused_is_told_what_to_post() {
+async fn a_refused_end_of_a_place_names_the_member_and_an_example() {
     for (media_type, body, words) in [
         (
             JSON,
@@ -214,13 +215,13 @@ async fn an_end_of_a_place_that_is_refused_is_told_what_to_post() {
         ),
         (JSON, r#"{"place":7}"#, "place | expected a string"),
     ] {
-        let answer = Rig::peopled().post(END, media_type, body).await;
-        assert_refused(&answer, 400, words);
+        let answer = Rig::peopled().post(END_PLACE, media_type, body).await;
+        assert_refused(&answer, 400, words, body);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_is_told_what_would_be_right() {
+async fn a_refused_request_names_the_right_method_address_or_header() {
     let notifications = "/admin/notifications/ | the public listener";
     for (request, status, words) in [
         (
@@ -276,23 +277,25 @@ async fn a_request_that_is_refused_is_told_what_would_be_right() {
             "Host | localhost:8006",
         ),
     ] {
-        assert_refused(&Rig::peopled().ask(request).await, status, words);
+        let row = format!("{} {}", request.method(), request.uri());
+        let answer = Rig::peopled().ask(request).await;
+        assert_refused(&answer, status, words, row);
     }
 }
 
 #[tokio::test]
-async fn what_would_be_right_is_in_the_headers_too() {
+async fn refusals_have_the_accepted_types_and_encodings_in_their_headers() {
     let compressed = with_header(header::CONTENT_ENCODING, "gzip");
     let answer = Rig::new().ask(compressed).await;
     assert_eq!(answer.header(header::ACCEPT_ENCODING), "identity");
     assert_eq!(answer.header(header::ACCEPT), "");
-    let answer = Rig::new().post(END, "text/plain", "x").await;
+    let answer = Rig::new().post(END_PLACE, "text/plain", "x").await;
     assert_eq!(answer.header(header::ACCEPT), format!("{JSON}, {FORM}"));
     assert_eq!(answer.header(header::ACCEPT_ENCODING), "");
 }
 
 #[tokio::test]
-async fn the_addresses_that_a_404_names_are_there() {
+async fn every_address_that_a_404_names_exists() {
     let json = Rig::new().get("/nowhere").await.json();
     let words = json["error"].as_str().unwrap().split([' ', ',', ';']);
     let addresses: Vec<&str> = words.filter(|word| word.starts_with('/')).collect();
@@ -303,7 +306,7 @@ async fn the_addresses_that_a_404_names_are_there() {
 }
 
 #[tokio::test]
-async fn what_a_careful_sender_adds_is_understood() {
+async fn optional_headers_and_a_byte_order_mark_are_accepted() {
     for (name, value) in [
         (header::CONTENT_ENCODING, "identity"),
         (header::CONTENT_ENCODING, "Identity"),
@@ -324,25 +327,16 @@ fn asking(method: Method, path: &str) -> Request<Body> {
     request
 }
 
-/// A notification with one header of its own.
+/// The start of a body, for messages.
+fn start(body: &str) -> &str {
+    &body[..body.floor_char_boundary(60)]
+}
+
+/// A notification with one more header.
 fn with_header(name: HeaderName, value: &str) -> Request<Body> {
     let mut request = with(Request::post(NOTIFICATIONS), r#"{"notifications":[]}"#);
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON.parse().unwrap());
     headers.insert(name, value.parse().unwrap());
     request
-}
-
-/// A refusal has these two members and no other. Without `success`, `cla_backend` would fail in a way that it does not
-/// count as a try, and try for ever.
-fn assert_refused(answer: &Answer, status: u16, words: &str) {
-    let answered = answer.json();
-    let error = answered["error"].as_str().unwrap();
-    assert_eq!(answered, json!({"success": false, "error": error}));
-    assert_eq!(answer.status.as_u16(), status, "{error}");
-    for word in words.split(" | ") {
-        assert!(error.contains(word), "{word:?} in {error:?}");
-    }
-    assert!(!error.contains("struct "), "{error}");
-    assert!(answer.sent.is_empty(), "{error}");
 }
