@@ -265,7 +265,7 @@ mod tests {
     use crate::{lifecycle::Died, net::Passed};
 
     #[tokio::test]
-    async fn a_hub_that_ends_is_the_death_of_the_daemon() {
+    async fn a_hub_that_ends_stops_the_daemon() {
         let mut config = Config::default();
         for listen in [&mut config.public.listen, &mut config.admin.listen] {
             *listen = vec![([127, 0, 0, 1], 0).into()];

@@ -11,7 +11,7 @@ use crate::presence::{
 };
 
 #[tokio::test]
-async fn a_user_whose_connections_come_in_parts_is_one_person() {
+async fn a_user_whose_connections_are_on_several_pages_is_one_person() {
     let mut registry = registry();
     for number in 0..600 {
         let user = if number == 1 { "eve" } else { "adam" };
@@ -49,7 +49,7 @@ async fn a_post_is_answered_with_its_receipt() {
         reached: 3,
         kept: 2,
     };
-    assert_eq!(delivery, expected, "one is lost, one could not be sent to");
+    assert_eq!(delivery, expected, "one lost place, and one failed send");
     assert_eq!(
         change.unwrap(),
         Change::Posted {
@@ -98,28 +98,28 @@ async fn what_is_posted_while_a_loss_waits_for_the_hub_is_kept() {
 }
 
 #[tokio::test]
-async fn a_subscriber_starts_from_a_snapshot_and_is_told_what_follows() {
+async fn a_subscriber_receives_a_snapshot_and_every_later_change() {
     let followed = with_hub(Recorder::default(), registry(), async |hub| {
-        say(&hub, identified(0, "adam")).await;
+        apply(&hub, identified(0, "adam")).await;
         let (snapshot, mut changes) = hub.snapshot().await.unwrap();
-        say(&hub, identified(1, "eve")).await;
+        apply(&hub, identified(1, "eve")).await;
         let next = changes.recv().await.unwrap();
         (snapshot.places.len(), next, changes.try_recv())
     });
     let (places, next, end) = followed.await;
-    assert_eq!(places, 1, "the snapshot has adam");
+    assert_eq!(places, 1, "places in the snapshot, which has adam only");
     let Change::Arrived { conn, .. } = next else {
-        panic!("eve has arrived, not: {next:?}");
+        panic!("the arrival of eve expected, got {next:?}");
     };
     assert_eq!((conn, end), (connection(1), Err(TryRecvError::Empty)));
 }
 
 #[tokio::test]
-async fn a_subscriber_that_does_not_read_is_told_how_many_changes_it_has_missed() {
+async fn a_subscriber_that_lags_receives_the_number_of_missed_changes() {
     let behind = with_hub(Recorder::default(), registry(), async |hub| {
         let (_, mut changes) = hub.snapshot().await.unwrap();
         for number in 0..1500 {
-            say(&hub, identified(number, "adam")).await;
+            apply(&hub, identified(number, "adam")).await;
         }
         let missed = changes.recv().await;
         let mut rest = 0;
@@ -142,7 +142,7 @@ async fn with_hub<T>(
 }
 
 /// Hands the hub an event, and waits until it is applied.
-async fn say(hub: &HubHandle, event: Event) {
+async fn apply(hub: &HubHandle, event: Event) {
     let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
     let turn = turns.acquire_owned().await.unwrap();
     hub.frame(event, turn).unwrap();

@@ -100,11 +100,11 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_ends_or_panics_is_reported() {
         let mut tasks = Tasks::new();
-        tasks.spawn("immortal", pending());
-        tasks.spawn("mortal", async {});
-        assert_eq!(tasks.death().await, Died("mortal"));
-        tasks.spawn("clumsy", async { panic!("a panic that a test wants") });
-        assert_eq!(tasks.death().await, Died("clumsy"));
+        tasks.spawn("endless", pending());
+        tasks.spawn("short", async {});
+        assert_eq!(tasks.death().await, Died("short"));
+        tasks.spawn("panicking", async { panic!("expected by a test") });
+        assert_eq!(tasks.death().await, Died("panicking"));
     }
 
     #[tokio::test]
@@ -112,10 +112,8 @@ mod tests {
         let mut tasks = Tasks::new();
         let stop = CancellationToken::new();
         tasks.spawn_until(&stop, "short", async {});
-        tasks.spawn_until(&stop, "clumsy", async {
-            panic!("a panic that a test wants")
-        });
-        assert_eq!(tasks.death().await, Died("clumsy"));
+        tasks.spawn_until(&stop, "panicking", async { panic!("expected by a test") });
+        assert_eq!(tasks.death().await, Died("panicking"));
         stop.cancel();
         tasks.finish().await;
     }

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_what_the_journal_reads() {
+    fn an_entry_has_the_format_of_the_journal() {
         let mut entry = Entry::default();
         entry.put("message", "frame rejected");
         entry.put("conn.id", "a=b");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_stream_that_is_named_is_the_journal() {
+    fn only_the_stream_in_journal_stream_is_the_journal() {
         let [one, other] = [(); 2].map(|()| tempfile::tempfile().unwrap());
         let metadata = one.metadata().unwrap();
         let named = format!("{}:{}", metadata.dev(), metadata.ino());

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backlog_that_is_too_long_grows_no_more() {
+    fn a_full_backlog_does_not_grow() {
         let backlog = Backlog::default();
         let grow = |size, most| backlog.grow(Bytes(size), Bytes(most), 3);
         let shrink = |written| backlog.shrink(Bytes(written));

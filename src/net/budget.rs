@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_leave_files_for_staff() {
+    fn public_connections_leave_file_descriptors_for_the_admin_app() {
         for (files, wanted, addresses, public, admin) in [
             (65_536, 128, 1, 65_280, 128),
             (65_536, 128, 2, 65_280, 64),
@@ -81,7 +81,9 @@ mod tests {
             (usize::MAX, 128, 1, Semaphore::MAX_PERMITS, 128),
         ] {
             let budget = ConnectionBudget::divide(files, wanted, addresses);
-            assert_eq!(budget, ConnectionBudget { public, admin }, "{files}");
+            let expected = ConnectionBudget { public, admin };
+            let row = format!("{files} files, {wanted} wanted, {addresses} addresses");
+            assert_eq!(budget, expected, "{row}");
         }
     }
 }

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_heard_is_read_part_by_part_and_the_first_answer_dropped() {
+    fn bytes_given_back_are_read_in_two_parts() {
         for room in 1..16 {
             let mut hold = Hold::given_back(b"probeupgrade".to_vec(), 5);
             let (mut read, mut ends) = (Vec::new(), Vec::new());
@@ -94,13 +94,16 @@ mod tests {
             }
             assert!(
                 ends.contains(&5),
-                "the second part came with the first: {ends:?}"
+                "room {room}: the second part came with the first: {ends:?}"
             );
-            assert!(read.len() > 5, "what was written before it counts");
+            assert!(
+                read.len() > 5,
+                "room {room}: the hold ended with the first part"
+            );
             while let Some(bytes) = replayed(&mut hold, room) {
                 read.extend(bytes);
             }
-            assert_eq!(read, b"probeupgrade");
+            assert_eq!(read, b"probeupgrade", "room {room}");
         }
     }
 

@@ -84,8 +84,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_legible_and_otherwise_as_they_were_said() {
-        for (said, read) in [
+    fn invisible_characters_are_removed_and_nothing_else() {
+        for (name, legible_name) in [
             ("adam", "adam"),
             ("\u{202e}evil.rtl", "evil.rtl"),
             ("ad\u{202a}am\u{2066}", "adam"),
@@ -100,12 +100,12 @@ mod tests {
                 "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
             ),
         ] {
-            assert_eq!(legible(said), read, "{said:?}");
+            assert_eq!(legible(name), legible_name, "{name:?}");
         }
     }
 
     #[test]
-    fn what_shows_nothing_is_blank() {
+    fn a_text_without_a_visible_character_is_blank() {
         for text in [
             "",
             " \u{a0}\u{3000}\u{2028}",
@@ -135,11 +135,11 @@ mod tests {
             );
             assert!(
                 is_removed(character) || !directions(character),
-                "{character:?} may turn a text round"
+                "{character:?} changes the direction of a text"
             );
             assert!(
                 is_ignorable(character) || !shapes_neighbours(character),
-                "{character:?}"
+                "{character:?} is invisible and shapes its neighbours"
             );
         }
     }

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sudden_ends_of_thousands_take_bounded_memory() {
+    fn thousands_of_losses_take_bounded_memory() {
         let mut detector = MassCutDetector::default();
         let networks: Vec<_> = (0..2000_u16).map(|number| (number, number)).collect();
         let names: Vec<_> = (0..2000_u16).map(|number| (number, 0)).collect();

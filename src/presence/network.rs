@@ -38,7 +38,8 @@ mod tests {
             ("::1", ["::/64", "::/48"]),
         ] {
             let networks = networks(address.parse().unwrap());
-            assert_eq!(networks.map(|network| network.to_string()), expected);
+            let networks = networks.map(|network| network.to_string());
+            assert_eq!(networks, expected, "{address}");
         }
     }
 }

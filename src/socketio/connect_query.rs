@@ -146,7 +146,7 @@ mod tests {
                 "8:40/other15:40/socket.io,x=1",
             ),
             ("15:40/socket.io?é=11:2", "15:40/socket.io,é=11:2"),
-            // What a page says about it is nobody's business.
+            // The payload of an event is not changed.
             (
                 r#"33:42/socket.io,["x","40/socket.io?"]"#,
                 r#"33:42/socket.io,["x","40/socket.io?"]"#,

@@ -98,7 +98,7 @@ mod tests {
             0x03 ^ 1,
             0xe9 ^ 2
         ]));
-        // With a mask that looks like the other.
+        // With a mask whose first bytes look like the head of an empty close frame.
         assert!(!is_empty_close([
             0x88,
             0x82,

@@ -90,16 +90,17 @@ mod tests {
                 headers.insert(X_REAL_IP, header.parse().unwrap());
             }
             let handshake = handshake(&headers, peer);
+            let expected: IpAddr = address.parse().unwrap();
             assert_eq!(
-                handshake.browser.address,
-                address.parse::<IpAddr>().unwrap()
+                handshake.browser.address, expected,
+                "{header:?} from {peer}"
             );
         }
         let long = "x".repeat(600);
         for (header, agent) in [("Firefox", "Firefox"), (long.as_str(), &long[..512])] {
             let headers = HeaderMap::from_iter([(USER_AGENT, header.parse().unwrap())]);
             let known = handshake(&headers, "::1").browser.agent.unwrap();
-            assert_eq!(known.as_str(), agent);
+            assert_eq!(known.as_str(), agent, "{header}");
         }
         assert_eq!(handshake(&HeaderMap::new(), "::1").browser.agent, None);
     }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_origin_a_browser_says_whether_it_is_another_site() {
+    fn without_an_origin_sec_fetch_site_decides() {
         let origins = origins(&["cases.example.uk"]);
         for (site, allowed) in [
             ("same-origin", true),
@@ -132,12 +132,12 @@ mod tests {
             headers.insert(SEC_FETCH_SITE, site.parse().unwrap());
             assert_eq!(origins.allow(&headers), allowed, "{site}");
             headers.insert(ORIGIN, HeaderValue::from_static("https://cases.example.uk"));
-            assert!(origins.allow(&headers), "{site} from a page of ours");
+            assert!(origins.allow(&headers), "{site} with an origin of the site");
         }
     }
 
     #[test]
-    fn one_foreign_origin_among_several_is_one_too_many() {
+    fn one_foreign_origin_among_several_is_refused() {
         let origins = origins(&[]);
         let mut headers = HeaderMap::new();
         headers.append(ORIGIN, HeaderValue::from_static("http://localhost"));

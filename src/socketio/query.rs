@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_not_version_4_is_version_3() {
+    fn every_version_but_4_is_read_as_version_3() {
         for (asked, shown) in [
             ("EIO=4&transport=polling", "EIO=4&transport=polling"),
             ("EIO=3&transport=polling", "EIO=3&transport=polling"),
@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    /// A key and its value, right or nearly right.
+    /// A key and its value, valid or nearly valid.
     fn pair() -> impl Strategy<Value = String> {
         let key = prop::sample::select(vec![
             "EIO",
@@ -194,12 +194,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1024))]
 
         #[test]
-        fn the_library_reads_what_we_have_read(pairs in prop::collection::vec(pair(), 0..5)) {
+        fn engineioxide_reads_our_query_in_the_same_way(pairs in prop::collection::vec(pair(), 0..5)) {
             let asked = pairs.join("&");
             if let Ok(query) = read(&asked) {
                 let uri = query.uri();
                 prop_assert_eq!(library_reads(uri.query().unwrap()), Some(query));
-                // The client's own words would have been read alike, but for a version that the library does not know.
+                // engineioxide reads the query of the client in the same way, apart from versions that it does not know.
                 let known = Query { version: EngineVersion::Four, ..query };
                 let words = format!("EIO=4&{asked}");
                 prop_assert_eq!(library_reads(&words), Some(known));
@@ -207,7 +207,7 @@ mod tests {
         }
 
         #[test]
-        fn a_query_in_order_is_read(
+        fn a_valid_query_is_read(
             version in 3u8..5, websocket: bool, sid in prop::option::of("[A-Za-z0-9_-]{15}A"), base64: bool,
             own in "(&[a-z]{2}(=[A-Za-z0-9%+.:-]{0,9})?){0,3}"
         ) {
@@ -224,7 +224,7 @@ mod tests {
         Query::of(&format!("/socket.io/?{query}").parse().unwrap())
     }
 
-    /// How `engineioxide::service::parser` reads a query.
+    /// A query as `engineioxide::service::parser` reads it.
     fn library_reads(query: &str) -> Option<Query> {
         let value = |key| {
             let pair = query.split('&').find(|pair| pair.starts_with(key));

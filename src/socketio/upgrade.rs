@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_is_remembered_as_long_as_it_polls_or_probes() {
+    async fn a_session_is_kept_while_it_polls_or_probes() {
         let upgrades = Upgrades::default();
         let session = ConnectionId::try_from("0123456789abcdef").unwrap();
         let (poll, probe) = (upgrades.of(session), upgrades.of(session));

@@ -129,7 +129,7 @@ mod tests {
             ("é#@%", "____"),
             ("../x", ".._x"),
         ] {
-            assert_eq!(sanitised(version), label);
+            assert_eq!(sanitised(version), label, "{version}");
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn of_new_versions_those_with_most_connections_are_named() {
+    fn new_versions_with_most_connections_are_named_first() {
         let mut labels = Labels::new(3);
         assert_eq!(report(&mut labels, &[("old", 1)]), "old:1");
         let versions = [
@@ -176,8 +176,11 @@ mod tests {
         for release in 0..1000 {
             let (old, new) = (release.to_string(), (release + 1).to_string());
             report(&mut labels, &[(&old, 1), (&new, 1)]);
-            let told = report(&mut labels, &[(&new, 2)]);
-            assert!(told.split(' ').any(|it| it == format!("{new}:2")), "{told}");
+            let counts = report(&mut labels, &[(&new, 2)]);
+            assert!(
+                counts.split(' ').any(|it| it == format!("{new}:2")),
+                "{counts}"
+            );
         }
         assert!(labels.known.len() <= 100);
     }
@@ -188,7 +191,7 @@ mod tests {
         report(&mut labels, &[("1", 1)]);
         labels.count(&census(&[]));
         labels.count(&census(&[("2", 1)]));
-        assert_eq!(told(&labels), "1:0 other:1");
+        assert_eq!(counts(&labels), "1:0 other:1");
         labels.reported();
         assert_eq!(report(&mut labels, &[("2", 1)]), "2:1 other:0");
     }
@@ -204,7 +207,7 @@ mod tests {
     }
 
     proptest! {
-        /// What StatsD holds, which keeps the last value of each name, is the truth after every report.
+        /// StatsD keeps the last value of each name. After every report the sum of these values is right.
         #[test]
         fn the_last_values_of_all_labels_add_up_to_the_right_total(
             reports in prop::collection::vec(
@@ -232,10 +235,10 @@ mod tests {
     fn report(labels: &mut Labels, versions: &[(&str, usize)]) -> String {
         labels.count(&census(versions));
         labels.reported();
-        told(labels)
+        counts(labels)
     }
 
-    fn told(labels: &Labels) -> String {
+    fn counts(labels: &Labels) -> String {
         let counts = labels.counts();
         let counts: Vec<_> = counts
             .map(|(name, count)| format!("{name}:{count}"))

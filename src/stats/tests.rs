@@ -1,4 +1,4 @@
-//! What StatsD is sent, and from where.
+//! The lines that StatsD is sent, the host that they are sent to, and the metrics page.
 
 use std::{
     collections::BTreeSet,
@@ -50,7 +50,7 @@ fn a_version_that_empties_is_sent_as_zero() {
 }
 
 #[test]
-fn every_counter_has_a_name_of_its_own_and_counts_for_itself() {
+fn every_counter_has_a_name_and_a_value_of_its_own() {
     let mut names = BTreeSet::new();
     for family in FAMILIES {
         for (counter, value) in family.members {
@@ -66,7 +66,7 @@ fn every_counter_has_a_name_of_its_own_and_counts_for_itself() {
 }
 
 #[tokio::test]
-async fn statsd_is_sent_what_was_counted_since_the_last_time() {
+async fn statsd_is_sent_the_counts_since_the_last_time() {
     let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = found(&listener, "").await;
     let mut sent = Sent::default();
@@ -79,12 +79,12 @@ async fn statsd_is_sent_what_was_counted_since_the_last_time() {
             counters.count(Counter::OriginRefused);
         }
         send(&client, Vec::new(), &counters, &mut sent).unwrap();
-        assert_eq!(received(&listener), line);
+        assert_eq!(received(&listener), line, "{count} refusals");
     }
 }
 
 #[test]
-fn the_page_shows_everything_under_names_of_our_own() {
+fn the_metrics_page_has_every_metric_under_its_own_name() {
     let census = Census {
         people: 2,
         versions: [("1.0".try_into().unwrap(), 3)].into(),
@@ -128,7 +128,7 @@ fn the_page_shows_everything_under_names_of_our_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again() {
+async fn a_host_is_resolved_until_found_and_kept_when_it_cannot_be_resolved_again() {
     let mut statsd = Statsd::new(
         Target {
             host: UNKNOWN.to_owned(),
@@ -150,11 +150,11 @@ async fn a_host_is_looked_for_until_found_and_kept_when_it_cannot_be_found_again
     statsd.sent();
     statsd.target.host = UNKNOWN.to_owned();
     statsd.resolve_when_due().await;
-    assert!(!statsd.is_failing, "believed for a while");
+    assert!(!statsd.is_failing, "the address is kept for a while");
     advance(RESOLVED_FOR).await;
     statsd.resolve_when_due().await;
-    assert!(statsd.is_failing, "looked for again");
-    assert!(statsd.client.is_some(), "what worked may still work");
+    assert!(statsd.is_failing, "the host is resolved again");
+    assert!(statsd.client.is_some(), "the old address is kept");
     statsd.sent();
     assert!(statsd.is_failing, "said once, until it is found again");
 }
@@ -169,13 +169,13 @@ async fn a_prefix_stands_before_a_dot() {
 }
 
 #[tokio::test]
-async fn a_socket_that_was_passed_is_sent_from() {
+async fn metrics_are_sent_from_a_passed_socket() {
     let passed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let from = passed.local_addr().unwrap();
     let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut statsd = Statsd::new(
         Target {
-            // Has an IPv6 address too, which this socket does not reach.
+            // `localhost` has an IPv6 address too, which this socket cannot reach.
             host: "localhost".to_owned(),
             port: listener.local_addr().unwrap().port(),
             prefix: String::new(),

@@ -106,30 +106,30 @@ mod tests {
         assert!(at(0).is_empty());
         counters.refuse(Counter::AdminHost, "one.internal");
         counters.refuse(Counter::AdminHost, "two.internal");
-        let said = at(1);
-        assert_eq!(said.len(), 1);
+        let lines = at(1);
+        assert_eq!(lines.len(), 1);
         assert!(
-            said[0].contains(": 2, for example one.internal;"),
-            "{said:?}"
+            lines[0].contains(": 2, for example one.internal;"),
+            "{lines:?}"
         );
         counters.refuse(Counter::AdminHost, "three.internal");
         counters.count(Counter::SessionsFull);
-        let said = at(60);
-        assert_eq!(said.len(), 1, "each counter has a minute of its own");
-        assert!(said[0].contains("limits.sessions"), "{said:?}");
+        let lines = at(60);
+        assert_eq!(lines.len(), 1, "each counter has a minute of its own");
+        assert!(lines[0].contains("limits.sessions"), "{lines:?}");
         for _ in 0..6 {
             counters.count(Counter::AdminHost);
         }
-        let said = at(61);
+        let lines = at(61);
         assert!(
-            said[0].contains(": 7, for example three.internal;"),
-            "{said:?}"
+            lines[0].contains(": 7, for example three.internal;"),
+            "{lines:?}"
         );
-        assert!(at(500).is_empty(), "nothing has happened since");
+        assert!(at(500).is_empty(), "no refusal since the last line");
     }
 
     #[test]
-    fn an_example_is_short_and_forges_nothing() {
+    fn an_example_is_short_and_cannot_forge_a_line() {
         let long = "x".repeat(500);
         for (example, quoted) in [
             ("chs.example.org", "chs.example.org"),
@@ -139,8 +139,8 @@ mod tests {
         ] {
             let counters = Counters::default();
             counters.refuse(Counter::OriginRefused, example);
-            let quoted = Some(quoted.to_owned());
-            assert_eq!(counters.take_example(Counter::OriginRefused), quoted);
+            let taken = counters.take_example(Counter::OriginRefused);
+            assert_eq!(taken.as_deref(), Some(quoted), "{example}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The file of places with the real hub.
+//! The file of places, written from a real hub.
 
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn the_file_stays_young_while_nothing_changes() {
+async fn the_file_is_written_again_while_nothing_changes() {
     let directory = TempDir::new().unwrap();
     let (handle, hub, inbox) = Recorder::default().hub(registry());
     let store = Store::new(directory.path().to_owned());
@@ -25,17 +25,17 @@ async fn the_file_stays_young_while_nothing_changes() {
         }
     };
     tokio::select! {
-        () = keeping => panic!("nobody told it to stop"),
-        () = hub.run(inbox) => panic!("nobody told the hub to finish"),
+        () = keeping => panic!("the store ended"),
+        () = hub.run(inbox) => panic!("the hub ended"),
         written = timeout(REFRESH * 4, written) => written.unwrap(),
     }
     assert!(
         started.elapsed() > REFRESH * 2,
-        "it is not written for nothing"
+        "it is written only once per interval"
     );
 }
 
-/// A populated file of each version. That of version 2 has members that this daemon does not know.
+/// A file of each version, and its times. The file of version 2 has members that this daemon does not know.
 const FIXTURES: [(&str, [Option<u64>; 3]); 2] = [
     (include_str!("fixtures/places-1.json"), [None; 3]),
     (
@@ -49,23 +49,25 @@ const FIXTURES: [(&str, [Option<u64>; 3]); 2] = [
 ];
 
 #[test]
-fn a_file_of_each_version_is_read_whatever_else_is_in_it() {
+fn a_file_of_each_version_is_read_and_unknown_members_are_ignored() {
     let directory = TempDir::new().unwrap();
     let store = Store::new(directory.path().to_owned());
-    for (text, times) in FIXTURES {
+    for (version, (text, times)) in (1..).zip(FIXTURES) {
         fs::write(store.path(FILE), text).unwrap();
         let before = wall_time();
         let snapshot = store.load(Duration::from_mins(1));
         let [adam, eve] = snapshot.places.as_slice() else {
             panic!("not both places in {text}");
         };
-        assert_eq!(names(adam), ("adam", Some("AB-1234-5678")));
-        assert_eq!(names(eve), ("eve", None));
-        assert_eq!(adam.left, None);
-        assert_eq!(eve.left, Some(Duration::from_secs(12)));
-        assert_eq!((adam.unread_from.0, eve.unread_from.0), (8, 7));
-        assert_eq!(eve.first_user_type.as_str(), "operator");
-        assert_eq!(eve.facts.opened_at, None);
+        let version = format!("version {version}");
+        assert_eq!(names(adam), ("adam", Some("AB-1234-5678")), "{version}");
+        assert_eq!(names(eve), ("eve", None), "{version}");
+        assert_eq!(adam.left, None, "{version}");
+        assert_eq!(eve.left, Some(Duration::from_secs(12)), "{version}");
+        let unread_from = (adam.unread_from.0, eve.unread_from.0);
+        assert_eq!(unread_from, (8, 7), "{version}");
+        assert_eq!(eve.first_user_type.as_str(), "operator", "{version}");
+        assert_eq!(eve.facts.opened_at, None, "{version}");
         let read = [
             adam.facts.since,
             adam.facts.opened_at.unwrap(),
@@ -73,20 +75,21 @@ fn a_file_of_each_version_is_read_whatever_else_is_in_it() {
         ];
         for (read, expected) in read.into_iter().zip(times) {
             match expected {
-                Some(expected) => assert_eq!(read.0, Duration::from_millis(expected)),
-                None => assert!(read >= before, "version 1 has no times"),
+                Some(expected) => assert_eq!(read.0, Duration::from_millis(expected), "{version}"),
+                None => assert!(read >= before, "{version} has no times"),
             }
         }
         let numbers: Vec<_> = snapshot.messages.iter().map(|it| it.number.0).collect();
         assert_eq!(
             (numbers.as_slice(), snapshot.next_message.0),
-            ([6, 7].as_slice(), 8)
+            ([6, 7].as_slice(), 8),
+            "{version}"
         );
     }
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn a_written_file_is_read_back() {
     let directory = TempDir::new().unwrap();
     let store = Store::new(directory.path().to_owned());
     let [_, (text, _)] = FIXTURES;

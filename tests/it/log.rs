@@ -68,8 +68,8 @@ async fn lost_lines_are_counted_and_the_log_says_so_when_it_is_read_again() {
     let (lost, rest) = timeout(WAIT, reading).await.unwrap().unwrap();
     assert_eq!(lost, Some(daemon.lost().await));
     daemon.stop().await;
-    let last = rest.last().unwrap();
-    assert_eq!(last["message"], "stopping");
+    let end = rest.last().unwrap();
+    assert_eq!(end["message"], "stopping", "{end}");
 }
 
 #[tokio::test]

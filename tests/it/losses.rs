@@ -184,12 +184,11 @@ async fn messages_posted_while_a_user_is_away_arrive_once_and_in_order() {
         let mut eve = Browser::returning(daemon.public, version, "eve", &[]).await;
         eve.until_viewing(&["eve"]).await;
         for number in 1..=3 {
-            assert_eq!(
-                eve.event().await,
-                ("notification".to_owned(), json!(number))
-            );
+            let expected = ("notification".to_owned(), json!(number));
+            assert_eq!(eve.event().await, expected, "{version:?}");
         }
-        assert_eq!(eve.event().await, ("systemMessage".to_owned(), json!("1")));
+        let expected = ("systemMessage".to_owned(), json!("1"));
+        assert_eq!(eve.event().await, expected, "{version:?}");
         eve.has_no_earlier_event(&daemon).await;
     }
 }

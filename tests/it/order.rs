@@ -41,7 +41,10 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
             let frames = [first, last].map(|case| event_frame("startViewingCase", json!(case)));
             let frames = frames.each_ref().map(String::as_str);
             for answer in join_all(sessions.iter().map(|s| s.post(&frames))).await {
-                assert_eq!(answer.status, 200);
+                assert_eq!(
+                    answer.status, 200,
+                    "{version:?} in round {round}: {answer:?}"
+                );
             }
             let people = daemon.people().await;
             for (user, person) in people.as_object().unwrap() {
@@ -52,7 +55,8 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
                     );
                 }
             }
-            assert_eq!(people.as_object().unwrap().len(), CONNECTIONS);
+            let count = people.as_object().unwrap().len();
+            assert_eq!(count, CONNECTIONS, "{version:?} in round {round}");
         }
     }
 }

@@ -185,10 +185,8 @@ async fn events_before_identify_wait_for_the_name() {
         adam.close_case("Y").await;
         adam.open_case("X").await;
         adam.identify("adam").await;
-        assert_eq!(
-            adam.event().await,
-            ("peopleViewing".to_owned(), json!(["adam"]))
-        );
+        let list = ("peopleViewing".to_owned(), json!(["adam"]));
+        assert_eq!(adam.event().await, list, "{version:?}");
         let people = daemon.people().await;
         let case = &people["adam"]["connections"][&adam.id]["caseViewed"];
         assert_eq!(case, "X", "{version:?}: {people}");
@@ -233,8 +231,9 @@ async fn a_namespace_with_a_query_is_the_namespace() {
         adam.send("2").await;
         adam.send(&connect).await;
         // Engine.IO 3 answers the ping first.
-        assert_eq!(adam.frame().await, "3");
-        assert!(adam.frame().await.starts_with("40/socket.io"));
+        assert_eq!(adam.frame().await, "3", "{query}");
+        let joined = adam.frame().await;
+        assert!(joined.starts_with("40/socket.io"), "{query}: {joined}");
         adam.identify("adam").await;
         adam.open_case("40/socket.io?X").await;
         adam.until_viewing(&["adam"]).await;

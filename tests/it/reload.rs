@@ -66,7 +66,7 @@ async fn keys_that_need_a_restart_are_named_in_one_warning_and_stay() {
         assert_eq!(line["level"], "WARN", "{line}");
         assert_eq!(
             line["message"], "needs a restart: public.ping_interval_ms, limits.message_bytes",
-            "log.format is set by a variable, which overrules the file"
+            "the reload says {changes}; a variable overrules log.format of the file"
         );
     }
     let answer = http::handshake(daemon.public, &[]).await;

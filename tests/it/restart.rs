@@ -29,9 +29,10 @@ async fn nobody_is_missing_after_a_stop_or_a_crash() {
             }
             people[0].until_viewing(&["eve", "adam", "zoe"]).await;
             until_written(dir.path(), 3).await;
-            match signal {
-                SIGKILL => daemon.crash().await,
-                _ => daemon.stop().await,
+            if signal == SIGKILL {
+                daemon.crash().await;
+            } else {
+                daemon.stop().await;
             }
             drop(people);
 
@@ -87,7 +88,8 @@ async fn messages_posted_around_a_restart_reach_users_who_were_away() {
     let mut eve = Browser::returning(daemon.public, Version::Four, "eve", &[]).await;
     eve.until_viewing(&["eve"]).await;
     for word in ["before", "after"] {
-        assert_eq!(eve.event().await, ("notification".to_owned(), json!(word)));
+        let expected = ("notification".to_owned(), json!(word));
+        assert_eq!(eve.event().await, expected, "posted {word} the restart");
     }
 }
 
@@ -151,7 +153,8 @@ async fn a_drain_is_spread_and_ends_with_the_last_connection() {
             (at_least..at_most).contains(&took),
             "{people} connections were closed in {took:?}"
         );
-        assert_eq!(daemon.exit().await.code(), Some(0));
+        let code = daemon.exit().await.code();
+        assert_eq!(code, Some(0), "{people} connections");
         let took = begun.elapsed();
         assert!(
             took < at_most,
@@ -187,6 +190,7 @@ async fn no_viewer_disappears_from_a_list_during_the_drain() {
             let is_list = |frame: &String| frame.contains("peopleViewing");
             assert!(!frames.iter().any(is_list), "grace {grace} ms: {frames:?}");
         }
-        assert_eq!(daemon.exit().await.code(), Some(0));
+        let code = daemon.exit().await.code();
+        assert_eq!(code, Some(0), "grace {grace} ms");
     }
 }

@@ -112,14 +112,15 @@ async fn events_sent_with_the_upgrade_packet_are_handled_whatever_the_pieces() {
             let (mut adam, eve) = on_one_case(&daemon, version).await;
             let mut socket = websocket(&eve).await;
             write(&mut socket, &frame("2probe"), piece).await;
-            assert_eq!(read(&mut socket, PROBE_ANSWER.len()).await, PROBE_ANSWER);
+            let claim = format!("{version:?}, {piece} bytes at a time");
+            let answer = read(&mut socket, PROBE_ANSWER.len()).await;
+            assert_eq!(answer, PROBE_ANSWER, "{claim}");
             let upgrade = [frame("5"), frame(&events)].concat();
             write(&mut socket, &upgrade, piece).await;
             adam.until_viewing(&["adam"]).await;
             // The list and nothing else: no second handshake, no second answer to the probe.
             let list = event_frame("peopleViewing", json!(["eve"]));
             let head = [0x81, u8::try_from(list.len()).unwrap()];
-            let claim = format!("{version:?}, {piece} bytes at a time");
             assert_eq!(read(&mut socket, 2).await, head, "{claim}");
             let read = read(&mut socket, list.len()).await;
             assert_eq!(read, list.as_bytes(), "{claim}");

@@ -260,8 +260,11 @@ async fn the_answer_is_in_the_format_that_the_caller_reads() {
             "text/html; charset=utf-8",
         ),
     ] {
+        let header = |name| request.headers().get(name).cloned();
+        let (sent_as, accepted) = (header(header::CONTENT_TYPE), header(header::ACCEPT));
         let answer = Rig::peopled().ask(request).await;
-        assert_eq!(answer.header(header::CONTENT_TYPE), media_type);
+        let answered = answer.header(header::CONTENT_TYPE);
+        assert_eq!(answered, media_type, "{sent_as:?} accepting {accepted:?}");
         assert_sent(&answer, Audience::Everyone);
     }
 }

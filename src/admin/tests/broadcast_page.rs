@@ -12,10 +12,12 @@ async fn the_page_lists_every_connection_grouped_by_user() {
         let answer = Rig::peopled().get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         let page = answer.html();
-        assert_eq!(answer.title(), "Send a message to users - CLA presence");
+        let title = "Send a message to users - CLA presence";
+        assert_eq!(answer.title(), title, "{path}");
         assert!(page.contains("2 people, 3 connections."), "{page}");
-        assert_eq!(page.matches("<tbody>").count(), 2);
-        assert!(page.find("value=\"ben\"") < page.find("value=\"adam\""));
+        assert_eq!(page.matches("<tbody>").count(), 2, "{path}");
+        let is_in_order = page.find("value=\"ben\"") < page.find("value=\"adam\"");
+        assert!(is_in_order, "{path}: {page}");
         for (name, value) in [
             ("username", "ben"),
             ("username", "adam"),
@@ -116,12 +118,14 @@ async fn without_a_hub_the_page_says_that_nobody_can_be_reached() {
             hub: Hub::Stopped,
             ..Rig::new()
         };
+        let method = request.method().clone();
         let answer = rig.ask(browsing(request)).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{method}");
+        let expected = "Nobody can be reached at the moment: the hub has stopped.";
         assert!(
-            answer
-                .html()
-                .contains("Nobody can be reached at the moment: the hub has stopped.")
+            answer.html().contains(expected),
+            "{method}: {}",
+            answer.body
         );
     }
 }

@@ -56,7 +56,7 @@ async fn names_with_a_meaning_in_javascript_are_ordinary_names() {
     rig.people = names.map(|(name, id)| person(name, [(id, None)])).into();
     let map = rig.get(PEOPLE_MAP).await.json();
     for name in ["__proto__", "constructor", "\"quoted\""] {
-        assert_eq!(map[name]["username"], name);
+        assert_eq!(map[name]["username"], name, "{map}");
     }
 }
 

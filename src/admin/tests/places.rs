@@ -53,7 +53,7 @@ async fn programs_are_answered_in_json() {
         let body = json!({"place": id, "user": "ben"}).to_string();
         let answer = rig().post(END_PLACE, JSON, &body).await;
         let expected = json!({"success": true, "place": id, "ended": ended, "ignored": ["user"]});
-        assert_eq!(answer.json(), expected);
+        assert_eq!(answer.json(), expected, "{id}");
     }
 }
 

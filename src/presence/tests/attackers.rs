@@ -39,17 +39,18 @@ fn a_hundred_connections_that_claim_a_name_take_nothing_from_its_owner() {
         for number in 0..100 {
             claim(&mut stage.registry, first, number, "203.0.113.1");
         }
-        assert_eq!(sent(&stage.play("a=adam")), "");
-        assert_eq!(sent(&stage.play("a>X")), "a: adam");
-        stage.play("b=eve");
-        assert_eq!(sent(&stage.play("b>X")), "ab: adam eve");
-        stage.play("a~");
-        assert_eq!(
-            sent(&stage.play("c=adam@X")),
-            "c: adam eve",
-            "the place of adam"
-        );
-        assert_eq!(sent(&stage.play("c!")), "b: eve", "adam can leave");
+        for (step, expected, claim) in [
+            ("a=adam", "", "adam identifies"),
+            ("a>X", "a: adam", "adam opens a case"),
+            ("b=eve", "", "eve identifies"),
+            ("b>X", "ab: adam eve", "eve opens the case"),
+            ("a~", "", "adam is lost"),
+            ("c=adam@X", "c: adam eve", "adam resumes the place"),
+            ("c!", "b: eve", "adam leaves"),
+        ] {
+            let row = format!("ids that start with {first}: {claim}");
+            assert_eq!(sent(&stage.play(step)), expected, "{row}");
+        }
     }
 }
 

@@ -127,7 +127,8 @@ async fn overlong_and_malformed_packets_have_counters_of_their_own() {
                 .await;
         }
         let session = Poller::joined(daemon.public, version).await;
-        assert_eq!(session.post(&[&long]).await.status, 413);
+        let status = session.post(&[&long]).await.status;
+        assert_eq!(status, 413, "{version:?}");
         daemon
             .until_counted("request_refused", "message_bytes", at + 1)
             .await;
