@@ -9,7 +9,6 @@ use crate::support::{
     WAIT,
     browser::Browser,
     daemon::settings,
-    people::is_lost,
     poller::Poller,
     protocol::{VERSIONS, Version, event_frame},
 };
@@ -38,7 +37,7 @@ async fn a_client_that_sends_events_too_fast_is_closed_and_may_return() {
         daemon
             .until_counted("connection_closed", "events_per_second", at + 1)
             .await;
-        assert!(is_lost(&daemon.people().await, "hasty"), "{version:?}");
+        daemon.until_lost("hasty").await;
         let again = Browser::identified(daemon.public, version, "hasty").await;
         again.close().await;
     }
