@@ -76,7 +76,7 @@ async fn what_is_posted_while_a_loss_waits_for_the_hub_is_kept() {
         })
         .0
         .unwrap();
-        say(&handle, identified(1, "adam")).await;
+        apply(&handle, identified(1, "adam")).await;
         handle.finish().await.unwrap();
     };
     // Both requests wait while the hub is busy: the post comes first, but the connection was lost before the hub sent anything.
