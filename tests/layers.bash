@@ -81,7 +81,7 @@ run_generator() { nice tests/load/compare --build; }
 # The JavaScript that tests share or need.
 run_modules() {
   local folder
-  for folder in tests/clients tests/browser tests/load/peers/node; do npm_ci "$folder"; done
+  for folder in tests/support tests/load/peers/node; do npm_ci "$folder"; done
 }
 
 # A second run need not install again what the lock file has not changed.

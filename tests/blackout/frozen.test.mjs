@@ -5,7 +5,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { CASE, chs, FarBrowser, play, QUICK, residentKiB } from './stage.mjs';
+import { chs } from '../support/clients.mjs';
+import { resident } from '../support/process.mjs';
+import { CASE, FarBrowser, play, QUICK } from './stage.mjs';
 
 /** What timers and a list on its way to a colleague may take, on a machine that has more to do. */
 const MARGIN_MS = 1_000;
@@ -33,7 +35,7 @@ describe('somebody whose browser stands still', () => {
       const latest = interval + timeout + grace + MARGIN_MS;
       const cain = await office.arrives(chs, 'cain', CASE);
       const old = await eve.connection();
-      const resident = { before: residentKiB(daemon.pid), peak: 0 };
+      const memory = { before: resident(daemon.pid), peak: 0 };
       await tab.afterHeartbeat();
       const processes = far.freeze();
       const frozen = performance.now();
@@ -50,7 +52,7 @@ describe('somebody whose browser stands still', () => {
           // Nobody else shall have a queue.
           await Promise.all([adam.hears('notification'), cain.hears('notification')]);
         }
-        resident.peak = Math.max(resident.peak, residentKiB(daemon.pid));
+        memory.peak = Math.max(memory.peak, resident(daemon.pid));
       }
       const gone = performance.now() - frozen;
       t.diagnostic(`${processes} processes stopped; ${switches} switches, ${messages} messages of ${MESSAGE_BYTES} B`);
@@ -62,8 +64,8 @@ describe('somebody whose browser stands still', () => {
       assert.ok(switches >= 200 && messages >= 20, 'too little happened');
       assert.deepEqual(unread.filter((id) => id !== old), [], 'others were slow, too');
       assert.deepEqual(await eve.connections(), []);
-      const growth = resident.peak - resident.before;
-      t.diagnostic(`resident: ${resident.before} KiB before, ${growth} more at most; allowed: ${MOST_GROWTH_KIB} more`);
+      const growth = memory.peak - memory.before;
+      t.diagnostic(`resident: ${memory.before} KiB before, ${growth} more at most; allowed: ${MOST_GROWTH_KIB} more`);
       assert.ok(growth <= MOST_GROWTH_KIB, 'too much memory');
 
       far.thaw();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Middlebox, modes } from '../clients/middlebox.mjs';
+import { Middlebox, modes } from '../support/middlebox.mjs';
 import { CASE, FarBrowser, PATIENT, play, SITE, until } from './stage.mjs';
 
 /** nginx, as the middlebox reaches it. */

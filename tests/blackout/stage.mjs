@@ -11,9 +11,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
-import { assertItems, launchThrough } from '../browser/browser.mjs';
-import { LIMIT_MS } from '../clients/daemon.mjs';
-import { clients, Office } from '../clients/people.mjs';
+import { assertItems, launchThrough } from '../support/browser.mjs';
+import { chs } from '../support/clients.mjs';
+import { LIMIT_MS } from '../support/daemon.mjs';
+import { Office } from '../support/people.mjs';
 
 export const CASE = 'AB-1234-5678';
 /** The site as browsers reach it. */
@@ -23,9 +24,6 @@ export const SITE = 'http://chs.example.org';
 export const QUICK = { interval: 1_000, timeout: 2_000, grace: 3_000 };
 /** Heartbeats as shipped: neither end misses one during a test. */
 export const PATIENT = { interval: 25_000, timeout: 45_000, grace: 3_000 };
-
-/** The client of CHS. */
-export const chs = clients.find(({ title }) => title === '1.7.4 polling→websocket');
 
 /** Chromium at the client's end of the cable. */
 export class FarBrowser {
@@ -262,11 +260,6 @@ class Cable {
 
 function run(command, ...words) {
   return execFileSync(command, words, { encoding: 'utf8' });
-}
-
-/** Resident memory of a process, in KiB. */
-export function residentKiB(pid) {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 }
 
 /** Waits until something is so. */

@@ -9,15 +9,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { LIMIT_MS, within } from '../clients/daemon.mjs';
-import { clients, Office } from '../clients/people.mjs';
-import { Statsd } from '../load/soaking/vitals.mjs';
+import { LIMIT_MS, within } from '../support/daemon.mjs';
+import { chs } from '../support/clients.mjs';
+import { answerTo } from '../support/name-server.mjs';
+import { Office } from '../support/people.mjs';
+import { Statsd } from '../support/statsd.mjs';
 
 /** An address of this machine that nothing else listens on. */
 const NAME_SERVER = '127.0.0.53';
-
-/** The client of CHS. */
-const chs = clients.find(({ title }) => title === '1.7.4 polling→websocket');
 
 /** How often the daemon looks again for a StatsD that it could not find, with room for the rest. */
 const NEXT_LOOK_MS = 12_000 + LIMIT_MS;
@@ -87,12 +86,6 @@ class NameServer {
   #hears(query, { port, address }) {
     this.asked += 1;
     if (!this.#speaks) return;
-    // The name ends with an empty label; two bytes of type and two of class follow. Only the first type, A, is known.
-    const end = query.indexOf(0, 12) + 5;
-    const known = query.readUInt16BE(end - 4) === 1;
-    const header = Buffer.from([query[0], query[1], 0x81, 0x80, 0, 1, 0, known ? 1 : 0, 0, 0, 0, 0]);
-    const home = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
-    const answer = known ? [header, query.subarray(12, end), home] : [header, query.subarray(12, end)];
-    this.#socket.send(Buffer.concat(answer), port, address);
+    this.#socket.send(answerTo(query), port, address);
   }
 }

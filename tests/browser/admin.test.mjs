@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { LIMIT_MS } from '../clients/daemon.mjs';
-import { assertAccessible, assertItems, Frontend, launch, photograph, setUp } from './browser.mjs';
+import { LIMIT_MS } from '../support/daemon.mjs';
+import { assertAccessible, assertItems, Frontend, launch, photograph, setUp } from '../support/browser.mjs';
 
 const OUT_OF_DATE = 'Your page is out of date, refresh it.';
 

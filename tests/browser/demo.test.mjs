@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { assertAccessible, assertItems, launch, photograph, setUp } from './browser.mjs';
+import { assertAccessible, assertItems, launch, photograph, setUp } from '../support/browser.mjs';
 
 describe('the demo page', () => {
   let browser;

@@ -2,7 +2,7 @@
 
 import { after, before, describe, test } from 'node:test';
 
-import { assertItems, Frontend, launch, setUp } from './browser.mjs';
+import { assertItems, Frontend, launch, setUp } from '../support/browser.mjs';
 
 describe('a case page', () => {
   let browser, frontend;

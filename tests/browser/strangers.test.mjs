@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
-import { launch, setUp } from './browser.mjs';
+import { launch, setUp } from '../support/browser.mjs';
 
 /** How a page can have something fetched from another site, without a script of its own. */
 const TAGS = {

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { clients, Office } from './people.mjs';
+import { clients } from '../support/clients.mjs';
+import { Office } from '../support/people.mjs';
 
 const END = 'the end';
 
@@ -38,7 +39,7 @@ for (const client of clients) {
       await ann.hears('peopleViewing', ['ann']);
       await everybodyHearsTheEnd(office, [ann, bob]);
       assert.deepEqual(bob.screens, [['ann', 'bob']]);
-      assert.deepEqual(await casesOf(office, 'bob'), [null]);
+      assert.deepEqual(await office.casesOf('bob'), [null]);
     });
 
     test('a switch to another case tells both cases, and only the new one is heard of', async (t) => {
@@ -159,8 +160,4 @@ for (const client of clients) {
 async function everybodyHearsTheEnd(office, people) {
   for (const userType of ['operator', 'provider']) await office.daemon.notify(END, userType);
   await Promise.all(people.map((person) => person.hears('notification', END)));
-}
-
-async function casesOf(office, username) {
-  return (await office.daemon.connectionsOf(username)).map(([, { caseViewed }]) => caseViewed);
 }

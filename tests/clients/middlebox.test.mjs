@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { Middlebox, modes } from './middlebox.mjs';
-import { clients, Office } from './people.mjs';
+import { Middlebox, modes } from '../support/middlebox.mjs';
+import { clients } from '../support/clients.mjs';
+import { Office } from '../support/people.mjs';
 
 const upgrading = clients.filter(({ transports }) => transports.length === 2);
 

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { clients, Office } from './people.mjs';
+import { clients } from '../support/clients.mjs';
+import { Office } from '../support/people.mjs';
 
 // A 2.x client's "Ã©" over polling cannot be told from a 1.x client's "é". Nothing else may read as something else.
 const readsAsTwiceEncoded = ({ version, transports }) => version.startsWith('2.') && transports[0] === 'polling';

@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { clients, Office } from './people.mjs';
+import { clients } from '../support/clients.mjs';
+import { Office } from '../support/people.mjs';
 
 for (const client of clients) {
   describe(`client ${client.title}`, { concurrency: 4 }, () => {
@@ -15,7 +16,7 @@ for (const client of clients) {
       const ann = office.comes(client, 'ann');
       ann.says('startViewingCase', 'X');
       await ann.hears('peopleViewing', ['ann']);
-      assert.deepEqual(await casesOf(office, 'ann'), ['X']);
+      assert.deepEqual(await office.casesOf('ann'), ['X']);
     });
 
     test('of several cases that are opened before the first connect the last is viewed', async (t) => {
@@ -26,7 +27,7 @@ for (const client of clients) {
       ann.says('stopViewingCase', 'X');
       ann.says('startViewingCase', 'Y');
       await ann.shows(['ann']);
-      assert.deepEqual(await casesOf(office, 'ann'), ['Y']);
+      assert.deepEqual(await office.casesOf('ann'), ['Y']);
       await bob.opens('X');
       assert.deepEqual(bob.screens.at(-1), ['bob']);
     });
@@ -42,7 +43,7 @@ for (const client of clients) {
       ann.says('startViewingCase', 'Y');
       await ann.hears('peopleViewing', ['ann']);
       await bob.hears('peopleViewing', ['bob']);
-      assert.deepEqual(await casesOf(office, 'ann'), ['Y']);
+      assert.deepEqual(await office.casesOf('ann'), ['Y']);
       assert.deepEqual(bob.screens, [['bob'], ['bob', 'ann'], ['bob']]);
     });
 
@@ -73,8 +74,4 @@ for (const client of clients) {
       await bob.shows(['ann', 'bob']);
     });
   }
-}
-
-async function casesOf(office, username) {
-  return (await office.daemon.connectionsOf(username)).map(([, { caseViewed }]) => caseViewed);
 }

@@ -11,8 +11,9 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 
-import { freePorts, within } from './daemon.mjs';
-import { clients, Office } from './people.mjs';
+import { clients } from '../support/clients.mjs';
+import { freePorts, within } from '../support/daemon.mjs';
+import { Office } from '../support/people.mjs';
 
 const client = clients[0];
 
@@ -62,7 +63,7 @@ class Statsd {
       backends: [fileURLToPath(new URL('statsd-backend.cjs', import.meta.url))],
     };
     await writeFile(join(folder, 'config.js'), JSON.stringify(config));
-    const program = fileURLToPath(new URL('node_modules/statsd/stats.js', import.meta.url));
+    const program = fileURLToPath(new URL('../support/node_modules/statsd/stats.js', import.meta.url));
     const child = spawn(process.execPath, ['--no-deprecation', program, join(folder, 'config.js')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

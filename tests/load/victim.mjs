@@ -5,15 +5,15 @@
 // the machine.
 
 import assert from 'node:assert/strict';
-import dgram from 'node:dgram';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { Daemon, freePorts } from '../clients/daemon.mjs';
+import { Daemon, freePorts } from '../support/daemon.mjs';
+import { files, memory } from '../support/process.mjs';
+import { Statsd } from '../support/statsd.mjs';
 import { member } from './wire.mjs';
 
 const MIB = 1024;
@@ -34,7 +34,6 @@ export class Victim {
   /** For health checks, as an address of this machine. Strangers have the other, as on a private network. */
   #adminPort;
   #statsd;
-  #counted = {};
   #watching;
   #gone = false;
 
@@ -45,27 +44,19 @@ export class Victim {
     return victim;
   }
 
-  async #start(files, env) {
-    this.#statsd = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-    await once(this.#statsd, 'listening');
-    this.#statsd.on('message', (message) => this.#count(message.toString()));
-    const own = { CLA_STATSD__PORT: this.#statsd.address().port, CLA_PRESENCE__STATE_DIR: mkdtempSync(path.join(scratch, 'places-')) };
+  async #start(mostFiles, env) {
+    this.#statsd = await Statsd.listen();
+    const own = { CLA_STATSD__PORT: this.#statsd.port, CLA_PRESENCE__STATE_DIR: mkdtempSync(path.join(scratch, 'places-')) };
     const [publicPort, adminPort, privatePort] = await freePorts(3);
     const args = ['--admin-listen', `127.0.0.1:${privatePort}`];
-    this.#daemon = await Daemon.start({ ports: [publicPort, adminPort], args, files, env: { ...own, ...env } });
+    this.#daemon = await Daemon.start({ ports: [publicPort, adminPort], args, files: mostFiles, env: { ...own, ...env } });
     this.#adminPort = adminPort;
     this.ports = { public: publicPort, admin: privatePort };
   }
 
-  #count(message) {
-    for (const [, name, count] of message.matchAll(/^([\w.]+):(\d+)\|c$/gm)) {
-      this.#counted[name] = (this.#counted[name] ?? 0) + Number(count);
-    }
-  }
-
   /** What it holds: resident memory, open files. */
   holdings() {
-    return { mib: this.#status('VmRSS'), files: readdirSync(`/proc/${this.#daemon.pid}/fd`).length };
+    return { mib: this.#status('VmRSS'), files: files(this.#daemon.pid) };
   }
 
   /** What it holds when it no longer gives back memory. */
@@ -90,8 +81,7 @@ export class Victim {
 
   #status(field) {
     assert.ok(this.#runs(), 'the daemon is gone');
-    const status = readFileSync(`/proc/${this.#daemon.pid}/status`, 'utf8');
-    return Number(status.match(new RegExp(`^${field}:\\s+(\\d+)`, 'm'))?.[1]) / MIB;
+    return memory(this.#daemon.pid, field) / MIB;
   }
 
   /** Watches memory and health until `unwatch`; `trouble` rejects when there is no point in going on. */
@@ -134,9 +124,9 @@ export class Victim {
   async strangers(before) {
     const people = Object.keys(await this.#daemon.peopleMap()).filter((name) => !/^(walker|watcher) \d$/.test(name));
     // The request just made has a file of its own.
-    const files = this.holdings().files - before.files - 1;
+    const left = this.holdings().files - before.files - 1;
     const sessions = (await this.#sessions()) - before.sessions;
-    return Object.entries({ people: people.length, files, sessions })
+    return Object.entries({ people: people.length, files: left, sessions })
       .filter(([, count]) => count > 0)
       .map(([what, count]) => `${count} ${what}`);
   }
@@ -155,7 +145,7 @@ export class Victim {
   /** Ends it as systemd does, and returns what it has counted. */
   async stop() {
     await this.#daemon.stop();
-    return this.#counted;
+    return this.#statsd.counters;
   }
 
   /** Ends whatever still runs of it. */

@@ -5,27 +5,21 @@
 // COUNT people (one for each client, unless told otherwise) sit down in turn at each version of the client, over each
 // choice of transports. Ends well once all of them are connected at the same time, have reached the last of their
 // transports, and everybody's screen names everybody. Else it says who is missing, after half a minute.
-import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const require = createRequire(import.meta.url);
-const { devDependencies } = require('./package.json');
-const patience = 30_000;
+import { clients } from './clients.mjs';
 
-const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
-const clients = Object.entries(devDependencies)
-  .filter(([alias]) => alias.startsWith('sio'))
-  .flatMap(([alias, spec]) => transportChoices.map((transports) => ({ alias, spec, transports })));
+const patience = 30_000;
 
 class Browser {
   screen = new Set();
   last = 'nothing yet';
 
   constructor(site, number) {
-    const { alias, spec, transports } = clients[number % clients.length];
+    const { version, io, transports } = clients[number % clients.length];
     this.transports = transports;
-    this.name = `Zoë 名前 😀 ${number}, ${spec.split('@').at(-1)} ${transports.join('+')}`;
-    this.socket = require(alias)(`${site}/socket.io`, { transports, forceNew: true });
+    this.name = `Zoë 名前 😀 ${number}, ${version} ${transports.join('+')}`;
+    this.socket = io(`${site}/socket.io`, { transports, forceNew: true });
     this.socket.on('connect', () => {
       this.socket.emit('identify', { username: this.name, usertype: 'operator', appVersion: '1.0' });
       this.socket.emit('startViewingCase', 'AB-1234-5678');

@@ -1,4 +1,4 @@
-// What the case page of CHS (tests/browser/chs.html) goes through. Stands below the page's own script and uses its names.
+// What the case page of CHS (tests/support/chs.html) goes through. Stands below the page's own script and uses its names.
 //
 // The page's address says which `seat` of the office it is. Times are those of the machine's clock, so that the journals
 // of all pages can be put in order.

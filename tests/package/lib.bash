@@ -140,10 +140,16 @@ previous_package() {
 
 # Puts the JavaScript clients that users have into the box, for programs in /tmp/clients.
 put_clients() {
-  [[ -e $root/tests/clients/node_modules ]] || npm ci --no-audit --no-fund --prefix "$root/tests/clients"
-  tar -C "$root/tests/clients" -cf "$scratch/clients.tar" package.json node_modules
+  need_modules
+  # Without what drives Chromium, which runs on this machine.
+  tar -C "$root/tests/support" --exclude 'node_modules/*playwright*' --exclude 'node_modules/*axe*' \
+    -cf "$scratch/clients.tar" clients.mjs name-server.mjs package.json node_modules
   put "$scratch/clients.tar" /tmp/clients/clients.tar
   box tar -C /tmp/clients -xf /tmp/clients/clients.tar
+}
+
+need_modules() {
+  [[ -e $root/tests/support/node_modules ]] || npm ci --no-audit --no-fund --prefix "$root/tests/support"
 }
 
 # Keeps the daemon busy with browsers and requests, through load.mjs and its arguments, until end_load. Needs put_clients.

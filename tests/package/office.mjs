@@ -17,7 +17,7 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { launch } from '../browser/browser.mjs';
+import { launch } from '../support/browser.mjs';
 import { vanished } from './witness.mjs';
 
 const site = 'http://127.0.0.1';

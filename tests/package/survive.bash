@@ -130,13 +130,13 @@ tidy() {
 start_site() {
   local available=/etc/nginx/sites-available/cla-socketserver.conf
   {
-    cat "$root/tests/browser/chs.html"
+    cat "$root/tests/support/chs.html"
     echo '<script>'
     cat "$root/tests/package/journal.js"
     echo '</script>'
   } >"$scratch/case.html"
   put "$scratch/case.html" /srv/office/case.html
-  put "$root/tests/browser/node_modules/socket.io-client/dist/socket.io.min.js" /srv/office/socket.io.js
+  put "$root/tests/support/node_modules/sio1/dist/socket.io.min.js" /srv/office/socket.io.js
   echo '<!DOCTYPE html><meta charset="utf-8"><title>Hall</title><link rel="icon" href="data:,">' >"$scratch/hall.html"
   put "$scratch/hall.html" /srv/office/hall.html
   sed 's#return 404;#root /srv/office; try_files $uri /case.html;#' "$root/nginx/example.conf" >"$scratch/site"
@@ -146,7 +146,7 @@ start_site() {
     nginx -t && systemctl restart nginx"
 }
 
-[[ -e $root/tests/browser/node_modules ]] || npm ci --no-audit --no-fund --prefix "$root/tests/browser"
+need_modules
 for suite in "${suites[@]}"; do
   open_box "$suite"
   claim the_site_of_the_example_leads_to_the_daemon

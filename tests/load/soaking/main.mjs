@@ -13,14 +13,16 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-import { Daemon } from '../../clients/daemon.mjs';
+import { Daemon } from '../../support/daemon.mjs';
+import { files, resident } from '../../support/process.mjs';
+import { Statsd } from '../../support/statsd.mjs';
 import { audit } from './audit.mjs';
 import { DELAY, GRACE, now, PING_INTERVAL, PING_TIMEOUT, REST, stalls } from './clock.mjs';
 import { counts, trouble } from './page.mjs';
 import { Staff } from './staff.mjs';
 import { Strangers } from './strangers.mjs';
 import { Traffic } from './traffic.mjs';
-import { complaints, files, growth, resident, Statsd } from './vitals.mjs';
+import { complaints, growth } from './vitals.mjs';
 
 /** A round with its rest takes about this long in a long soak. */
 const ROUND = 60_000;

@@ -5,7 +5,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { clients } from '../../clients/people.mjs';
+import { clients } from '../../support/clients.mjs';
 import { Cable } from './cable.mjs';
 import { GHOST, REST } from './clock.mjs';
 import { dice } from './dice.mjs';

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import { chromium } from 'playwright-core';
 
-import { Daemon, LIMIT_MS } from '../clients/daemon.mjs';
+import { Daemon, LIMIT_MS } from './daemon.mjs';
 
 const require = createRequire(import.meta.url);
 
@@ -94,7 +94,7 @@ export class Frontend {
 
   static async start() {
     const page = await readFile(new URL('chs.html', import.meta.url));
-    const script = await readFile(require.resolve('socket.io-client/dist/socket.io.js'));
+    const script = await readFile(require.resolve('sio1/dist/socket.io.js'));
     const frontend = new Frontend();
     frontend.#server = http.createServer((request, response) => {
       const [type, body] = request.url === '/socket.io.js' ? ['text/javascript', script] : ['text/html', page];

@@ -1,28 +1,14 @@
 // People in front of browsers: each is one connection of one client version over one choice of transports.
 //
-// Lives here: the table of clients that users have, `Office` (a daemon and the people connected to it), `Person`.
-// Not here: what anybody expects (the tests).
+// Lives here: `Office` (a daemon and the people connected to it), `Person`.
+// Not here: the table of clients (`clients.mjs`), expectations (the tests).
 // Invariant: what a person has heard is never thrown away, so a failure can tell all of it.
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { inspect, isDeepStrictEqual } from 'node:util';
 
 import { Daemon, within } from './daemon.mjs';
-
-const require = createRequire(import.meta.url);
-const { devDependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
-
-const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
-
-/** Every version of the client that `package.json` asks for, over every choice of transports. */
-export const clients = Object.entries(devDependencies)
-  .filter(([alias]) => alias.startsWith('sio'))
-  .map(([alias, spec]) => ({ version: spec.split('@').at(-1), io: require(alias) }))
-  .flatMap(({ version, io }) => transportChoices.map((transports) => ({ version, io, transports })))
-  .map((client) => ({ ...client, title: `${client.version} ${client.transports.join('→')}` }));
 
 /** A daemon and the people who are connected to it. */
 export class Office {
@@ -50,6 +36,11 @@ export class Office {
     const person = new Person(client, url, identity);
     this.#people.push(person);
     return person;
+  }
+
+  /** The cases that the connections of a user are on, as the admin app knows them. */
+  async casesOf(username) {
+    return (await this.daemon.connectionsOf(username)).map(([, { caseViewed }]) => caseViewed);
   }
 
   async #close() {

@@ -1,0 +1,39 @@
+// A StatsD server that remembers what it was told.
+
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+
+/** Listens on a free port of 127.0.0.1. Gauges hold the last value, counters the sum. */
+export class Statsd {
+  gauges = {};
+  counters = {};
+  #socket;
+
+  static async listen() {
+    const statsd = new Statsd();
+    statsd.#socket = createSocket('udp4').on('message', (message) => statsd.#hears(message.toString()));
+    await once(statsd.#socket.bind(0, '127.0.0.1'), 'listening');
+    return statsd;
+  }
+
+  get port() {
+    return this.#socket.address().port;
+  }
+
+  /** Waits for the next that it is told. */
+  async news() {
+    await once(this.#socket, 'message');
+  }
+
+  close() {
+    this.#socket.close();
+  }
+
+  #hears(message) {
+    for (const line of message.split('\n')) {
+      const [, name, value, kind] = /^(.+):(\d+)\|(\w+)$/.exec(line) ?? [];
+      if (kind === 'g') this.gauges[name] = Number(value);
+      if (kind === 'c') this.counters[name] = (this.counters[name] ?? 0) + Number(value);
+    }
+  }
+}
