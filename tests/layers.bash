@@ -3,11 +3,12 @@
 # Sourced by tests/run, which installs what is needed and runs the layers.
 # shellcheck shell=bash
 
-layers=(style supply core server fuzz package terraform clients python browser idle compare overload soak blackout)
+layers=(style supply core server package fuzz terraform clients python browser idle compare overload soak blackout)
 on_demand=(slow)
 quick=(style supply core server clients python idle)
-# In the order in which steps start: the layers, and among them what is prepared once for several.
-order=(modules release style supply core server fuzz generator package terraform clients python browser)
+# In the order in which steps start: the layers, and among them what is prepared once for several. The release build and
+# after it the package take longest, so they begin as soon as they can.
+order=(modules release style package supply core server fuzz generator terraform clients python browser)
 order+=(idle compare overload soak blackout slow)
 # What measures times, or takes so much that others would.
 alone=(idle compare overload soak blackout slow)
@@ -71,11 +72,10 @@ uses=(
 # The first three build in the same folder, where cargo lets one build at a time; and no build should disturb the server.
 after=([core]='style' [server]='style core' [fuzz]='server')
 
-# The binary that goes into the package. What is only built gives way to what is tested.
-run_release() {
-  nice packaging/build --binary-only
-}
+# The binary that goes into the package.
+run_release() { packaging/build --binary-only; }
 
+# It is needed last of all, so it gives way to what runs beside it.
 run_generator() { nice tests/load/compare --build; }
 
 # The JavaScript that tests share or need.
@@ -118,11 +118,11 @@ run_core() { cargo test --locked --workspace --lib --bins; }
 # Most of these tests wait for a time-out most of the time, so more of them run side by side than there are processors.
 run_server() { cargo test --locked --test it -- --test-threads 6; }
 
-# A quarter of a minute each. Longer runs: tests/fuzz/README.md.
+# A quarter of a minute each, and a build that gives way to what runs beside it. Longer runs: tests/fuzz/README.md.
 run_fuzz() {
   local target
   for target in wire session admin config; do
-    tests/fuzz/run "$target" 15
+    nice tests/fuzz/run "$target" 15
   done
 }
 

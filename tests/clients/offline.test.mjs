@@ -33,12 +33,7 @@ for (const client of clients) {
     });
 
     test('who went to another case while cut off is on that, and never again on the first', async (t) => {
-      const office = await Office.open(t);
-      const bob = await office.arrives(client, 'bob', 'X');
-      const ann = await office.arrives(client, 'ann', 'X');
-      await bob.shows(['bob', 'ann']);
-      ann.cutOff();
-      await ann.hears('disconnect');
+      const { office, ann, bob } = await annIsCutOff(t, client);
       ann.says('stopViewingCase', 'X');
       ann.says('startViewingCase', 'Y');
       await ann.hears('peopleViewing', ['ann']);
@@ -48,12 +43,7 @@ for (const client of clients) {
     });
 
     test('who closed the case while cut off is not on it again', async (t) => {
-      const office = await Office.open(t);
-      const bob = await office.arrives(client, 'bob', 'X');
-      const ann = await office.arrives(client, 'ann', 'X');
-      await bob.shows(['bob', 'ann']);
-      ann.cutOff();
-      await ann.hears('disconnect');
+      const { office, ann, bob } = await annIsCutOff(t, client);
       ann.says('stopViewingCase', 'X');
       await bob.hears('peopleViewing', ['bob']);
       await ann.opens('Y');
@@ -74,4 +64,15 @@ for (const client of clients) {
       await bob.shows(['ann', 'bob']);
     });
   }
+}
+
+/** Bob and ann look at X, and ann's client has just lost its connection. */
+async function annIsCutOff(t, client) {
+  const office = await Office.open(t);
+  const bob = await office.arrives(client, 'bob', 'X');
+  const ann = await office.arrives(client, 'ann', 'X');
+  await bob.shows(['bob', 'ann']);
+  ann.cutOff();
+  await ann.hears('disconnect');
+  return { office, ann, bob };
 }

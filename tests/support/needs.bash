@@ -132,7 +132,9 @@ bring() {
   ! [[ " $* " == *' node '* ]] || bring_node
 }
 
-apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"; }
+apt_install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -qqy -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
+}
 
 # Where nginx is unpacked to. Installed, it would serve a page on port 80 of this machine, now and at each start.
 nginx_folder=$PWD/target/nginx/usr/sbin
@@ -141,9 +143,11 @@ unpack_nginx() {
   rm -rf target/nginx
   mkdir -p target/nginx
   (cd target/nginx && apt-get download -q nginx && dpkg-deb --extract nginx_*.deb .)
-  local libraries
-  mapfile -t libraries < <(dpkg-deb --field target/nginx/nginx_*.deb Depends | grep -oE '\blib[a-z0-9.+-]+' | sort -u)
-  apt_install "${libraries[@]}"
+  local library missing=()
+  for library in $(dpkg-deb --field target/nginx/nginx_*.deb Depends | grep -oE '\blib[a-z0-9.+-]+' | sort -u); do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$library" 2>/dev/null) == installed ]] || missing+=("$library")
+  done
+  ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
   target/nginx/usr/sbin/nginx -v
 }
 
