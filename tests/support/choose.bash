@@ -12,7 +12,7 @@ main() {
   choose "$@"
   judge
   add_preparations
-  echo "to be run: ${steps[*]}"
+  announce
   run_steps "${steps[@]}"
   conclude
 }
@@ -45,20 +45,27 @@ usage() {
   echo "tests/README.md says what each layer shows and needs."
 }
 
-# Says what is missing for the chosen layers, and marks those that cannot run.
+# Says what is missing and for which of the chosen layers, and marks those that cannot run.
 judge() {
-  local layer lacks
+  local layer lacks lack told=()
+  declare -A for_layers=()
   for layer in "${chosen[@]}"; do
-    lacks=$(lacks_of "$layer")
-    [[ -n $lacks ]] || continue
-    sed "s/^/missing for $layer: /" <<<"$lacks"
-    mark "$layer" "${lacks//$'\n'/; }"
+    mapfile -t lacks < <(lacks_of "$layer")
+    ((${#lacks[@]} > 0)) || continue
+    for lack in "${lacks[@]}"; do
+      [[ -n ${for_layers[$lack]-} ]] || told+=("$lack")
+      for_layers[$lack]+=" $layer"
+    done
+    mark "$layer" "$(IFS=';'; echo "${lacks[*]%%: *}")"
+  done
+  for lack in "${told[@]}"; do
+    echo "missing for${for_layers[$lack]}: ${lack/ LAYERS/${for_layers[$lack]}}"
   done
 }
 
 lacks_of() {
   local need
-  for need in ${conditions[$1]-}; do "lacks_$need"; done | sed "s/LAYER/$1/"
+  for need in ${conditions[$1]-}; do "lacks_$need"; done
   for need in ${packages[$1]-}; do lacks_package "$need"; done
 }
 
@@ -89,6 +96,14 @@ add_preparations() {
   if ((${#chosen[@]} == 1)); then lanes=1; fi
 }
 
+announce() {
+  local step names=()
+  for step in "${steps[@]}"; do
+    [[ -n ${state[$step]-} ]] || names+=("$step")
+  done
+  echo "to be run: ${names[*]:-nothing}"
+}
+
 # Has a step wait for the installation of what it lacks.
 collect_packages() {
   local package
@@ -112,14 +127,15 @@ run_step() {
   "run_$1"
 }
 
-# Ends with the line that CI reads.
+# Ends with the line that CI reads. A run in which nothing could run is not a success.
 conclude() {
-  local failed
+  local passed failed
+  passed=$(count passed "${chosen[@]}")
   failed=$(count failed "${chosen[@]}")
   show_failures "${steps[@]}"
   echo
   show_table layer "${steps[@]}"
   echo
-  echo "$(count passed "${chosen[@]}") passed, $failed failed"
-  ((failed == 0))
+  echo "$passed passed, $failed failed"
+  ((failed == 0 && passed > 0))
 }

@@ -63,11 +63,11 @@ lacks_rust() {
 }
 
 lacks_lints() {
-  { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || echo 'rustfmt and clippy: rustup component add rustfmt clippy'
+  ! commands cargo || { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || echo 'rustfmt and clippy: rustup component add rustfmt clippy'
 }
 
 lacks_root() {
-  is_root || echo 'root: sudo -E env "PATH=$PATH" tests/run LAYER'
+  is_root || echo 'root: sudo -E env "PATH=$PATH" tests/run LAYERS'
 }
 
 lacks_namespaces() {
@@ -109,10 +109,12 @@ lacks_node() {
 
 can_install() { is_root && is_debian; }
 
-# What is missing of a package that cannot be installed from here.
+# What is missing of a package that cannot be installed from here. About nginx nothing is said where root would unpack it.
 lacks_package() {
   has "$1" || can_install || {
-    if is_debian; then
+    if [[ $1 == nginx ]] && is_debian; then
+      return
+    elif is_debian; then
       echo "$1: as root, apt-get install --no-install-recommends $1"
     else
       echo "$1: install it as this system installs programs"
