@@ -48,9 +48,10 @@ usage() {
 # Says what is missing and for which of the chosen layers, and marks those that cannot run.
 judge() {
   local layer lacks lack told=()
-  declare -A for_layers=()
+  declare -A found=() for_layers=()
   for layer in "${chosen[@]}"; do
-    mapfile -t lacks < <(lacks_of "$layer")
+    lacks=()
+    look_for "$layer"
     ((${#lacks[@]} > 0)) || continue
     for lack in "${lacks[@]}"; do
       [[ -n ${for_layers[$lack]-} ]] || told+=("$lack")
@@ -63,10 +64,17 @@ judge() {
   done
 }
 
-lacks_of() {
+# Adds to `lacks` what is missing for a layer. Each need is looked for once.
+look_for() {
   local need
-  for need in ${conditions[$1]-}; do "lacks_$need"; done
-  for need in ${packages[$1]-}; do lacks_package "$need"; done
+  for need in ${conditions[$1]-}; do
+    found[$need]=${found[$need]-$("lacks_$need")}
+    [[ -z ${found[$need]} ]] || lacks+=("${found[$need]}")
+  done
+  for need in ${packages[$1]-}; do
+    found[$need]=${found[$need]-$(lacks_package "$need")}
+    [[ -z ${found[$need]} ]] || lacks+=("${found[$need]}")
+  done
 }
 
 # A layer that cannot run is skipped. Where nobody looks, a skipped layer would never be noticed, so there it has failed.
@@ -106,18 +114,26 @@ announce() {
 
 # Has a step wait for the installation of what it lacks.
 collect_packages() {
-  local package
-  for package in ${packages[$1]-} $(node_for "$1"); do
-    has "$package" || {
+  local package wanted=${packages[$1]-}
+  # Node.js goes by a name of its own, because no package of Debian 12 will do.
+  if is_one_of node ${conditions[$1]-} && ! is_here node; then wanted+=' python3 python3-venv node'; fi
+  for package in $wanted; do
+    is_here "$package" || {
       is_one_of install ${uses[$1]-} || uses[$1]+=' install'
       is_one_of "$package" "${to_install[@]-}" || to_install+=("$package")
     }
   done
 }
 
-# Node.js goes by a name of its own, because no package of Debian 12 will do.
-node_for() {
-  if is_one_of node ${conditions[$1]-} && ! has node; then echo python3 python3-venv node; fi
+
+# Whether the machine has something, looked for once.
+declare -A here=()
+is_here() {
+  if [[ -z ${here[$1]-} ]]; then
+    here[$1]=no
+    ! has "$1" || here[$1]=yes
+  fi
+  [[ ${here[$1]} == yes ]]
 }
 
 run_install() { bring "${to_install[@]}"; }
