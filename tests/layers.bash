@@ -72,7 +72,9 @@ uses=(
 # The first three build in the same folder, where cargo lets one build at a time; and no build should disturb the server.
 after=([core]='style' [server]='style core' [fuzz]='server')
 
-# The binary that goes into the package.
+# The binary that goes into the package, and that the tests which use it run.
+SOCKETSERVER_BIN=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/cla-socketserver
+export SOCKETSERVER_BIN
 run_release() { packaging/build --binary-only; }
 
 # It is needed last of all, so it gives way to what runs beside it.
