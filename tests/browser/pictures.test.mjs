@@ -12,8 +12,8 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 
-import { LIMIT_MS } from '../clients/daemon.mjs';
-import { assertItems, Frontend, launch, setUp } from './browser.mjs';
+import { LIMIT_MS } from '../support/daemon.mjs';
+import { assertItems, Frontend, launch, setUp } from '../support/browser.mjs';
 
 const VIEWPORT = { width: 1200, height: 820 };
 const FOLDER = new URL('../../docs/img/', import.meta.url);

@@ -12,8 +12,9 @@ use std::{
 use cla_socketserver::{
     app::App,
     config::{Config, Flags, Sockets, Source},
-    lifecycle::{Listeners, Passed, Signals, raise_file_limit},
+    lifecycle::Signals,
     logging::Logging,
+    net::{Listeners, Passed, raise_file_limit},
 };
 use tokio::{
     runtime,
