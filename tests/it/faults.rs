@@ -11,7 +11,6 @@ use nix::sys::signal::{Signal::SIGTERM, kill};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 use socket2::SockRef;
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -23,7 +22,7 @@ use crate::support::{
     browser::Browser,
     daemon::{Daemon, settings},
     http,
-    places::{file, keeping_in, until_written},
+    places::{file, in_memory, keeping_in, until_written},
     protocol::Version,
     statsd::StatsdServer,
     systemd::{activated_with_statsd, two_listeners},
@@ -31,7 +30,7 @@ use crate::support::{
 
 #[tokio::test]
 async fn a_full_disk_is_one_warning_and_leaves_the_old_file() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path())
         .files_may_be_too_large()
         .start()
@@ -58,7 +57,7 @@ async fn a_full_disk_is_one_warning_and_leaves_the_old_file() {
 
 #[tokio::test]
 async fn after_a_crash_on_a_full_disk_the_last_written_places_are_restored() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path())
         .files_may_be_too_large()
         .start()
@@ -76,7 +75,7 @@ async fn after_a_crash_on_a_full_disk_the_last_written_places_are_restored() {
 
 #[tokio::test]
 async fn a_directory_that_disappears_and_returns_is_written_again() {
-    let parent = TempDir::new().unwrap();
+    let parent = in_memory();
     let (here, away) = (parent.path().join("here"), parent.path().join("away"));
     fs::create_dir(&here).unwrap();
     let mut daemon = keeping_in(&here).start().await;
@@ -96,7 +95,7 @@ async fn a_directory_that_disappears_and_returns_is_written_again() {
 /// As in a read-only directory.
 #[tokio::test]
 async fn an_unusable_file_that_cannot_be_renamed_does_not_stop_the_daemon() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     fs::write(file(dir.path()), "useless").unwrap();
     fs::create_dir(dir.path().join("places.json.unusable")).unwrap();
     let mut daemon = keeping_in(dir.path()).start().await;
@@ -108,7 +107,7 @@ async fn an_unusable_file_that_cannot_be_renamed_does_not_stop_the_daemon() {
 
 #[tokio::test]
 async fn no_place_is_lost_when_the_wall_clock_is_set_back() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let _adam = on_case(&daemon, "adam").await;
     until_written(dir.path(), 1).await;
@@ -124,7 +123,7 @@ async fn no_place_is_lost_when_the_wall_clock_is_set_back() {
 
 #[tokio::test]
 async fn without_free_file_descriptors_users_stay_connected_and_new_connections_wait() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let mut adam = on_case(&daemon, "adam").await;
     let mut eve = on_case(&daemon, "eve").await;
@@ -181,7 +180,7 @@ async fn an_unreachable_statsd_is_one_warning_and_receives_everything_later() {
     let [public, admin] = listeners.each_ref().map(|l| l.local_addr().unwrap());
     let mut statsd = StatsdServer::bind("127.255.255.255:0").await;
     let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let log = dir.path().join("log");
     let mut daemon = activated_with_statsd(listeners, &sender, &log)
         .env("SITE_HOSTNAME", "chs.example")

@@ -10,17 +10,16 @@ use std::{
 
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::support::{
     daemon::settings,
-    places::{file, keeping_in, until_written},
+    places::{file, in_memory, keeping_in, until_written},
     protocol::Version,
 };
 
 #[tokio::test]
 async fn only_its_owner_can_read_the_file_and_it_is_never_half_written() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let _eve = daemon.browser_on_case(Version::Four, "eve", "X").await;
     until_written(dir.path(), 1).await;
@@ -68,7 +67,7 @@ async fn an_unusable_file_is_renamed_with_one_warning() {
         ),
         ("no JSON", "\u{0}\u{1}", "expected value"),
     ] {
-        let dir = TempDir::new().unwrap();
+        let dir = in_memory();
         fs::write(file(dir.path()), content).unwrap();
         let mut daemon = keeping_in(dir.path()).start().await;
         assert_eq!(daemon.people().await, json!({}), "{claim}");
@@ -88,8 +87,8 @@ async fn an_unusable_file_is_renamed_with_one_warning() {
 
 #[tokio::test]
 async fn symbolic_links_in_the_directory_are_not_followed() {
-    let dir = TempDir::new().unwrap();
-    let elsewhere = TempDir::new().unwrap();
+    let dir = in_memory();
+    let elsewhere = in_memory();
     let victim = elsewhere.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     for name in ["places.json.part", "places.json.unusable", "places.json"] {
@@ -109,7 +108,7 @@ async fn symbolic_links_in_the_directory_are_not_followed() {
 
 #[tokio::test]
 async fn a_hard_link_is_replaced_and_its_target_stays_as_it_is() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let victim = dir.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     fs::hard_link(&victim, dir.path().join("places.json.part")).unwrap();
@@ -121,7 +120,7 @@ async fn a_hard_link_is_replaced_and_its_target_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_fifo_instead_of_the_file_is_renamed_and_the_daemon_starts() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     for name in ["places.json", "places.json.part"] {
         mkfifo(&dir.path().join(name), Mode::S_IRWXU).unwrap();
     }
@@ -134,7 +133,7 @@ async fn a_fifo_instead_of_the_file_is_renamed_and_the_daemon_starts() {
 
 #[tokio::test]
 async fn a_file_that_is_too_old_is_renamed() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let _eve = daemon.browser_on_case(Version::Four, "eve", "X").await;
     daemon.stop().await;
@@ -164,7 +163,7 @@ async fn a_directory_that_cannot_be_written_is_one_warning_and_no_failure() {
 
 #[tokio::test]
 async fn the_runtime_directory_of_systemd_is_used() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let daemon = settings()
         .env("RUNTIME_DIRECTORY", dir.path().display())
         .start()
@@ -175,7 +174,7 @@ async fn the_runtime_directory_of_systemd_is_used() {
 
 #[tokio::test]
 async fn without_a_restart_grace_nothing_is_written() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path())
         .env("CLA_PRESENCE__RESTART_GRACE_MS", 0)
         .start()

@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -13,7 +12,7 @@ use crate::support::{
     browser::Browser,
     daemon::settings,
     people::lost,
-    places::{keeping_in, until_written},
+    places::{in_memory, keeping_in, until_written},
     protocol::{VERSIONS, Version, event_frame},
 };
 
@@ -21,7 +20,7 @@ use crate::support::{
 async fn nobody_is_missing_after_a_stop_or_a_crash() {
     for signal in [SIGTERM, SIGKILL] {
         for version in VERSIONS {
-            let dir = TempDir::new().unwrap();
+            let dir = in_memory();
             let mut daemon = keeping_in(dir.path()).start().await;
             let mut people = Vec::new();
             for name in ["eve", "adam", "zoe"] {
@@ -53,7 +52,7 @@ async fn nobody_is_missing_after_a_stop_or_a_crash() {
 
 #[tokio::test]
 async fn a_user_who_does_not_return_after_a_restart_is_gone_after_the_restart_grace() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let people = [
         daemon.browser_on_case(Version::Four, "adam", "X").await,
@@ -72,7 +71,7 @@ async fn a_user_who_does_not_return_after_a_restart_is_gone_after_the_restart_gr
 
 #[tokio::test]
 async fn messages_posted_around_a_restart_reach_users_who_were_away() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let mut eve = daemon.browser_on_case(Version::Four, "eve", "X").await;
     daemon.notify(json!("received")).await;
@@ -95,7 +94,7 @@ async fn messages_posted_around_a_restart_reach_users_who_were_away() {
 
 #[tokio::test]
 async fn frames_that_arrive_during_the_drain_still_count() {
-    let dir = TempDir::new().unwrap();
+    let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let mut people = Vec::new();
     // With 200 connections the drain takes a while. The order of the closes is not fixed.

@@ -5,12 +5,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::{
     WAIT,
     daemon::{Settings, settings},
 };
+
+/// A new directory in memory, like the runtime directory of the unit. On a disk that other processes keep busy, a write can take
+/// longer than a stop of the daemon.
+pub fn in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let directory = if memory.is_dir() {
+        TempDir::new_in(memory)
+    } else {
+        TempDir::new()
+    };
+    directory.unwrap()
+}
 
 /// A daemon that keeps its file of places in a directory.
 pub fn keeping_in(directory: &Path) -> Settings {
