@@ -51,7 +51,7 @@ fn are_attributes(text: &str) {
     let mut rest = text;
     while let Some(attribute) = rest.strip_prefix(char::is_whitespace) {
         let attribute = attribute.trim_start();
-        let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let after = attribute.trim_start_matches(plain);
         let value = after
             .strip_prefix("=\"")
