@@ -56,9 +56,9 @@ impl App {
     pub async fn run(self, mut signals: Signals) -> Result<()> {
         let mut tasks = Tasks::new();
         let daemon = self.start(&tasks)?;
-        let (census, _) = daemon.hub.census().await?;
+        daemon.hub.ping().await?;
         daemon.phase.send_replace(Phase::Ready);
-        lifecycle::ready(census.people);
+        lifecycle::ready(daemon.sources.census.borrow().people);
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
         loop {
@@ -89,12 +89,12 @@ impl App {
         let settings = Settings::new(config.clone());
         let (hub, inbox) = hub::open(config.limits.inbox);
         let edge = Edge::new(&settings, &hub, &counters, tasks.tracker());
-        let (census_sender, census) = watch::channel(Census::default());
+        let census_sender = watch::Sender::new(Census::default());
         warn_of(config, self.files);
         let daemon = Daemon {
             reloader: Reloader {
                 source: self.source.clone(),
-                settings: settings.clone(),
+                settings,
                 admission: edge.admission,
                 hub: hub.clone(),
                 logging: self.logging.clone(),
@@ -108,27 +108,27 @@ impl App {
             drain: edge.drain,
             rest: CancellationToken::new(),
             sources: Sources {
-                census,
+                census: census_sender.subscribe(),
                 counters,
                 gauges: edge.gauges,
             },
         };
-        self.spawn_hub(&daemon, edge.sockets, inbox, tasks);
+        self.spawn_hub(&daemon, edge.sockets, census_sender, inbox, tasks);
         tasks.spawn_until(&daemon.rest, "deadlines", edge.deadlines);
-        let census = hub::publish_census(
-            daemon.hub.clone(),
-            settings,
-            census_sender,
-            daemon.rest.clone(),
-        );
-        tasks.spawn("census", census);
         self.spawn_reports(&daemon, tasks);
         self.serve(&daemon, edge.app, tasks)?;
         Ok(daemon)
     }
 
     /// Spawns the hub with the places of the daemon before this one, and the task that keeps places for the next one.
-    fn spawn_hub(&self, daemon: &Daemon, sockets: Sockets, inbox: Inbox, tasks: &Tasks) {
+    fn spawn_hub(
+        &self,
+        daemon: &Daemon,
+        sockets: Sockets,
+        census: watch::Sender<Census>,
+        inbox: Inbox,
+        tasks: &Tasks,
+    ) {
         let config = &self.config;
         let grace = config.presence.restart_grace;
         let store = store(config);
@@ -136,7 +136,8 @@ impl App {
             .as_ref()
             .map_or_else(Snapshot::default, |store| store.load(grace));
         let registry = Registry::restored(rules(config), left, grace);
-        let hub = Hub::new(registry, sockets, daemon.sources.counters.clone());
+        let counters = daemon.sources.counters.clone();
+        let hub = Hub::new(registry, sockets, census, counters);
         tasks.spawn("hub", hub.run(inbox));
         let keep = store::keep(store, daemon.hub.clone(), daemon.rest.clone());
         tasks.spawn("store", keep);

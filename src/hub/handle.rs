@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::MOST_SESSIONS,
-    presence::{Audience, Census, ConnectionId, Ending, Event, Message, Person, Rules, Snapshot},
+    presence::{Audience, ConnectionId, Ending, Event, Message, Person, Rules, Snapshot},
 };
 
 /// The hub has stopped. The daemon is about to stop as well.
@@ -99,11 +99,6 @@ impl HubHandle {
             }
             cursor = page.next;
         }
-    }
-
-    /// Returns the numbers of users and connections, and the changes after that.
-    pub(crate) async fn census(&self) -> Result<(Census, Changes), HubGone> {
-        self.ask(Request::Census).await
     }
 
     /// Returns what a restart must not lose, and the changes after that.

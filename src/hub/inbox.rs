@@ -14,8 +14,7 @@ use tokio::{
 
 use super::{feed::Changes, outlet::Delivery};
 use crate::presence::{
-    Audience, Census, ConnectionId, Ending, Event, Message, PeopleCursor, PeoplePage, Rules,
-    Snapshot,
+    Audience, ConnectionId, Ending, Event, Message, PeopleCursor, PeoplePage, Rules, Snapshot,
 };
 
 /// What the hub is asked to do, one request at a time.
@@ -51,8 +50,6 @@ pub(super) enum Request {
     },
     /// Answer with a page of people.
     People(Option<PeopleCursor>, oneshot::Sender<PeoplePage>),
-    /// Answer with the numbers of users and connections, and the changes after that.
-    Census(oneshot::Sender<(Census, Changes)>),
     /// Answer with what a restart must not lose, and the changes after that.
     Snapshot(oneshot::Sender<(Snapshot, Changes)>),
     /// Use these rules from now on.

@@ -12,11 +12,11 @@
 //! | `outlet` | the way out to browsers: a trait, with the sockets (`socketio`) and a recorder behind it |
 //! | `feed` | telling subscribers of changes |
 //! | `clock` | the clock on the wall, for times that outlive the daemon |
-//! | `gauges` | the subscriber that publishes how many people are connected |
+//! | `census` | publishing how many people are connected |
 
+mod census;
 mod clock;
 mod feed;
-mod gauges;
 mod handle;
 mod inbox;
 mod outlet;
@@ -27,7 +27,6 @@ mod task;
 mod tests;
 
 pub(crate) use clock::wall_time;
-pub(crate) use gauges::publish_census;
 pub(crate) use handle::{EndPermit, HubGone, HubHandle, InboxFull, open};
 pub(crate) use inbox::Inbox;
 pub(crate) use outlet::{Delivery, Outlet};

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::{
     handle::{HubHandle, open},
@@ -13,7 +14,7 @@ use super::{
     task::Hub,
 };
 use crate::{
-    presence::{Message, Moment, Recipients, Registry, Rules},
+    presence::{Census, Message, Moment, Recipients, Registry, Rules},
     stats::Counters,
 };
 
@@ -42,7 +43,8 @@ impl Recorder {
     /// A hub that sends to this recorder, its queue, and a handle on it.
     pub(crate) fn hub(&self, registry: Registry) -> (HubHandle, Hub<Self>, Inbox) {
         let (handle, inbox) = open(8);
-        let hub = Hub::new(registry, self.clone(), Counters::default());
+        let census = watch::Sender::new(Census::default());
+        let hub = Hub::new(registry, self.clone(), census, Counters::default());
         (handle, hub, inbox)
     }
 }

@@ -5,16 +5,20 @@
 
 use std::{future::pending, ops::ControlFlow};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{
+    census::CensusPublisher,
     clock::wall_time,
     feed::Feed,
     inbox::{Inbox, Request},
     outlet::{Delivery, Outlet},
 };
 use crate::{
-    presence::{Audience, Change, Effect, Event, Message, Moment, Registry},
+    presence::{Audience, Census, Change, Effect, Event, Message, Moment, Registry},
     stats::Counters,
 };
 
@@ -27,26 +31,35 @@ pub(crate) struct Hub<O> {
     started: Instant,
     outlet: O,
     feed: Feed,
+    census: CensusPublisher,
     counters: Counters,
 }
 
 impl<O: Outlet> Hub<O> {
-    pub(crate) fn new(registry: Registry, outlet: O, counters: Counters) -> Self {
+    /// A hub that publishes the number of people to `census`.
+    pub(crate) fn new(
+        registry: Registry,
+        outlet: O,
+        census: watch::Sender<Census>,
+        counters: Counters,
+    ) -> Self {
         Self {
             registry: registry.started_at(wall_time()),
             started: Instant::now(),
             outlet,
             feed: Feed::new(),
+            census: CensusPublisher::new(census),
             counters,
         }
     }
 
     /// Handles requests until one tells it to finish.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        self.census.start(&self.registry);
         loop {
             tokio::select! {
                 biased;
-                () = until(self.registry.next_due().map(|due| self.started + due)) => {
+                () = until(self.next_due()) => {
                     let effects = self.registry.wake(self.now());
                     self.perform(effects).await;
                 }
@@ -97,9 +110,6 @@ impl<O: Outlet> Hub<O> {
             Request::People(cursor, page) => {
                 let _ = page.send(self.registry.people(cursor, PAGE, self.now()));
             }
-            Request::Census(census) => {
-                let _ = census.send((self.registry.census(), self.feed.subscribe()));
-            }
             Request::Snapshot(snapshot) => {
                 let latest = self.registry.snapshot(self.now());
                 let _ = snapshot.send((latest, self.feed.subscribe()));
@@ -113,6 +123,7 @@ impl<O: Outlet> Hub<O> {
                 let _ = drained.send(());
             }
             Request::Finish(last) => {
+                self.census.end();
                 let _ = last.send(self.registry.snapshot(self.now()));
                 return ControlFlow::Break(());
             }
@@ -130,24 +141,33 @@ impl<O: Outlet> Hub<O> {
         self.perform(posting.due).await;
         let mut delivery = self.outlet.send(&posting.to, message).await;
         delivery.kept += posting.kept;
-        self.publish(posting.change);
+        self.feed.publish(posting.change);
         delivery
     }
 
-    async fn perform(&self, effects: Vec<Effect>) {
+    async fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
+                    self.census.publish_if_due(&self.registry);
                     self.outlet.send(&to, &message).await;
                 }
                 Effect::Changed(change) => self.publish(change),
             }
         }
+        self.census.publish_if_due(&self.registry);
     }
 
-    fn publish(&self, change: Change) {
+    fn publish(&mut self, change: Change) {
         self.counters.count_change(&change);
+        self.census.changed();
         self.feed.publish(change);
+    }
+
+    /// When something falls due: an effect of the registry, or a census.
+    fn next_due(&self) -> Option<Instant> {
+        let effect = self.registry.next_due().map(|due| self.started + due);
+        effect.into_iter().chain(self.census.next_due()).min()
     }
 
     fn now(&self) -> Moment {

@@ -40,7 +40,7 @@ async fn a_post_is_answered_with_its_receipt() {
     let _ = registry.apply(Event::Ended { conn, ending }, Moment::ZERO);
     let message = Message::System(SystemMessage::OutOfDate);
     let posted = with_hub(recorder.clone(), registry, async |hub| {
-        let (_, mut changes) = hub.census().await.unwrap();
+        let (_, mut changes) = hub.snapshot().await.unwrap();
         let delivery = hub.post(Audience::Everyone, message.clone()).await.unwrap();
         (delivery, changes.try_recv())
     });

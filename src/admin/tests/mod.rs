@@ -132,7 +132,7 @@ impl Rig {
             Hub::Well => {
                 let asked = async {
                     // The hub ends with the last handle.
-                    let (_, mut changes) = handle.census().await.unwrap();
+                    let (_, mut changes) = handle.snapshot().await.unwrap();
                     drop(handle);
                     let response = app.oneshot(request).await;
                     let mut posted = Vec::new();

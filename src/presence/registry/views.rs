@@ -7,7 +7,7 @@ use super::super::{
     SavedPlace, Snapshot,
     place::{Place, Tab},
 };
-use super::Registry;
+use super::{Registry, Rules};
 
 impl Registry {
     /// Whether a connection is lost and its place is kept.
@@ -48,6 +48,12 @@ impl Registry {
             ..cursor
         });
         PeoplePage { people, next }
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// The numbers of users and connections.
