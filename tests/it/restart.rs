@@ -95,9 +95,12 @@ async fn messages_posted_around_a_restart_reach_users_who_were_away() {
 #[tokio::test]
 async fn frames_that_arrive_during_the_drain_still_count() {
     let dir = in_memory();
-    let mut daemon = keeping_in(dir.path()).start().await;
+    let mut daemon = keeping_in(dir.path())
+        .env("CLA_DRAIN__SPREAD_MS", 2000)
+        .start()
+        .await;
     let mut people = Vec::new();
-    // With 200 connections the drain takes a while. The order of the closes is not fixed.
+    // With 200 connections the drain takes two seconds. The order of the closes is not fixed.
     for number in 0..200 {
         people.push(
             daemon

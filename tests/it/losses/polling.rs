@@ -79,7 +79,7 @@ async fn a_closed_tab_leaves_at_once_while_an_attacker_aborts_polls() {
             adam.until_viewing(&["adam", "eve"]).await;
             let session = Poller::on_case_x(daemon.public, Version::Four, "sid", sid).await;
             adam.until_viewing(&["adam", "eve", "sid"]).await;
-            let (first, second) = (session.held().await, eve.held().await);
+            let (first, second) = tokio::join!(session.held(), eve.held());
             let closed = Instant::now();
             drop(first);
             drop(second);
