@@ -19,7 +19,10 @@ mod systemd;
 mod units;
 mod warnings;
 
-use std::io::{self, Write, stderr, stdout};
+use std::{
+    io::{self, Write, stderr, stdout},
+    process,
+};
 
 use rustix::process::geteuid;
 
@@ -32,6 +35,9 @@ use self::{
     warnings::{Surroundings, warnings},
 };
 use crate::config::{Flags, Loaded, Sockets};
+
+/// The variable in which systemd names the process that it has started, see `systemd.exec(5)`. Children of that process inherit it.
+const EXEC_PID_VARIABLE: &str = "SYSTEMD_EXEC_PID";
 
 /// systemd could not run the check as the service.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +122,13 @@ pub fn show(loaded: &Loaded, environment: &[(String, String)], report: Report) -
     Ok(())
 }
 
+/// True in a check that another check runs as the service, and in a process that systemd itself has started, as `ExecStartPre=`
+/// does. The sandbox of the service allows no other program there, so nothing may be asked of `systemctl`.
 fn runs_as_service(environment: &[(String, String)]) -> bool {
-    environment.iter().any(|(name, _)| name == MEMORY_VARIABLE)
+    let own_id = process::id().to_string();
+    environment.iter().any(|(name, value)| {
+        name == MEMORY_VARIABLE || name == EXEC_PID_VARIABLE && *value == own_id
+    })
 }
 
 fn print<'a>(mut lines: impl Iterator<Item = &'a str>) -> io::Result<()> {
