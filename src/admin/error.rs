@@ -4,7 +4,7 @@
 //! refusals of single routes.
 //! Invariant: an explanation contains what the caller sent and what to do, never a path or a trace of ours.
 
-use std::{error::Error, fmt, net::IpAddr, sync::Arc};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -49,10 +49,8 @@ pub(super) enum HttpError {
         "the request was made by a page of another site; send it from this app's own page, or with a client that is no browser"
     )]
     CrossOrigin,
-    #[error(
-        "the request took longer than limits.request_timeout_ms (CLA_LIMITS__REQUEST_TIMEOUT_MS) to arrive or to carry out"
-    )]
-    TimedOut,
+    #[error("the request took longer than {} s to arrive or to carry out; send it again", .0.as_secs_f64())]
+    TimedOut(Duration),
     #[error(
         "the body is {0}, which is not understood; send application/json or application/x-www-form-urlencoded"
     )]
@@ -115,7 +113,7 @@ impl HttpError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownPeer(_) | Self::CrossOrigin => StatusCode::FORBIDDEN,
-            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownMediaType(_) | Self::NoMediaType | Self::Compressed(_) => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
@@ -141,7 +139,7 @@ impl HttpError {
             Self::BadHost | Self::UnknownHost(_) => Some(Counter::AdminHost),
             Self::CrossOrigin => Some(Counter::AdminOrigin),
             Self::TooLarge(_) => Some(Counter::AdminBody),
-            Self::TimedOut => Some(Counter::AdminTimeout),
+            Self::TimedOut(_) => Some(Counter::AdminTimeout),
             Self::NotFound { .. }
             | Self::MethodNotAllowed
             | Self::UnknownMediaType(_)

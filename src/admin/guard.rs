@@ -95,8 +95,9 @@ pub(super) async fn bounded(
 ) -> Result<Response, HttpError> {
     let config = settings.now();
     body::limit(config.limits.admin_body_bytes, &mut request);
-    let answered = timeout(config.limits.request_timeout, next.run(request)).await;
-    answered.map_err(|_| HttpError::TimedOut)
+    let time = config.limits.request_timeout;
+    let answered = timeout(time, next.run(request)).await;
+    answered.map_err(|_| HttpError::TimedOut(time))
 }
 
 /// Adds the security headers to a response. A policy that the response has already is kept.

@@ -141,7 +141,7 @@ impl<O: Outlet> Hub<O> {
         self.perform(posting.due).await;
         let mut delivery = self.outlet.send(&posting.to, message).await;
         delivery.kept += posting.kept;
-        self.feed.publish(posting.change);
+        self.publish(posting.change);
         delivery
     }
 

@@ -1,10 +1,11 @@
 //! Changes: what subscribers are told of presence.
 //!
 //! Lives here: plain data, one change for each thing that happened to a place. Not here: the feed that carries it (`hub`).
+//! Invariant: the facts of a snapshot and the changes after it give the facts of every later snapshot.
 
 use std::time::Duration;
 
-use super::{Audience, Bytes, CaseRef, ConnectionId, Identity};
+use super::{Audience, Bytes, CaseRef, ConnectionId, Facts, Identity, WallTime};
 
 /// Something that became different about presence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,16 +14,14 @@ pub enum Change {
     Arrived {
         /// The connection.
         conn: ConnectionId,
-        /// Its user.
-        identity: Identity,
-        /// The case that it was put on, because its page was on that case before.
-        case: Option<CaseRef>,
+        /// The facts about its place. It is on a case already if its page was on that case before.
+        facts: Facts,
     },
     /// A connection identified again, perhaps as the same user.
     Identified {
         /// The connection.
         conn: ConnectionId,
-        /// What it said. Only another user name has a consequence.
+        /// Its user from now on. Only another user name changes anything; then the version and the user type count as well.
         identity: Identity,
     },
     /// A page opened a case, perhaps the one that it was on.
@@ -31,6 +30,8 @@ pub enum Change {
         conn: ConnectionId,
         /// The case.
         case: CaseRef,
+        /// When it was opened.
+        at: WallTime,
     },
     /// A page said that it left its case.
     Closed {
@@ -44,7 +45,7 @@ pub enum Change {
         /// The connection.
         conn: ConnectionId,
     },
-    /// A new connection took over a lost place.
+    /// A new connection took over a lost place, with all facts.
     Resumed {
         /// The new connection.
         conn: ConnectionId,

@@ -197,13 +197,17 @@ impl Registry {
         let Some(known) = self.places.connected(conn) else {
             return;
         };
+        let is_another = known.facts.identity.username != identity.username;
+        let counts = if is_another {
+            &identity
+        } else {
+            &known.facts.identity
+        };
         outcome.changed(Change::Identified {
             conn,
-            identity: identity.clone(),
+            identity: counts.clone(),
         });
-        if known.facts.identity.username != identity.username
-            && let Some(mut place) = self.places.remove(conn)
-        {
+        if is_another && let Some(mut place) = self.places.remove(conn) {
             outcome.affects(place.facts.case.clone());
             let user_type = identity.user_type.clone();
             place.facts.identity = identity;
@@ -253,11 +257,12 @@ impl Registry {
         };
         outcome.affects(place.facts.case.clone().filter(|left| *left != case));
         outcome.affects(Some(case.clone()));
+        let at = self.started_at.after(now);
         outcome.changed(Change::Opened {
             conn,
             case: case.clone(),
+            at,
         });
-        let at = self.started_at.after(now);
         self.places.set_case(conn, Some(case), at);
     }
 

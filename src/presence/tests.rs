@@ -10,7 +10,7 @@
 //! | `reload` | new rules for a registry in use |
 //! | `attackers` | connections that claim the name of another user or abort polls |
 //! | `world` | tabs that do anything in any order, compared with a model |
-//! | `support` | the shorthand of the tables |
+//! | `support` | the shorthand of the tables, and a subscriber that must always know what a snapshot would tell |
 
 mod attackers;
 mod ids;

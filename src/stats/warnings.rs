@@ -33,7 +33,7 @@ static ADVICE: &[Advice] = &[
     Advice(Counter::AddressFlood, "handshakes refused because their address makes more than limits.handshakes_per_second_per_address: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
     Advice(Counter::NetworkFull, "handshakes refused because their network has half of limits.sessions open: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
     Advice(Counter::NetworkFlood, "handshakes refused because more arrive per second from their network than half of limits.sessions allows: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::AcceptDelayed, "connections that had to wait because as many are open as may be: {count}; raise LimitNOFILE= of the unit, or limits.admin_connections if it was the admin app"),
+    Advice(Counter::AcceptDelayed, "connections that had to wait because as many are open as may be: {count}; raise LimitNOFILE= of the unit, or close idle connections if it was the admin app"),
     Advice(Counter::AcceptFailed, "connections that could not be accepted, most likely for want of open files: {count}; raise LimitNOFILE= of the unit"),
 ];
 

@@ -38,25 +38,22 @@ impl Registry {
             Some(Predecessor::Connected(case)) => Some(case),
             None => None,
         };
-        outcome.changed(Change::Arrived {
-            conn,
-            identity: identity.clone(),
-            case: case.clone(),
-        });
         let at = self.started_at.after(now);
         let user_type = identity.user_type.clone();
+        let facts = Facts {
+            identity,
+            browser,
+            case: case.clone(),
+            since: at,
+            opened_at: case.is_some().then_some(at),
+        };
+        outcome.changed(Change::Arrived {
+            conn,
+            facts: facts.clone(),
+        });
         let place = Place {
-            arrival: Arrival {
-                case: case.clone(),
-                ..arrival
-            },
-            facts: Facts {
-                identity,
-                browser,
-                opened_at: case.is_some().then_some(at),
-                case,
-                since: at,
-            },
+            facts,
+            arrival: Arrival { case, ..arrival },
             has_spoken: false,
             loss: None,
         };

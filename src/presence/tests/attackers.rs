@@ -37,7 +37,7 @@ fn a_hundred_connections_that_claim_a_name_take_nothing_from_its_owner() {
     for first in ["0", "z"] {
         let mut stage = Stage::default();
         for number in 0..100 {
-            claim(&mut stage.registry, first, number, "203.0.113.1");
+            stage.apply(claim(first, number, "203.0.113.1"));
         }
         for (step, expected, claim) in [
             ("a=adam", "", "adam identifies"),
@@ -58,7 +58,7 @@ fn a_hundred_connections_that_claim_a_name_take_nothing_from_its_owner() {
 fn two_hundred_cases_of_attackers_leave_room_for_another_case() {
     let mut registry = Registry::new(rules(Duration::ZERO));
     for number in 0..200 {
-        claim(&mut registry, "0", number, "203.0.113.1");
+        let _ = registry.apply(claim("0", number, "203.0.113.1"), Duration::ZERO);
         let event = opened(attacker("0", number), &number.to_string());
         let _ = registry.apply(event, Duration::ZERO);
     }
@@ -84,7 +84,7 @@ fn a_new_lost_place_replaces_one_of_the_network_and_address_with_most_lost_place
         let neighbour = format!("a=adam/one|{neighbour}");
         let mut registry = registry_after(rules, &format!("{neighbour} a>X b=eve b>X a~"));
         for number in 0..3 * most {
-            claim(&mut registry, "0", number, attackers);
+            let _ = registry.apply(claim("0", number, attackers), Duration::ZERO);
             let event = ended(attacker("0", number), LOST);
             let effects = registry.apply(event, Duration::from_secs(1));
             assert_eq!(sent(&effects), "", "{row}");
@@ -104,10 +104,9 @@ fn a_new_lost_place_replaces_one_of_the_network_and_address_with_most_lost_place
 }
 
 /// A connection of another browser claims adam's name.
-fn claim(registry: &mut Registry, first: &str, number: usize, address: &str) {
+fn claim(first: &str, number: usize, address: &str) -> Event {
     let from = format!("evil {number}|{address}");
-    let event = identified(attacker(first, number), "adam", &from, None);
-    let _ = registry.apply(event, Duration::ZERO);
+    identified(attacker(first, number), "adam", &from, None)
 }
 
 /// The id of an attacker's connection. With `first` 0 or z it sorts before or after all others.

@@ -224,7 +224,7 @@ fn the_places_of_one_browser_that_are_compared_are_bounded() {
             identified(conn, "eve", "one", Some(page(""))),
             opened(conn, &number.to_string()),
         ] {
-            let _ = stage.registry.apply(event, stage.now);
+            let _ = stage.apply(event);
         }
     }
     assert_eq!(sent(&stage.play("a=eve@63")), "a: eve");
@@ -280,16 +280,13 @@ fn change(change: &Change) -> String {
     let id = |conn: &ConnectionId| conn.as_str()[..1].to_owned();
     let case = |case: &Option<CaseRef>| case.as_ref().map(ToString::to_string).unwrap_or_default();
     match change {
-        Change::Arrived {
-            conn,
-            identity,
-            case: on,
-        } => {
-            let arrived = format!("{}={} {}", id(conn), identity.username, case(on));
+        Change::Arrived { conn, facts } => {
+            let user = &facts.identity.username;
+            let arrived = format!("{}={user} {}", id(conn), case(&facts.case));
             arrived.trim_end().to_owned()
         }
         Change::Identified { conn, identity } => format!("{}:{}", id(conn), identity.username),
-        Change::Opened { conn, case } => format!("{}>{case}", id(conn)),
+        Change::Opened { conn, case, .. } => format!("{}>{case}", id(conn)),
         Change::Closed { conn, case: left } => format!("{}<{}", id(conn), case(left)),
         Change::Lost { conn } => format!("lost {}", id(conn)),
         Change::Resumed { conn, old, watched } => {

@@ -1,5 +1,7 @@
 //! The shorthand in which tables write events and effects, and a registry with a clock of its own.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// The interval at which lists are merged, where a test merges any.
@@ -12,10 +14,12 @@ pub(super) const LOST: Ending = Ending::Lost {
     silence: Duration::ZERO,
 };
 
-/// A registry that merges no lists, and its clock.
+/// A registry that merges no lists, its clock, and a subscriber of its changes.
 pub(super) struct Stage {
     pub(super) registry: Registry,
     pub(super) now: Moment,
+    /// The facts that the subscriber knows.
+    facts: BTreeMap<ConnectionId, Facts>,
 }
 
 impl Default for Stage {
@@ -23,6 +27,7 @@ impl Default for Stage {
         Self {
             registry: Registry::new(rules(Duration::ZERO)),
             now: Duration::from_secs(100),
+            facts: BTreeMap::new(),
         }
     }
 }
@@ -62,30 +67,90 @@ impl Stage {
             let snapshot = self.registry.snapshot(self.now);
             self.registry = Registry::restored(rules(Duration::ZERO), snapshot, RESTART_GRACE);
             self.now = Duration::ZERO;
+            self.facts = self.saved_facts();
             return Vec::new();
         }
         if let "," | "." = step {
             let milliseconds = if step == "." { 100 } else { 50 };
-            self.now += Duration::from_millis(milliseconds);
-            return self.registry.wake(self.now);
+            return self.pass(Duration::from_millis(milliseconds));
         }
         if let Some(seconds) = step.strip_prefix('+') {
-            self.now += Duration::from_secs(seconds.parse().unwrap());
-            return self.registry.wake(self.now);
+            return self.pass(Duration::from_secs(seconds.parse().unwrap()));
         }
         for (sign, audience) in [('*', "operator"), ('^', "provider")] {
             if let Some(json) = step.strip_prefix(sign) {
                 return effects_of(self.post(audience, json), json);
             }
         }
-        self.registry.apply(parse(step), self.now)
+        self.apply(parse(step))
+    }
+
+    pub(super) fn apply(&mut self, event: Event) -> Vec<Effect> {
+        let effects = self.registry.apply(event, self.now);
+        self.follow(&effects);
+        effects
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<Effect> {
+        self.now += time;
+        let effects = self.registry.wake(self.now);
+        self.follow(&effects);
+        effects
+    }
+
+    /// Tells the subscriber, who must then know the facts that a new snapshot would tell.
+    fn follow(&mut self, effects: &[Effect]) {
+        for change in changes(effects) {
+            follow(&mut self.facts, change);
+        }
+        let is_complete = self.facts == self.saved_facts();
+        assert!(
+            is_complete,
+            "a snapshot tells more than the changes in {effects:?}"
+        );
+    }
+
+    fn saved_facts(&self) -> BTreeMap<ConnectionId, Facts> {
+        let places = self.registry.snapshot(self.now).places.into_iter();
+        places.map(|place| (place.conn, place.facts)).collect()
     }
 
     /// Notifies all users of a type.
     pub(super) fn post(&mut self, user_type: &str, json: &str) -> Posting {
         let to = Audience::UserType(user_type.try_into().unwrap());
         let message = Message::Notification(json.into());
-        self.registry.post(&to, &message, self.now)
+        let posting = self.registry.post(&to, &message, self.now);
+        self.follow(&posting.due);
+        posting
+    }
+}
+
+/// Changes facts as a subscriber does.
+fn follow(facts: &mut BTreeMap<ConnectionId, Facts>, change: &Change) {
+    let mut set = |conn: &ConnectionId, update: &dyn Fn(&mut Facts)| {
+        update(facts.get_mut(conn).expect("a place that is known"));
+    };
+    match change {
+        Change::Arrived { conn, facts: of } => {
+            facts.insert(*conn, of.clone());
+        }
+        Change::Identified { conn, identity } => set(conn, &|of| of.identity = identity.clone()),
+        Change::Opened { conn, case, at } => set(conn, &|of| {
+            of.case = Some(case.clone());
+            of.opened_at = Some(*at);
+        }),
+        Change::Closed { conn, .. } => set(conn, &|of| {
+            of.case = None;
+            of.opened_at = None;
+        }),
+        Change::Resumed { conn, old, .. } => {
+            let of = facts.remove(old).expect("a place that is known");
+            facts.insert(*conn, of);
+        }
+        Change::Lapsed { conn, .. } | Change::Left { conn, .. } => {
+            facts.remove(conn).expect("a place that is known");
+        }
+        Change::Lost { .. } | Change::Reconnected { .. } | Change::Posted { .. } => {}
     }
 }
 

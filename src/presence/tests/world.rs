@@ -290,12 +290,12 @@ impl World {
             (&[][..], emitted)
         };
         for event in early {
-            let effects = self.stage.registry.apply(event.by(conn), self.stage.now);
+            let effects = self.stage.apply(event.by(conn));
             assert_eq!(effects, [], "{event:?} before identify has no effect");
         }
         let page = page(before.case.unwrap_or_default());
         let event = identified(conn, USERS[tab], USERS[tab], Some(page));
-        let effects = self.stage.registry.apply(event, self.stage.now);
+        let effects = self.stage.apply(event);
         if early.is_empty() {
             for effect in &effects {
                 if let Effect::Send { to, .. } = effect {
@@ -326,7 +326,7 @@ impl World {
             return;
         };
         for (at, event) in emitted.iter().enumerate() {
-            let effects = self.stage.registry.apply(event.by(conn), self.stage.now);
+            let effects = self.stage.apply(event.by(conn));
             self.receive_before(&effects, &emitted[at + 1..]);
         }
     }
@@ -370,7 +370,7 @@ impl World {
     }
 
     fn apply(&mut self, event: Event) {
-        let effects = self.stage.registry.apply(event, self.stage.now);
+        let effects = self.stage.apply(event);
         self.receive(&effects);
     }
 

@@ -262,7 +262,7 @@ impl Side {
     }
 
     fn apply(&mut self, event: Event) {
-        self.record(|stage| stage.registry.apply(event, stage.now));
+        self.record(|stage| stage.apply(event));
     }
 
     /// Records the lists and notifications that `happen` causes.
