@@ -49,7 +49,7 @@ pub(super) enum HttpError {
         "the request was made by a page of another site; send it from this app's own page, or with a client that is no browser"
     )]
     CrossOrigin,
-    #[error("the request took longer than {} s to arrive or to carry out; send it again", .0.as_secs_f64())]
+    #[error("the request took longer than {} s to arrive or to carry out; it may have been carried out all the same", .0.as_secs_f64())]
     TimedOut(Duration),
     #[error(
         "the body is {0}, which is not understood; send application/json or application/x-www-form-urlencoded"

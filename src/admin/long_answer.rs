@@ -47,3 +47,40 @@ impl LongAnswers {
         .await?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use axum::response::IntoResponse;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::hub::{Recorder, registry};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn few_long_answers_are_made_at_a_time() {
+        let (handle, hub, inbox) = Recorder::default().hub(registry());
+        let answers = LongAnswers::new(handle);
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let counts = Arc::new((running, most));
+        let asked = vec![answers; 40].into_iter().map(|answers| {
+            let counts = counts.clone();
+            async move {
+                let make = move |_| {
+                    let (running, most) = &*counts;
+                    most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                    std::thread::yield_now();
+                    running.fetch_sub(1, SeqCst);
+                    Ok(().into_response())
+                };
+                answers.with_people(make).await
+            }
+        });
+        // The hub ends with the last of them.
+        let (all, ()) = tokio::join!(join_all(asked), hub.run(inbox));
+        assert!(all.iter().all(Result::is_ok));
+        let most = counts.1.load(SeqCst);
+        assert!((1..=AT_A_TIME).contains(&most), "{most} at a time");
+    }
+}

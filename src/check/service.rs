@@ -191,7 +191,7 @@ check
                 units: None,
             };
             let arguments = service.arguments(report);
-            assert_eq!(arguments.last().unwrap(), expected);
+            assert_eq!(arguments.last().unwrap(), expected, "{report:?}");
         }
     }
 
@@ -203,7 +203,11 @@ check
                 properties,
                 units: None,
             };
-            assert_eq!(service.warnings().count(), expected);
+            assert_eq!(
+                service.warnings().count(),
+                expected,
+                "NeedDaemonReload={answer}"
+            );
         }
     }
 }

@@ -87,7 +87,7 @@ mod tests {
             let units = Units::of(&public, &admin);
             let variables = units.variables();
             let environment = variables.map(|(name, value)| (name.to_owned(), value));
-            assert_eq!(Units::told(&environment), Some(units));
+            assert_eq!(Units::told(&environment), Some(units), "{environment:?}");
         }
         assert_eq!(Units::told(&[]), None);
     }

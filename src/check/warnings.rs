@@ -184,8 +184,9 @@ mod tests {
             ];
             let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let surroundings = Surroundings::of_this_process(&environment, "MEMORY");
-            assert_eq!(surroundings.memory, expected);
-            assert_eq!(surroundings.granted, ["/run/a", "/run/b", "/var/lib/a"]);
+            assert_eq!(surroundings.memory, expected, "MEMORY={memory}");
+            let granted = ["/run/a", "/run/b", "/var/lib/a"];
+            assert_eq!(surroundings.granted, granted, "MEMORY={memory}");
         }
     }
 

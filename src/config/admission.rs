@@ -80,7 +80,11 @@ mod tests {
                 ..Limits::default()
             };
             let bounds = limits.admission().per_network;
-            assert_eq!(bounds, SessionBounds::new(open, rate(per_second)));
+            let expected = SessionBounds::new(open, rate(per_second));
+            assert_eq!(
+                bounds, expected,
+                "{sessions} sessions, {per_address} per address"
+            );
         }
     }
 

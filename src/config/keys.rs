@@ -197,8 +197,8 @@ static KEYS: &[Key] = &[
     Key::tuning(
         "limits.events_per_second",
         Rate(1..=HIGHEST_RATE, |c| &mut c.limits.events_per_second),
-        "Events per second that one connection may send, in the long run; ten times as many may arrive at once. A connection \
-         that sends more is closed.",
+        "Events per second that one connection may send, in the long run; ten times as many, and at least 200, may arrive at \
+         once. A connection that sends more is closed.",
     ),
     Key::internal(
         "limits.events_burst",
@@ -282,8 +282,9 @@ fn handshakes_per_second(config: &mut Config) {
     config.limits.handshakes_per_second = rate(tenth.max(LEAST));
 }
 
-/// Ten seconds of events at once.
+/// Ten seconds of events at once, but at least as many as in the first version, which had a constant.
 fn events_burst(config: &mut Config) {
+    const LEAST: u32 = 200;
     let tenfold = config.limits.events_per_second.get().saturating_mul(10);
-    config.limits.events_burst = rate(tenfold.min(HIGHEST_RATE));
+    config.limits.events_burst = rate(tenfold.clamp(LEAST, HIGHEST_RATE));
 }

@@ -160,7 +160,10 @@ impl<O: Outlet> Hub<O> {
 
     fn publish(&mut self, change: Change) {
         self.counters.count_change(&change);
-        self.census.changed();
+        // A message changes no number of people.
+        if !matches!(change, Change::Posted { .. }) {
+            self.census.changed();
+        }
         self.feed.publish(change);
     }
 

@@ -46,6 +46,11 @@ impl Backlog {
         Ok(())
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.bytes.load(Relaxed) == 0
+    }
+
     /// Subtracts `written`, at most down to zero.
     pub(crate) fn shrink(&self, written: Bytes) {
         let shrunk = |waiting: usize| Some(waiting.saturating_sub(written.0));
@@ -73,7 +78,9 @@ mod tests {
         shrink(1);
         assert_eq!(grow(7, 100), Ok(()));
         shrink(5000);
+        assert!(backlog.is_empty());
         assert_eq!(grow(7, 0), Ok(()), "nothing was left");
+        assert!(!backlog.is_empty());
         assert_eq!(grow(7, 100), Ok(()));
         assert_eq!(grow(7, 100), Ok(()));
         assert_eq!(grow(7, 100), Err(Full::Messages));

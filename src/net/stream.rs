@@ -390,3 +390,46 @@ impl AsyncWrite for TrackedStream {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        sync::Semaphore,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_error_is_reported_or_left_to_reading() {
+        for (write_errors, is_reported) in [
+            (WriteErrors::Reported, true),
+            (WriteErrors::FoundByReading, false),
+        ] {
+            let mut stream = reset(write_errors).await;
+            let written = loop {
+                // The first write after a reset may still succeed.
+                let written = stream.write_all(b"x").await;
+                if written.is_err() || stream.read_u8().await.is_err() {
+                    break written;
+                }
+            };
+            assert_eq!(written.is_err(), is_reported, "{write_errors:?}");
+            assert!(stream.read_u8().await.is_err(), "{write_errors:?}");
+        }
+    }
+
+    /// A stream whose peer has reset the connection.
+    async fn reset(write_errors: WriteErrors) -> TrackedStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let (peer, accepted) = tokio::join!(peer, listener.accept());
+        SockRef::from(&peer.unwrap())
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let counters = Counters::default();
+        TrackedStream::new(accepted.unwrap().0, None, write_errors, counters, permit)
+    }
+}

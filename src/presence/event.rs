@@ -54,7 +54,10 @@ pub enum Ending {
     /// A clean close: the page was closed, left or reloaded, or disconnected by itself.
     CleanClose,
     /// A long poll was aborted. This is a clean close, unless other connections are cut off at the same moment.
-    PollAborted,
+    PollAborted {
+        /// The time since then.
+        silence: Duration,
+    },
     /// The connection was lost. The page may well still be on a screen.
     Lost {
         /// How long nothing may have reached the browser before the loss was noticed.
@@ -67,10 +70,13 @@ impl Ending {
     #[must_use]
     pub fn noticed_after(self, delay: Duration) -> Self {
         match self {
+            Self::CleanClose => Self::CleanClose,
+            Self::PollAborted { silence } => Self::PollAborted {
+                silence: silence.saturating_add(delay),
+            },
             Self::Lost { silence } => Self::Lost {
                 silence: silence.saturating_add(delay),
             },
-            Self::CleanClose | Self::PollAborted => self,
         }
     }
 }

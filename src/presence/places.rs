@@ -70,6 +70,11 @@ impl Places {
         }
     }
 
+    /// Changes how many places of one user in one browser are searched.
+    pub(super) fn reload(&mut self, tabs_per_browser: usize) {
+        self.tabs_per_browser = tabs_per_browser;
+    }
+
     pub(super) fn get(&self, conn: ConnectionId) -> Option<&Place> {
         self.all.get(&conn).map(|ranked| &*ranked.place)
     }

@@ -180,9 +180,10 @@ impl Registry {
         self.pacer.next_due().into_iter().chain(lapse).min()
     }
 
-    /// Changes the rules. What exceeds the new ones already stays: they hold for what comes.
+    /// Changes the rules. They hold from now on: a place that is kept for longer already, for example, stays as it is.
     pub fn reload(&mut self, rules: Rules) {
         self.rules = rules;
+        self.places.reload(rules.tabs_per_browser);
         self.pacer.reload(rules.merge_interval);
     }
 
@@ -239,8 +240,8 @@ impl Registry {
         match ending {
             Ending::CleanClose => self.leave(conn, Departure::Closed, outcome),
             Ending::Lost { silence } => self.lose(conn, silence, Certainty::Lost, now, outcome),
-            Ending::PollAborted => {
-                self.lose(conn, Duration::ZERO, Certainty::InDoubt, now, outcome);
+            Ending::PollAborted { silence } => {
+                self.lose(conn, silence, Certainty::InDoubt, now, outcome);
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::Request;
 use socketioxide::{ProtocolVersion, SocketIo, TransportType, extract::SocketRef};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -28,8 +29,8 @@ pub(super) enum CloseReason {
     Misbehaved,
     /// The daemon closes it, because the daemon stops.
     Draining,
-    /// Its poll was aborted: by the network, or because the page is gone.
-    PollAborted,
+    /// Its poll was aborted at that moment: by the network, or because the page is gone.
+    PollAborted(Instant),
 }
 
 /// Closes sessions.
@@ -90,7 +91,9 @@ impl Closer {
     /// Ends a session whose poll was aborted. Otherwise it would stay until its heartbeat fails.
     pub(super) fn poll_aborted(&self, session: &str, version: EngineVersion) {
         if let Some(socket) = self.socket(session) {
-            socket.extensions.insert(CloseReason::PollAborted);
+            socket
+                .extensions
+                .insert(CloseReason::PollAborted(Instant::now()));
         }
         self.close_polling(session, version);
     }

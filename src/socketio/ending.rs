@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socketioxide::{TransportType, socket::DisconnectReason};
 
-use super::{close::CloseReason, engine::Socket};
+use super::{close::CloseReason, engine::Socket, session::permit};
 use crate::{
     net::{TAIL_BYTES, TcpHandle},
     presence::Ending,
@@ -36,9 +36,13 @@ pub(super) fn ending(
     let silence = match (reason, socket.extensions.get()) {
         (DisconnectReason::ClientNSDisconnect, _) => return Ending::CleanClose,
         (DisconnectReason::TransportClose, None) if has_status => return Ending::CleanClose,
-        (_, Some(CloseReason::PollAborted)) => return Ending::PollAborted,
-        (_, Some(CloseReason::Draining)) => Duration::ZERO,
-        (DisconnectReason::TransportClose, None) | (_, Some(CloseReason::Misbehaved)) => heartbeat,
+        (_, Some(CloseReason::PollAborted(at))) => {
+            let silence = at.elapsed();
+            return Ending::PollAborted { silence };
+        }
+        (_, Some(CloseReason::Draining)) if has_been_sent_everything(socket) => Duration::ZERO,
+        (DisconnectReason::TransportClose, None)
+        | (_, Some(CloseReason::Misbehaved | CloseReason::Draining)) => heartbeat,
         (
             DisconnectReason::HeartbeatTimeout
             | DisconnectReason::TransportError
@@ -65,6 +69,10 @@ pub(super) fn fault(
         (DisconnectReason::TransportError, None) if is_open => Some(Counter::Unreadable),
         _ => None,
     }
+}
+
+fn has_been_sent_everything(socket: &Socket) -> bool {
+    permit(socket).is_none_or(|permit| permit.backlog.is_empty())
 }
 
 fn is_websocket(socket: &Socket) -> bool {

@@ -17,7 +17,7 @@
 //! ```
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     future::pending,
     io::{self, Cursor},
     sync::Arc,
@@ -62,8 +62,16 @@ pub(super) struct Upgrades(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// The sessions with a waiting poll or a probe under way.
-    sessions: Mutex<HashMap<ConnectionId, Arc<NoopDue>>>,
+    sessions: Mutex<HashMap<ConnectionId, Registered>>,
     closing: CancellationToken,
+}
+
+/// A session with a waiting poll or a probe.
+#[derive(Debug, Default)]
+struct Registered {
+    /// The number of its polls and probes.
+    users: usize,
+    noop: Arc<NoopDue>,
 }
 
 /// When the next noop is due, while the client waits for its poll to be answered.
@@ -85,10 +93,13 @@ impl Upgrades {
 
     /// Registers a poll or a probe for as long as the returned value lives.
     pub(super) fn of(&self, session: ConnectionId) -> Upgrade {
+        let mut sessions = self.0.sessions.lock();
+        let registered = sessions.entry(session).or_default();
+        registered.users += 1;
         Upgrade {
             upgrades: self.clone(),
             session,
-            noop: self.0.sessions.lock().entry(session).or_default().clone(),
+            noop: registered.noop.clone(),
         }
     }
 }
@@ -148,9 +159,11 @@ impl Upgrade {
 impl Drop for Upgrade {
     fn drop(&mut self) {
         let mut sessions = self.upgrades.0.sessions.lock();
-        // One is in the map, the other is this.
-        if Arc::strong_count(&self.noop) == 2 {
-            sessions.remove(&self.session);
+        if let Entry::Occupied(mut registered) = sessions.entry(self.session) {
+            registered.get_mut().users -= 1;
+            if registered.get().users == 0 {
+                registered.remove();
+            }
         }
     }
 }

@@ -80,6 +80,16 @@ fn no_module_imports_from_one_above_it() {
 }
 
 #[test]
+fn the_table_of_modules_has_the_order_in_which_they_may_import() {
+    let rows = include_str!("../../src/lib.rs").lines();
+    let rows = rows.filter_map(|line| line.strip_prefix("//! | "));
+    let names = rows.filter_map(|row| row.split('`').nth(1));
+    let order = MAY_IMPORT.iter().map(|(name, _)| *name);
+    let order: Vec<_> = order.filter(|name| *name != "fuzzing").collect();
+    assert_eq!(names.collect::<Vec<_>>(), order);
+}
+
+#[test]
 fn no_files_import_each_other_in_a_circle() {
     let source = Source::read();
     let mut left = source.imports;

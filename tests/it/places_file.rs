@@ -17,6 +17,25 @@ use crate::support::{
     protocol::Version,
 };
 
+/// A package from before version 2 has written it.
+#[tokio::test]
+async fn places_in_a_file_of_version_1_are_restored() {
+    let dir = in_memory();
+    let text = include_str!("../../src/store/fixtures/places-1.json");
+    fs::write(file(dir.path()), text).unwrap();
+    let daemon = keeping_in(dir.path()).start().await;
+    let people = daemon.people().await;
+    let places = [
+        ("adam", "AAAAAAAAAAAAAAAA", json!("AB-1234-5678")),
+        ("eve", "BBBBBBBBBBBBBBBB", json!(null)),
+    ];
+    for (user, conn, case) in places {
+        let connection = &people[user]["connections"][conn];
+        assert_eq!(connection["caseViewed"], case, "{user}");
+        assert!(connection["lost"].is_object(), "{user} is lost");
+    }
+}
+
 #[tokio::test]
 async fn only_its_owner_can_read_the_file_and_it_is_never_half_written() {
     let dir = in_memory();

@@ -13,6 +13,7 @@ use crate::support::{
     daemon::settings,
     people::lost,
     places::{in_memory, keeping_in, until_written},
+    poller::Poller,
     protocol::{VERSIONS, Version, event_frame},
 };
 
@@ -90,6 +91,19 @@ async fn messages_posted_around_a_restart_reach_users_who_were_away() {
         let expected = ("notification".to_owned(), json!(word));
         assert_eq!(eve.event().await, expected, "posted {word} the restart");
     }
+}
+
+#[tokio::test]
+async fn a_message_that_no_poll_has_fetched_is_sent_after_the_restart() {
+    let dir = in_memory();
+    let mut daemon = keeping_in(dir.path()).start().await;
+    let eve = Poller::on_case_x(daemon.public, Version::Four, "eve", &[]).await;
+    eve.until("peopleViewing").await;
+    daemon.notify(json!("not fetched")).await;
+    daemon.stop().await;
+    let daemon = keeping_in(dir.path()).start().await;
+    let eve = Poller::identified(daemon.public, Version::Four, "eve").await;
+    eve.until("not fetched").await;
 }
 
 #[tokio::test]

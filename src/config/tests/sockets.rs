@@ -123,9 +123,10 @@ fn a_setting_that_agrees_with_the_unit_is_accepted_in_any_order() {
 
 #[test]
 fn without_sockets_the_settings_hold() {
-    for case in [Case::new(), Case::new().sockets(&[], &["127.0.0.1:8006"])] {
+    let only_admin = Case::new().sockets(&[], &["127.0.0.1:8006"]);
+    for (claim, case) in [("no sockets", Case::new()), ("only admin", only_admin)] {
         let case = case.file("public.listen = '127.0.0.1:1'");
-        assert_eq!(case.load().config.public.listen[0].port(), 1);
+        assert_eq!(case.load().config.public.listen[0].port(), 1, "{claim}");
     }
 }
 

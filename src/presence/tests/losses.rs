@@ -62,6 +62,8 @@ const SENT: &[(&str, &str, &str)] = &[
     ("several messages to a lost place are sent in order", "b=eve b~ *1 *2 *3 c=eve", "c: *1 | c: *2 | c: *3"),
     ("a resumed place is the only one that is sent its messages", "b=eve b~ *1 c=joe", ""),
     ("a message to a lost place is sent once", "b=eve b~ *1 c=eve c~ d=eve", ""),
+    ("a message after a poll was aborted is sent again", "b=eve c=joe/two b>X c>X +10 *1 b%1 c%1 d=eve", "d: eve joe | d: *1"),
+    ("a message before a poll was aborted is not repeated", "b=eve c=joe/two b>X c>X +10 *1 +2 b%1 c%1 d=eve", "d: eve joe"),
     ("a message before the loss is not repeated", "b=eve *1 b~ c=eve", ""),
     ("a message is repeated if nothing was received from the client after it", "b=eve +9 *1 +61 b~70 c=eve", "c: *1"),
     ("a message from before the silence is not repeated", "b=eve *1 +9 *2 +61 b~65 c=eve", "c: *2"),

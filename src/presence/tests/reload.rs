@@ -22,3 +22,16 @@ fn a_reloaded_registry_uses_the_new_rules() {
     }
     assert_eq!(at(ms(100), "e~"), "ab: adam");
 }
+
+#[test]
+fn a_reloaded_registry_searches_as_many_tabs_as_the_new_rules_say() {
+    for (tabs_per_browser, expected) in [(2, "c: eve"), (1, "")] {
+        let mut registry = registry_after(rules(Duration::ZERO), "a=eve b=eve a>X b>Y b~");
+        registry.reload(Rules {
+            tabs_per_browser,
+            ..rules(Duration::ZERO)
+        });
+        let resumed = registry.apply(parse("c=eve@Y"), Duration::ZERO);
+        assert_eq!(sent(&resumed), expected, "{tabs_per_browser} tabs");
+    }
+}

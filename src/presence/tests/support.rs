@@ -14,6 +14,11 @@ pub(super) const LOST: Ending = Ending::Lost {
     silence: Duration::ZERO,
 };
 
+/// A poll that was aborted just now.
+pub(super) const ABORTED: Ending = Ending::PollAborted {
+    silence: Duration::ZERO,
+};
+
 /// A registry that merges no lists, its clock, and a subscriber of its changes.
 pub(super) struct Stage {
     pub(super) registry: Registry,
@@ -214,7 +219,7 @@ pub(super) fn sends(
 /// | `a<` and `a<X` | stops viewing, without and with the case |
 /// | `a!` | closes cleanly |
 /// | `a~` and `a~70` | is lost, at once and after 70 seconds of silence |
-/// | `a%` | aborts its poll |
+/// | `a%` and `a%1` | aborts its poll, now and a second ago |
 /// | `a#` | its place is ended by hand |
 pub(super) fn parse(event: &str) -> Event {
     let (id, rest) = event.split_at(1);
@@ -236,7 +241,10 @@ pub(super) fn parse(event: &str) -> Event {
             let silence = Duration::from_secs(seconds.parse().unwrap_or_default());
             ended(conn, Ending::Lost { silence })
         }
-        ("%", "") => ended(conn, Ending::PollAborted),
+        ("%", seconds) => {
+            let silence = Duration::from_secs(seconds.parse().unwrap_or_default());
+            ended(conn, Ending::PollAborted { silence })
+        }
         ("#", "") => Event::Dismissed { conn },
         _ => panic!("no such event: {event}"),
     }

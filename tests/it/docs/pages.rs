@@ -190,7 +190,8 @@ async fn a_session_is_opened_as_the_contract_shows() {
         let path = format!("/socket.io/?EIO={}&transport=polling", version.number());
         let opened = http::request(daemon.public, "GET", &path, &[], "").await;
         let session = opened.session().unwrap();
-        assert_eq!(opened.body, format!(r#"{before}"sid":"{session}"{after}"#));
+        let expected = format!(r#"{before}"sid":"{session}"{after}"#);
+        assert_eq!(opened.body, expected, "{version:?}");
     }
 }
 

@@ -106,8 +106,9 @@ const ROWS: &[Row] = &[
 
 /// Keys whose effect other tests show, and bounds that a test cannot reach in a short time.
 const SHOWN_ELSEWHERE: [&str; 10] = [
-    // These two keys have no effect.
+    // This key has no effect.
     "limits.cases",
+    // presence: a_reloaded_registry_searches_as_many_tabs_as_the_new_rules_say
     "limits.connections_per_user",
     // presence: a_reloaded_registry_uses_the_new_rules
     "public.merge_interval_ms",

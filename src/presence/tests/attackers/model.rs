@@ -94,7 +94,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Stop),
         1 => Just(Act::End(Ending::CleanClose)),
         2 => Just(Act::End(LOST)),
-        2 => Just(Act::End(Ending::PollAborted)),
+        2 => Just(Act::End(ABORTED)),
         4 => name.clone().prop_map(Act::Claim),
         1 => name.prop_map(Act::LoseMany),
         1 => Just(Act::Notify),
@@ -129,7 +129,7 @@ impl Both {
 
     fn abort_poll(&mut self) {
         let conn = self.identify_attacker("sid", ATTACKERS[2]);
-        self.attacked.apply(ended(conn, Ending::PollAborted));
+        self.attacked.apply(ended(conn, ABORTED));
     }
 
     fn owners_act(&mut self, at: usize, act: Act) {
