@@ -24,7 +24,7 @@ pub fn decode(text: &str) -> Result<Event, String> {
     wire::decode(conn, &HANDSHAKE, text).map_err(|error| error.to_string())
 }
 
-/// What a client 1.x meant that sent this text by polling.
+/// The text that a client 1.x meant by what it sent by polling.
 #[must_use]
 pub fn decode_twice_encoded(text: &str) -> Cow<'_, str> {
     wire::decode_twice_encoded(text)

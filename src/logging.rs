@@ -145,8 +145,8 @@ impl Logging {
 
     /// Logs why the process ends.
     ///
-    /// The journal asks the kernel for the unit of a process when it reads an entry. For one that may be gone by then,
-    /// only the stream of standard error still says it.
+    /// The journal looks up the unit of the sender when it reads an entry. The entry of a process that has exited by then has no
+    /// unit; a line on standard error has one.
     pub fn fatal(&self, reason: &str) {
         match self.form {
             Form::Entry => {
@@ -190,14 +190,14 @@ fn filter(level: LogLevel) -> Targets {
 
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let reason = panic.payload_as_str().unwrap_or("for no reason given");
-    let place = panic.location().map(ToString::to_string);
-    let place = place.unwrap_or_default();
+    let location = panic.location().map(ToString::to_string);
+    let location = location.unwrap_or_default();
     // Only with RUST_BACKTRACE.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
-        error!("panicked at {place}: {reason}\n{backtrace}");
+        error!("panicked at {location}: {reason}\n{backtrace}");
     } else {
-        error!("panicked at {place}: {reason}");
+        error!("panicked at {location}: {reason}");
     }
 }
 

@@ -70,7 +70,7 @@ struct Counts {
     staleness: Mutex<Vec<Duration>>,
     /// An example of what was refused since the counter was last logged, at most one for each counter.
     examples: Mutex<Vec<(Counter, String)>>,
-    /// The time in seconds from receiving a frame until its consequences have been sent to every connection.
+    /// The time in seconds from receiving a frame until the messages that are due at once have been queued.
     hub_latency: Histogram,
 }
 

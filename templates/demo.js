@@ -47,7 +47,7 @@ function showViewers(names) {
   showWhetherStale(false);
 }
 
-// A list without a connection is one of the past: people on it may be gone.
+// Without a connection the list is out of date: people on it may be gone.
 function showWhetherStale(isStale) {
   stale.hidden = !isStale;
   viewers.classList.toggle("stale", isStale);

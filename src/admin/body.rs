@@ -166,7 +166,7 @@ pub(super) fn from_form<T: DeserializeOwned>(text: &str) -> Result<Decoded<T>, H
     decode(form).map_err(|(field, _)| HttpError::Repeated(field))
 }
 
-/// The place of an error that is in no member.
+/// The name for the location of an error that is in no member.
 const BODY: &str = "the body";
 
 /// Decodes, and collects the names of unknown members. An error comes with the member that it is in.

@@ -132,7 +132,7 @@ impl HttpError {
         }
     }
 
-    /// The counter of refusals that operators may want to know the number of.
+    /// The counter for this refusal, if it has one.
     pub(super) fn counter(&self) -> Option<Counter> {
         match self {
             Self::UnknownPeer(_) => Some(Counter::AdminAddress),

@@ -1,4 +1,4 @@
-//! Answers with everybody in them.
+//! Answers that list everybody.
 //!
 //! Lives here: making them apart from the threads that serve browsers. With ten thousand people that takes a while.
 

@@ -47,7 +47,7 @@ pub(super) enum Outcome {
     },
 }
 
-/// A way out of a problem, and the place on the page where to take it.
+/// A way out of a problem, and the anchor of the control to use.
 #[derive(Debug)]
 pub(super) struct Remedy {
     pub(super) anchor: &'static str,

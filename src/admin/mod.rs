@@ -49,7 +49,7 @@ use crate::{
 
 pub(crate) use self::routes::demo::{Demo, log_demo};
 
-/// The addresses that a caller is told who asks for another one.
+/// The addresses that a 404 response lists.
 const ADDRESSES: &str = "/admin/broadcast/, /admin/notifications/, /admin/peopleMap/, /admin/places/end/, /healthz, \
     /readyz and /metrics";
 

@@ -180,7 +180,8 @@ static KEYS: &[Key] = &[
     Key::tuning(
         "limits.identify_timeout_ms",
         Millis(1..=DAY, |c| &mut c.limits.identify_timeout),
-        "A new session is closed if it does not join the namespace and identify within this time.",
+        "A new session is closed if it does not join the namespace within this time, or then does not identify within the same \
+         time again.",
     )
     .needs_restart(),
     Key::tuning(

@@ -1,8 +1,8 @@
 //! Publishing the census.
 //!
 //! Lives here: when the number of people is published. Not here: what becomes of it (`stats`, `lifecycle`).
-//! Invariant: whoever has been sent a list finds its reason in the census, unless that was published less than
-//! `public.merge_interval_ms` ago. The last state is always published.
+//! Invariant: a census is published before the list that follows from the same change, unless one was published less than
+//! `public.merge_interval_ms` before. The last state is always published.
 
 use tokio::{sync::watch, time::Instant};
 

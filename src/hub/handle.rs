@@ -128,15 +128,15 @@ impl HubHandle {
 
     /// Hands over an event from a browser. Never waits, because the caller reads a connection.
     pub(crate) fn frame(&self, event: Event, turn: OwnedSemaphorePermit) -> Result<(), InboxFull> {
-        let room = self.frames.clone().try_acquire_owned();
-        let room = room.map_err(|_| InboxFull)?;
+        let permit = self.frames.clone().try_acquire_owned();
+        let inbox_permit = permit.map_err(|_| InboxFull)?;
         let slot = self.inbox.try_reserve().map_err(|_| InboxFull)?;
         self.depth.grow();
         slot.send(Request::Frame {
             event,
             since: Instant::now(),
             turn,
-            room,
+            inbox_permit,
         });
         Ok(())
     }

@@ -25,10 +25,10 @@ pub(super) enum Request {
         event: Event,
         /// When it was received.
         since: Instant,
-        /// One of the few frames of its connection that may wait. Given back once the frame is handled.
+        /// The permit for one waiting frame of this connection. It is given back once the frame is handled.
         turn: OwnedSemaphorePermit,
-        /// One of the frames of all connections that may wait.
-        room: OwnedSemaphorePermit,
+        /// The permit for one waiting frame of all connections.
+        inbox_permit: OwnedSemaphorePermit,
     },
     /// A connection ended.
     Ended {

@@ -73,19 +73,19 @@ impl<O: Outlet> Hub<O> {
         }
     }
 
-    /// Handles one request. Whether somebody still waits for the answer makes no difference.
+    /// Handles one request. It makes no difference whether the caller still waits for the answer.
     async fn handle(&mut self, request: Request) -> ControlFlow<()> {
         match request {
             Request::Frame {
                 event,
                 since,
                 turn,
-                room,
+                inbox_permit,
             } => {
                 self.counters.count_event(&event);
                 self.apply(event).await;
                 self.counters.handled_in(since.elapsed());
-                drop((turn, room));
+                drop((turn, inbox_permit));
             }
             Request::Ended {
                 conn,

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The socket for the answer. It is in the runtime directory of the unit, which nobody else can enter.
 const SOCKET: &str = "reload.sock";
 
-/// How long the daemon may take to answer. It takes milliseconds when it is well.
+/// How long the daemon may take to answer. It normally takes milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most bytes of an answer. The rest is cut off.

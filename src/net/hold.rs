@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 pub(super) enum Hold {
     /// The server.
     Free,
-    /// A holder; the server waits.
+    /// A holder; the server waits for its service and does not write.
     Held,
     /// The server, which reads the bytes of the holder first. Boxed, because nearly every connection is free.
     GivenBack(Box<Replay>),
@@ -59,7 +59,7 @@ impl Hold {
     }
 
     /// Whether the server is answering the first part, which the holder has answered.
-    pub(super) fn is_written(&self) -> bool {
+    pub(super) fn discards_writes(&self) -> bool {
         match self {
             Self::GivenBack(replay) => replay.read <= replay.second,
             Self::Free | Self::Held => false,
@@ -88,7 +88,7 @@ mod tests {
         for room in 1..16 {
             let mut hold = Hold::given_back(b"probeupgrade".to_vec(), 5);
             let (mut read, mut ends) = (Vec::new(), Vec::new());
-            while hold.is_written() {
+            while hold.discards_writes() {
                 read.extend(replayed(&mut hold, room).unwrap());
                 ends.push(read.len());
             }

@@ -110,7 +110,7 @@ impl Server {
         Ok((stream, Peer(peer.ip()), timeouts))
     }
 
-    /// Taken before accepting: while no permit is free, a client waits in the kernel's backlog, where it costs no file.
+    /// Waits for a permit, before accepting: while none is free, a client waits in the kernel's backlog, where it costs no file.
     async fn permit(&self) -> io::Result<OwnedSemaphorePermit> {
         if let Ok(free) = self.permits.clone().try_acquire_owned() {
             return Ok(free);

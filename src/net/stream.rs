@@ -88,8 +88,8 @@ impl TcpHandle {
         }
     }
 
-    /// Whether the connection is still open.
-    pub(crate) fn is_open(&self) -> bool {
+    /// Whether the stream has not been dropped yet.
+    pub(crate) fn exists(&self) -> bool {
         self.stream.strong_count() > 0
     }
 
@@ -99,19 +99,20 @@ impl TcpHandle {
         self.traffic.since.elapsed().saturating_sub(last_at)
     }
 
-    /// Whether the connection has ended: by the peer, by the network, or by the daemon.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Whether nothing more can be received: the peer, the network or the daemon has ended the connection.
+    pub(crate) fn is_at_end(&self) -> bool {
         self.traffic.is_over.load(Relaxed)
     }
 
     /// From now on, bytes written to the connection are subtracted from `backlog`. Only the first call counts.
-    pub(crate) fn drains(&self, backlog: &Backlog) {
+    pub(crate) fn report_writes_to(&self, backlog: &Backlog) {
         self.traffic.backlog.get_or_init(|| backlog.clone());
     }
 
-    /// Keeps the HTTP server from reading and writing until the connection is given back. `None` if the connection has ended.
+    /// Keeps the HTTP server from reading until the connection is given back. `None` if the connection has ended.
     ///
-    /// Only the service that is about to answer a request of this connection may hold it.
+    /// Only the service that is about to answer a request of this connection may hold it: the server then waits for the service,
+    /// and does not write either.
     pub(crate) fn hold(&self) -> Option<Held> {
         let stream = self.stream.upgrade()?;
         *self.traffic.hold.lock() = Hold::Held;
@@ -152,7 +153,7 @@ impl Traffic {
         }
     }
 
-    /// One task reads a connection, so nothing comes between loading and storing.
+    /// Records received bytes. Only one task reads a connection, so nothing comes between loading and storing.
     fn hear(&self, bytes: &[u8]) {
         let micros = self.since.elapsed().as_micros();
         self.last_at
@@ -302,7 +303,7 @@ impl TrackedStream {
         bytes: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        if self.traffic.hold.lock().is_written() {
+        if self.traffic.hold.lock().discards_writes() {
             return Poll::Ready(Ok(bytes));
         }
         loop {

@@ -13,15 +13,15 @@ const BURST_SECONDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The time-outs of one connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
+pub(super) struct Timeouts {
     /// From the start of a connection, or the end of a response, to the end of the next request's headers.
-    pub(crate) header: Duration,
+    pub(super) header: Duration,
     /// The age of unacknowledged data at which the connection ends. Without it a browser that stops reading stays for ever.
-    pub(crate) unacknowledged: Duration,
+    pub(super) unacknowledged: Duration,
 }
 
 impl Timeouts {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             header: limits.header_timeout,
             unacknowledged: limits.tcp_user_timeout,

@@ -9,7 +9,7 @@ use super::{AppVersion, Browser, CaseRef, ConnectionId, PagePath, UserType, User
 /// Something that happened outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A browser told its user.
+    /// A browser sent `identify`.
     Identified {
         /// The connection.
         conn: ConnectionId,
@@ -17,7 +17,7 @@ pub enum Event {
         identity: Identity,
         /// The browser.
         browser: Browser,
-        /// The page that the browser showed when it connected, if it told.
+        /// The page that the browser showed when it connected, if its handshake named one.
         page: Option<PagePath>,
     },
     /// A browser opened a case. It leaves the case it viewed before.

@@ -121,7 +121,7 @@ impl Default for AppVersion {
     }
 }
 
-/// The connection of one browser tab. It is drawn at random, and so unique across machines.
+/// The id of a connection: 16 characters drawn at random, and so unique across machines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId([u8; Self::LEN]);
 

@@ -8,7 +8,8 @@
 //! nothing by using many names. For browsers in the same network, such as an office, it is unusual if its own browser had
 //! none; it is then evidence for this network only.
 //!
-//! Invariants: nothing older than [`CALM`] decides anything; memory is bounded by [`MOST_KNOWN`].
+//! Invariants: nothing older than [`CALM`] decides anything; memory is bounded by [`MOST_KNOWN`], except for the ends of the last
+//! [`SIMULTANEOUS`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -73,10 +74,10 @@ impl MassCutDetector {
             .pop_front_if(|(at, ..)| !is_recent(*at, now))
             .is_some()
         {}
-        if self.is_everywhere(network, party, left, now) {
+        if self.record_everywhere(network, party, left, now) {
             let open = mem::take(&mut self.open).into_iter();
             open.map(|(.., conn)| conn).collect()
-        } else if self.is_in_network(network, party, now) {
+        } else if self.record_in_network(network, party, now) {
             let open = mem::take(&mut self.open).into_iter();
             let (cut, rest): (VecDeque<_>, _) = open.partition(|(_, of, _)| *of == network);
             self.open = rest;
@@ -86,11 +87,11 @@ impl MassCutDetector {
         }
     }
 
-    /// Whether something between all browsers and the daemon has failed.
+    /// Records an end, and returns whether something between all browsers and the daemon has failed.
     ///
     /// If no connection remains, any two ends are evidence enough: a proxy that stops several times in a row makes all ends
     /// usual, and no screen is left that could show a user who is gone.
-    fn is_everywhere(
+    fn record_everywhere(
         &mut self,
         network: IpNet,
         party: &BrowserOfUser,
@@ -99,7 +100,7 @@ impl MassCutDetector {
     ) -> bool {
         let other = self.latest.replace((now, party.clone()));
         let mut is_cut = left == 0 && is_another(other, party, now);
-        if self.networks.is_unusual(&network, now) {
+        if self.networks.record(&network, now) {
             let other = self.latest_network.replace((now, network));
             is_cut |= is_another(other, &network, now);
         }
@@ -109,13 +110,13 @@ impl MassCutDetector {
         self.cut.is_some_and(|at| is_recent(at, now))
     }
 
-    /// Whether something between one network and the daemon has failed.
-    fn is_in_network(&mut self, network: IpNet, party: &BrowserOfUser, now: Moment) -> bool {
+    /// Records an end, and returns whether something between one network and the daemon has failed.
+    fn record_in_network(&mut self, network: IpNet, party: &BrowserOfUser, now: Moment) -> bool {
         if self.latest_in_network.len() >= MOST_KNOWN {
             self.latest_in_network.clear();
             self.cut_networks.clear();
         }
-        if self.tabs.is_unusual(party, now) {
+        if self.tabs.record(party, now) {
             let end = (now, party.clone());
             let other = self.latest_in_network.insert(network, end);
             if is_another(other, party, now) {
@@ -154,7 +155,7 @@ struct RecentEnds<Party> {
 
 impl<Party: Clone + Ord> RecentEnds<Party> {
     /// Records a sudden end, and returns whether it is among the first, simultaneous ones after [`CALM`].
-    fn is_unusual(&mut self, party: &Party, now: Moment) -> bool {
+    fn record(&mut self, party: &Party, now: Moment) -> bool {
         self.forget(now);
         let (first, latest) = self.ends.remove(party).unwrap_or((now, now));
         self.by_latest.remove(&(latest, party.clone()));

@@ -1,7 +1,7 @@
 //! One place: a user's presence that outlives its connection.
 //!
-//! Lives here: the facts about a place, which travel to the file and to other machines, apart from what only this daemon
-//! knows of it. Not here: finding places (`places`).
+//! Lives here: the facts about a place, which are written to the file, apart from what only this daemon knows of it. Not here:
+//! finding places (`places`).
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -39,7 +39,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) at: Moment,
-    /// The first message that it was sent.
+    /// The number of the first message that is for it, also if that has not been posted yet.
     pub(super) message: MessageNumber,
     /// The case that it was put on because of its page.
     pub(super) case: Option<CaseRef>,
@@ -62,9 +62,9 @@ pub(super) struct Loss {
 /// Whether a connection was really lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
-    /// It was.
+    /// The connection was lost.
     Lost,
-    /// It was closed cleanly, unless other connections are cut off at the same moment.
+    /// The connection was closed cleanly, unless other connections are cut off at the same moment.
     InDoubt,
 }
 

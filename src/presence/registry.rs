@@ -96,7 +96,7 @@ impl Registry {
 
     /// Applies one event and returns what the hub must do, in order.
     ///
-    /// What a connection says of its case before it identifies is kept until it does. Its end is the last event about it.
+    /// A statement about a case that comes before `identify` is kept, and applied after it. The end of a connection is its last event.
     #[must_use]
     pub fn apply(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let due = self.wake(now);

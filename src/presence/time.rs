@@ -1,4 +1,4 @@
-//! Time, which the core is told and never asks for.
+//! Moments and times. The core gets them as arguments and never reads a clock.
 
 use std::time::Duration;
 

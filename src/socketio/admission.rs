@@ -68,7 +68,7 @@ struct OpenSessions {
 
 /// Why a handshake begins no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TooMany {
+pub(super) enum TooMany {
     /// As many sessions are open as there may be.
     Sessions,
     /// The address has as many sessions as it may have.
@@ -153,7 +153,7 @@ fn quota(bounds: SessionBounds) -> Quota {
 }
 
 impl TooMany {
-    pub(crate) fn counter(self) -> Counter {
+    pub(super) fn counter(self) -> Counter {
         match self {
             Self::Sessions => Counter::SessionsFull,
             Self::OfAddress => Counter::AddressFull,
@@ -164,7 +164,7 @@ impl TooMany {
         }
     }
 
-    pub(crate) fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Sessions | Self::Handshakes => StatusCode::SERVICE_UNAVAILABLE,
             Self::OfAddress

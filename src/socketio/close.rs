@@ -35,7 +35,7 @@ pub(super) enum CloseReason {
 
 /// Closes sessions.
 #[derive(Clone)]
-pub(crate) struct Closer(Arc<Inner>);
+pub(super) struct Closer(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
@@ -59,14 +59,14 @@ impl Closer {
         self.0.transports.insert(session, tcp.clone());
         // A socket can be found once it has joined a namespace; until then, `joined` does the same later.
         if let Some(socket) = self.socket(session.as_str()) {
-            drain_backlog(&socket, tcp);
+            attach_backlog(&socket, tcp);
         }
     }
 
     /// Records that a socket has joined the namespace, and can be found from now on.
     pub(super) fn joined(&self, socket: &Socket) {
         for tcp in self.upgraded_transports(socket) {
-            drain_backlog(socket, &tcp);
+            attach_backlog(socket, &tcp);
         }
     }
 
@@ -84,7 +84,7 @@ impl Closer {
     }
 
     /// Closes the session of a socket because the daemon stops.
-    pub(super) fn close_to_drain(&self, socket: &Socket) {
+    pub(super) fn close_for_stop(&self, socket: &Socket) {
         self.close_for(socket, CloseReason::Draining);
     }
 
@@ -159,8 +159,8 @@ fn first_transport(socket: &Socket) -> Option<&TcpHandle> {
     Session::of(socket)?.tcp.as_ref()
 }
 
-fn drain_backlog(socket: &Socket, tcp: &TcpHandle) {
+fn attach_backlog(socket: &Socket, tcp: &TcpHandle) {
     if let Some(permit) = permit(socket) {
-        tcp.drains(&permit.backlog);
+        tcp.report_writes_to(&permit.backlog);
     }
 }

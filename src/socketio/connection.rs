@@ -71,8 +71,8 @@ struct Inner {
     rate: DefaultDirectRateLimiter,
     /// One permit for every frame of this connection that may wait for the hub, so that a flood affects only this connection.
     turns: Arc<Semaphore>,
-    /// Locked while anything is handed to the hub, so that nothing follows the end: a frame after the end would put a user on
-    /// screens who is gone for good.
+    /// Locked while anything is handed to the hub, so that nothing follows the end: a frame after the end would list a user who
+    /// has left, and nothing would ever remove that user.
     state: Mutex<ConnectionState>,
     _tracked: TaskTrackerToken,
 }
@@ -212,7 +212,7 @@ impl Inner {
     /// Closes the connection. What it has sent meanwhile may still be read.
     fn close(&self, socket: &Socket, reason: Counter) {
         if self.context.closer.close(socket) {
-            debug!(conn.id = %self.conn, ?reason, "connection closed: it sends too much");
+            debug!(conn.id = %self.conn, ?reason, "connection closed: a limit was reached");
             self.context.counters.count(reason);
         }
     }

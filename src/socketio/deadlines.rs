@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The connections of one namespace whose deadline is to come. All have equally much time, so deadlines are met in the order of
+/// The connections of one namespace whose deadline is to come. All have equally much time, so deadlines expire in the order of
 /// arrival.
 pub(super) struct Deadlines {
     io: SocketIo,

@@ -24,7 +24,8 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// Closes one connection after the other over at most `spread`, and returns when the last one has ended.
+    /// Closes one connection after the other over at most `spread`. Then waits for them to end, and ends the sessions that are in no
+    /// namespace of ours; either takes at most [`FINISH_TIMEOUT`].
     pub(crate) async fn run(self, spread: Duration) {
         self.upgrades.close();
         let namespace = self.io.of(NAMESPACE);
@@ -35,7 +36,7 @@ impl Drain {
         let pause = PER_CONNECTION.min(spread / count.max(1));
         let mut due = Instant::now();
         for socket in sockets {
-            self.closer.close_to_drain(&socket);
+            self.closer.close_for_stop(&socket);
             due += pause;
             sleep_until(due).await;
         }

@@ -62,7 +62,7 @@ pub(super) fn fault(
     reason: DisconnectReason,
     tcp: Option<&TcpHandle>,
 ) -> Option<Counter> {
-    let is_open = tcp.is_some_and(|tcp| is_websocket(socket) && !tcp.is_over());
+    let is_open = tcp.is_some_and(|tcp| is_websocket(socket) && !tcp.is_at_end());
     match (reason, socket.extensions.get::<CloseReason>()) {
         (DisconnectReason::PacketParsingError, None) => Some(Counter::BadPacket),
         // If the network had ended the session, the connection would have ended.

@@ -14,7 +14,7 @@ use crate::{
     stats::{EdgeGauges, GaugeProbe},
 };
 
-/// A probe that reads the gauges. It does not ask the hub, which may be what is unwell.
+/// A probe that reads the gauges. It does not ask the hub, which may hang.
 pub(super) fn probe(admission: Admission, hub: HubHandle, io: SocketIo) -> GaugeProbe {
     GaugeProbe(Arc::new(move || EdgeGauges {
         sessions: admission.sessions(),

@@ -1,7 +1,8 @@
 //! Which browser a handshake comes from, and which page that browser shows.
 //!
 //! Lives here: reading both off the headers. Not here: what follows from them (`presence`).
-//! Invariants: `X-Real-IP` is honoured only in requests from a trusted proxy; a header that cannot be used counts as absent.
+//! Invariants: `X-Real-IP` is honoured only in requests from a trusted proxy; a header that cannot be read counts as absent; of a
+//! long `User-Agent` only the start counts, and a long `Referer` counts as `/`.
 
 use std::net::IpAddr;
 

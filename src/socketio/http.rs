@@ -52,7 +52,7 @@ pub(crate) struct PublicApp {
 }
 
 /// Which page a request comes from.
-enum Source {
+enum RequestOrigin {
     /// A page of our site, or no page at all.
     Own,
     /// Another page, for an existing session.
@@ -77,10 +77,10 @@ impl PublicApp {
             let (app, plain, with_cors) = (self.clone(), plain.clone(), with_cors.clone());
             async move {
                 match source {
-                    Source::Own => with_cors.oneshot(request).await,
+                    RequestOrigin::Own => with_cors.oneshot(request).await,
                     // Without the headers that would let a foreign page read the response.
-                    Source::Foreign => plain.oneshot(request).await,
-                    Source::Refused => {
+                    RequestOrigin::Foreign => plain.oneshot(request).await,
+                    RequestOrigin::Refused => {
                         let site = foreign_host(request.headers()).unwrap_or_default();
                         app.counters.refuse(Counter::OriginRefused, &site);
                         Ok(refusal(StatusCode::FORBIDDEN, 4, "Forbidden"))
@@ -91,16 +91,16 @@ impl PublicApp {
     }
 
     /// Foreign pages are refused where a session begins. Requests of an existing session are served for any page, as in
-    /// Engine.IO: no page can guess a session id, and the smoke test of the browser app names itself as the origin.
-    fn source<T>(&self, request: &Request<T>) -> Source {
+    /// Engine.IO: no page can guess a session id, and the smoke test of the browser app sends the host name of the daemon as its origin.
+    fn source<T>(&self, request: &Request<T>) -> RequestOrigin {
         if self.origins.allow(request.headers()) {
-            return Source::Own;
+            return RequestOrigin::Own;
         }
         let in_session = Query::of(request.uri()).is_ok_and(|query| query.session.is_some());
         if in_session && [Method::GET, Method::POST].contains(request.method()) {
-            Source::Foreign
+            RequestOrigin::Foreign
         } else {
-            Source::Refused
+            RequestOrigin::Refused
         }
     }
 
@@ -166,7 +166,7 @@ impl PublicApp {
         Ok(response)
     }
 
-    /// Begins a session. The library keeps it as long as the request of its handshake.
+    /// Begins a session. The library keeps the request of the handshake, and with it the [`Session`], until the session ends.
     async fn begin_session(
         self,
         headers: &HeaderMap,
@@ -189,7 +189,7 @@ impl PublicApp {
         };
         let tcp = (query.transport == Transport::Websocket).then_some(tcp);
         if let Some(tcp) = &tcp {
-            tcp.drains(&permit.backlog);
+            tcp.report_writes_to(&permit.backlog);
             if query.version == EngineVersion::Three {
                 let mut frames = Frames::default();
                 tcp.edit(move |bytes| frames.mend(bytes));
@@ -199,7 +199,7 @@ impl PublicApp {
         self.pass_on(request).await
     }
 
-    /// Moves a session to a websocket, or leaves it as it is if its client cannot be reached by that.
+    /// Moves a session to a websocket, or leaves it on polling if the probe over the websocket fails.
     async fn upgrade(
         self,
         session: &str,

@@ -1,6 +1,7 @@
 //! Requests to the public listener for anything other than Socket.IO.
 //!
-//! Lives here: the response to them. It does not say where the admin app listens, because anybody can read it.
+//! Lives here: the response to them. It names the setting with the address of the admin app, and not the address, because anybody
+//! can read the response.
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};

@@ -1,7 +1,7 @@
 //! The query of a request to Engine.IO.
 //!
-//! Lives here: reading it once. The library reads queries by rules of its own. So it is shown a query that is built from this
-//! reading instead of the client's, and the two cannot disagree.
+//! Lives here: reading it once. The library reads queries by rules of its own, so the daemon passes on a query that is rebuilt from
+//! what it has read, and the two cannot disagree.
 
 use http::{Uri, uri::PathAndQuery};
 use percent_encoding::percent_decode_str;
@@ -37,7 +37,8 @@ pub(super) enum BadQuery {
     Transport,
     /// The session id is malformed.
     Session,
-    /// A key is given twice or percent-encoded, or the client asks for JSONP, whose responses any site could read.
+    /// A key is given twice or percent-encoded, a version contains `=` or `%`, or the client asks for JSONP, whose
+    /// responses any site could read.
     Ambiguous,
 }
 

@@ -28,11 +28,11 @@ impl Transports {
         let mut all = self.0.lock();
         if all.handles.len() >= all.sweep_at {
             all.handles
-                .retain(|_, handles| handles.iter().any(TcpHandle::is_open));
+                .retain(|_, handles| handles.iter().any(TcpHandle::exists));
             all.sweep_at = 64 + 2 * all.handles.len();
         }
         let handles = all.handles.entry(session).or_default();
-        handles.retain(TcpHandle::is_open);
+        handles.retain(TcpHandle::exists);
         handles.push(handle);
     }
 

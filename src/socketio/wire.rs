@@ -199,7 +199,7 @@ fn text(json: &RawValue) -> Option<Cow<'_, str>> {
 #[derive(Deserialize)]
 struct Text<'json>(#[serde(borrow)] Cow<'json, str>);
 
-/// Parses a text that may be absent. An absent, empty or overlong text is `unknown`.
+/// Parses a text that may be absent. A text that is absent, empty, too long or has a control character is `unknown`.
 fn known<'text, T>(text: Option<&'text str>) -> T
 where
     T: Default + TryFrom<&'text str>,

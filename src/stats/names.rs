@@ -35,35 +35,35 @@ pub(super) struct Family {
     pub(super) members: &'static [(Counter, &'static str)],
 }
 
-/// A metric that is read, not counted.
-pub(super) struct Gauge {
+/// A metric that is no counter.
+pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
 }
 
-pub(super) const PEOPLE: Gauge = Gauge {
+pub(super) const PEOPLE: Metric = Metric {
     name: "people_connected",
     help: "Distinct users",
 };
 
 /// Labelled by version.
-pub(super) const VERSIONS: Gauge = Gauge {
+pub(super) const VERSIONS: Metric = Metric {
     name: "fe_version",
     help: "Connections by version of the app",
 };
 
 /// Labelled by transport and protocol.
-pub(super) const CONNECTIONS: Gauge = Gauge {
+pub(super) const CONNECTIONS: Metric = Metric {
     name: "connections",
     help: "Connections in the namespace by transport and version of Engine.IO",
 };
 
-pub(super) const SESSIONS: Gauge = Gauge {
+pub(super) const SESSIONS: Metric = Metric {
     name: "sessions",
     help: "Open sessions, in the namespace or not",
 };
 
-pub(super) const QUEUE_DEPTH: Gauge = Gauge {
+pub(super) const QUEUE_DEPTH: Metric = Metric {
     name: "queue_depth",
     help: "Requests that wait for the hub",
 };
@@ -72,14 +72,14 @@ pub(super) const QUEUE_DEPTH: Gauge = Gauge {
 pub(super) const STALENESS: &str = "presence.staleness";
 
 /// A histogram of OpenMetrics. StatsD does not have it, because it would take one datagram for each frame.
-pub(super) const HUB_LATENCY: Gauge = Gauge {
+pub(super) const HUB_LATENCY: Metric = Metric {
     name: "hub_latency_seconds",
-    help: "Time from receiving a frame until its consequences have been sent to every connection",
+    help: "Time from receiving a frame until the messages that are due at once have been queued",
 };
 
 counters! {
     "events" by "event", "Frames of browsers that were handed to the hub" {
-        /// A browser told its user.
+        /// A browser sent `identify`.
         Identify = "identify",
         /// A browser opened a case.
         StartViewing = "start_viewing_case",
@@ -112,7 +112,7 @@ counters! {
         /// A frame came with binary attachments.
         FrameBinary = "binary",
     }
-    "connection_closed" by "reason", "Connections that the daemon closed because of their client" {
+    "connection_closed" by "reason", "Connections that the daemon closed" {
         /// A connection sent events too fast.
         EventFlood = "events_per_second",
         /// A connection sent bytes too fast.
@@ -164,7 +164,7 @@ counters! {
         /// A connection did not identify in time.
         NeverIdentified = "not_identified",
     }
-    "request_refused" by "reason", "Requests to the public listener that were refused" {
+    "request_refused" by "reason", "Requests that were refused; bad_head counts both listeners" {
         /// A request was not HTTP, or its headers were too large.
         BadHead = "bad_head",
         /// A body was too large.
@@ -181,7 +181,7 @@ counters! {
         AdminOrigin = "origin",
         /// The body was too large.
         AdminBody = "admin_body_bytes",
-        /// The body took too long to arrive.
+        /// The request took too long to arrive or to be answered.
         AdminTimeout = "request_timeout",
     }
     "log" by "outcome", "Lines of the log" {

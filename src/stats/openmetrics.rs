@@ -16,7 +16,7 @@ use super::{
     Sources,
     labels::Labels,
     names::{
-        CONNECTIONS, FAMILIES, Family, Gauge, HUB_LATENCY, PEOPLE, QUEUE_DEPTH, SESSIONS, VERSIONS,
+        CONNECTIONS, FAMILIES, Family, HUB_LATENCY, Metric, PEOPLE, QUEUE_DEPTH, SESSIONS, VERSIONS,
     },
 };
 
@@ -97,7 +97,7 @@ impl Reader {
 
 fn gauges<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder,
-    gauge: &Gauge,
+    gauge: &Metric,
     values: impl IntoIterator<Item = (L, usize)>,
 ) -> fmt::Result {
     let mut metrics = encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;

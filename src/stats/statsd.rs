@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{config::Statsd as Target, presence::Census};
 
-/// The interval at which counters are sent, and at which a host that could not be resolved is resolved again.
+/// The longest time between two reports, and the time after which a host that could not be resolved is resolved again.
 pub(super) const TICK: Duration = Duration::from_secs(10);
 
 /// The time after which a name is resolved again. StatsD may move, and UDP does not tell.
@@ -32,8 +32,8 @@ pub(super) const RESOLVED_FOR: Duration = Duration::from_mins(1);
 /// How long resolving may take. It must leave time for the rest of a stop.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends each census at once and all other metrics every [`TICK`], until the sender of the census has ended. The last state is
-/// sent too.
+/// Sends each census at once, with the counters, and all other metrics every [`TICK`], until the sender of the census has ended.
+/// The last state is sent too.
 ///
 /// At most `versions` names of versions are sent at a time. Sends from `socket` if there is one, and opens one otherwise.
 pub(crate) async fn report(

@@ -33,7 +33,7 @@ static ADVICE: &[Advice] = &[
     Advice(Counter::AddressFlood, "handshakes refused because their address makes more than limits.handshakes_per_second_per_address: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
     Advice(Counter::NetworkFull, "handshakes refused because their network has half of limits.sessions open: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
     Advice(Counter::NetworkFlood, "handshakes refused because more arrive per second from their network than half of limits.sessions allows: {count}; raise it for a larger office; if every browser has the address of nginx, nginx must send X-Real-IP and be in public.trusted_proxies"),
-    Advice(Counter::AcceptDelayed, "connections that had to wait because as many are open as may be: {count}; raise LimitNOFILE= of the unit, or close idle connections if it was the admin app"),
+    Advice(Counter::AcceptDelayed, "connections that had to wait because the limit of open connections was reached: {count}; raise LimitNOFILE= of the unit, or close idle connections if it was the admin app"),
     Advice(Counter::AcceptFailed, "connections that could not be accepted, most likely for want of open files: {count}; raise LimitNOFILE= of the unit"),
 ];
 
@@ -53,11 +53,11 @@ pub(crate) async fn warn_of_refusals(counters: Counters) {
 struct Warnings {
     counters: Counters,
     /// In the order of [`ADVICE`].
-    told: Vec<Told>,
+    logged: Vec<Logged>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct Logged {
     total: u64,
     at: Option<Instant>,
 }
@@ -66,24 +66,24 @@ impl Warnings {
     fn new(counters: Counters) -> Self {
         Self {
             counters,
-            told: vec![Told::default(); ADVICE.len()],
+            logged: vec![Logged::default(); ADVICE.len()],
         }
     }
 
     /// The lines that are due now.
     fn due(&mut self, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
-        for (Advice(counter, text), told) in ADVICE.iter().zip(&mut self.told) {
+        for (Advice(counter, text), logged) in ADVICE.iter().zip(&mut self.logged) {
             let total = self.counters.total(*counter);
-            if total == told.total || told.at.is_some_and(|at| now < at + PAUSE) {
+            if total == logged.total || logged.at.is_some_and(|at| now < at + PAUSE) {
                 continue;
             }
             let example = self.counters.take_example(*counter);
             let example = example.map(|example| format!(", for example {example}"));
-            let count = (total - told.total).to_string();
+            let count = (total - logged.total).to_string();
             let line = text.replace("{count}", &count);
             lines.push(line.replace("{example}", &example.unwrap_or_default()));
-            *told = Told {
+            *logged = Logged {
                 total,
                 at: Some(now),
             };

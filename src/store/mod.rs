@@ -44,9 +44,9 @@ const SET_ASIDE: &str = "places.json.unusable";
 /// The shortest time between two writes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The time after which the file is written again although nothing has changed. Its age tells the next daemon how long ago this
-/// one ended.
-const REFRESH: Duration = Duration::from_secs(5);
+/// The longest wait for a change, after [`PAUSE`]. Then the file is written again although nothing has changed: its age tells the
+/// next daemon how long ago this one ended.
+const REFRESH: Duration = Duration::from_secs(4);
 
 /// The directory in which places are kept for the next daemon.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::timeout};
 use super::super::reply;
 use crate::{hub::HubHandle, lifecycle::Phase};
 
-/// How long the hub may take to answer. It takes microseconds when it is well.
+/// How long the hub may take to answer. It normally takes microseconds.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]

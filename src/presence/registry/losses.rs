@@ -14,7 +14,8 @@ use super::super::{
 };
 use super::{Registry, is_meant, outcome::Outcome};
 
-/// What a connection sends within this time after its arrival may have been on its way before it was told anything.
+/// Data that is received within this time after the arrival of a connection does not prove that messages sent on arrival were
+/// received.
 const ARRIVING: Duration = Duration::from_secs(1);
 
 impl Registry {
@@ -106,7 +107,7 @@ impl Registry {
         };
         let arrival = place.arrival.clone();
         let last_heard = now.saturating_sub(silence);
-        let unread_from = if self.is_back(conn, last_heard, outcome) {
+        let unread_from = if self.send_missed_to_successor(conn, last_heard, outcome) {
             self.messages.next()
         } else {
             self.unread_since(&arrival, silence, last_heard)
@@ -153,9 +154,14 @@ impl Registry {
         }
     }
 
-    /// Whether the page of a lost connection has connected again already. If so, its new connection is sent what was posted to
-    /// the dead one meanwhile. The place is kept all the same: the new connection may be of another tab.
-    fn is_back(&self, conn: ConnectionId, last_heard: Moment, outcome: &mut Outcome) -> bool {
+    /// If the page of a lost connection has connected again already, sends its new connection what was posted to the dead one
+    /// meanwhile, and returns true. The place is kept all the same: the new connection may be of another tab.
+    fn send_missed_to_successor(
+        &self,
+        conn: ConnectionId,
+        last_heard: Moment,
+        outcome: &mut Outcome,
+    ) -> bool {
         let Some((successor, place)) = self.places.successor(conn, last_heard) else {
             return false;
         };
