@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Middlebox, modes } from '../support/middlebox.mjs';
-import { CASE, FarBrowser, PATIENT, play, SITE, until } from './stage.mjs';
+import { until } from '../support/wait.mjs';
+import { CASE, FarBrowser, PATIENT, play, SITE } from './stage.mjs';
 
 /** nginx, as the middlebox reaches it. */
 const NGINX = 'http://10.99.0.1';
@@ -43,7 +44,8 @@ async function visits(t, far, mode) {
 /** Waits until the page lists somebody, or no longer does. */
 function shows({ mode, tab }, name, listed) {
   const names = () => tab.viewers.getByRole('listitem').allTextContents();
-  return until(`${name} to be ${listed ? '' : 'un'}listed behind ${mode}`, async () => (await names()).includes(name) === listed, names);
+  const isListed = async () => (await names()).includes(name) === listed;
+  return until(`${name} to be ${listed ? '' : 'un'}listed behind ${mode}`, isListed, { observe: names });
 }
 
 async function metrics(daemon) {

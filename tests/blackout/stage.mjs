@@ -7,14 +7,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { inspect } from 'node:util';
 
 import { assertItems, launchThrough } from '../support/browser.mjs';
 import { chs } from '../support/clients.mjs';
-import { LIMIT_MS } from '../support/daemon.mjs';
 import { Office } from '../support/people.mjs';
+import { LIMIT_MS, until } from '../support/wait.mjs';
 
 export const CASE = 'AB-1234-5678';
 /** The site as browsers reach it. */
@@ -214,8 +212,10 @@ class Eve {
     return lists.length;
   }
 
-  #becomes(described, so) {
-    return until(`eve to be ${described}`, async () => so(await this.connections()), () => this.connections());
+  #becomes(description, condition) {
+    return until(`eve to be ${description}`, async () => condition(await this.connections()), {
+      observe: () => this.connections(),
+    });
   }
 }
 
@@ -244,7 +244,8 @@ class Cable {
   /** Waits until all that the server has sent to the client has arrived. */
   isQuiet() {
     const sockets = () => run('ss', '--tcp', '--numeric', '--no-header', 'src', '10.99.0.1').trim().split('\n');
-    return until('nothing to be on its way', () => sockets().every((line) => line.split(/\s+/)[2] === '0'), sockets);
+    const areEmpty = () => sockets().every((line) => line.split(/\s+/)[2] === '0');
+    return until('the send queues to be empty', areEmpty, { observe: sockets });
   }
 
   /** The cable is whole again; returns how many packets were lost each way. */
@@ -260,16 +261,6 @@ class Cable {
 
 function run(command, ...words) {
   return execFileSync(command, words, { encoding: 'utf8' });
-}
-
-/** Waits until something is so. */
-export async function until(described, so, seen = () => '') {
-  const deadline = performance.now() + LIMIT_MS;
-  while (!(await so())) {
-    const known = async () => inspect(await seen(), { depth: 5 });
-    if (performance.now() > deadline) assert.fail(`waited ${LIMIT_MS} ms for ${described}; known: ${await known()}`);
-    await pause(10);
-  }
 }
 
 /** A process and all that it has started, itself first. */

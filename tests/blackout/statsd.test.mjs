@@ -9,11 +9,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { LIMIT_MS, within } from '../support/daemon.mjs';
 import { chs } from '../support/clients.mjs';
 import { answerTo } from '../support/name-server.mjs';
 import { Office } from '../support/people.mjs';
 import { Statsd } from '../support/statsd.mjs';
+import { LIMIT_MS, within } from '../support/wait.mjs';
 
 /** An address of this machine that nothing else listens on. */
 const NAME_SERVER = '127.0.0.53';

@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { LIMIT_MS } from '../support/daemon.mjs';
-import { assertAccessible, assertItems, Frontend, launch, photograph, setUp } from '../support/browser.mjs';
+import { assertAccessible, assertItems, Frontend, launch, loseConnection, photograph, setUp } from '../support/browser.mjs';
 
 const OUT_OF_DATE = 'Your page is out of date, refresh it.';
 
@@ -107,8 +106,7 @@ describe('the broadcast form', () => {
       const stage = await office(t, { javaScriptEnabled });
       await assertItems(stage.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
       const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
-      await lose(stage.tabs.zoe);
-      await isKnownToBeLost(stage, 'Zoë Ωραία');
+      await loseConnection(stage, stage.tabs.zoe, 'Zoë Ωραία');
       const { page } = await openForm(stage);
       const row = page.getByRole('row').filter({ hasText: id });
       await row.getByText(/^Lost \d+ s ago, kept for another \d+ s$/).waitFor();
@@ -126,8 +124,7 @@ describe('the broadcast form', () => {
   test('does not end a lost connection when Enter is pressed in the form', async (t) => {
     const stage = await office(t);
     const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
-    await lose(stage.tabs.zoe);
-    await isKnownToBeLost(stage, 'Zoë Ωραία');
+    await loseConnection(stage, stage.tabs.zoe, 'Zoë Ωραία');
     const form = await openForm(stage);
     await form.connection(id).check();
     await form.connection(id).press('Enter');
@@ -148,14 +145,6 @@ describe('the broadcast form', () => {
     await assertAccessible(form.page);
     await photograph(form.page, 'admin-after-sending');
   });
-
-  /** The client gives up on its connection, and in this test does not come back. */
-  function lose({ page }) {
-    return page.evaluate(() => {
-      socket.io.reconnection(false);
-      socket.io.engine.transport.ws.close();
-    });
-  }
 
   /** Three tabs of two people: ann has two cases open, Zoë one of them. */
   async function office(t, options) {
@@ -201,14 +190,6 @@ async function told({ tabs, daemon }, names) {
   for (const name of names) await tabs[name].message.filter({ hasText: OUT_OF_DATE }).waitFor();
   for (const [name, { message }] of Object.entries(tabs)) {
     assert.equal(await message.textContent(), names.includes(name) ? OUT_OF_DATE : '', name);
-  }
-}
-
-/** Waits until the daemon knows that the only connection of somebody is lost. */
-async function isKnownToBeLost({ daemon }, username) {
-  const deadline = performance.now() + LIMIT_MS;
-  while ((await daemon.connectionsOf(username))[0][1].lost === undefined) {
-    assert.ok(performance.now() < deadline, `${username} is not lost`);
   }
 }
 

@@ -12,8 +12,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 
-import { LIMIT_MS } from '../support/daemon.mjs';
-import { assertItems, Frontend, launch, setUp } from '../support/browser.mjs';
+import { assertItems, Frontend, launch, loseConnection, setUp } from '../support/browser.mjs';
 
 const VIEWPORT = { width: 1200, height: 820 };
 const FOLDER = new URL('../../docs/img/', import.meta.url);
@@ -36,7 +35,7 @@ describe('a picture of the README', () => {
     }
     const tab = await frontend.openTab(stage, { name: 'ruth', caseRef: 'EF-2468-1357' });
     await assertItems(tab.viewers, ['ruth']);
-    await lose(stage, tab, 'ruth');
+    await loseConnection(stage, tab, 'ruth');
     const page = await stage.admin.newPage();
     await page.setViewportSize(VIEWPORT);
     await page.goto(`${stage.daemon.adminUrl}/admin/broadcast/`);
@@ -106,18 +105,6 @@ async function digestOfStylesheet(page) {
 
 function digest(bytes) {
   return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** The client gives up on its connection and does not come back; waits until the daemon knows. */
-async function lose({ daemon }, { page }, username) {
-  await page.evaluate(() => {
-    socket.io.reconnection(false);
-    socket.io.engine.transport.ws.close();
-  });
-  const deadline = performance.now() + LIMIT_MS;
-  while ((await daemon.connectionsOf(username))[0][1].lost === undefined) {
-    assert.ok(performance.now() < deadline, `${username} is not lost`);
-  }
 }
 
 async function openDemo({ desk, daemon }, name) {

@@ -12,8 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 
 import { clients } from '../support/clients.mjs';
-import { freePorts, within } from '../support/daemon.mjs';
+import { freePorts } from '../support/daemon.mjs';
 import { Office } from '../support/people.mjs';
+import { within } from '../support/wait.mjs';
 
 const client = clients[0];
 

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-import { within } from '../support/daemon.mjs';
+import { within } from '../support/wait.mjs';
 import { Victim } from './victim.mjs';
 
 /** In the quick form: so short that nobody has to wait long for what is given back. */

@@ -143,7 +143,7 @@ put_clients() {
   need_modules
   # Without what drives Chromium, which runs on this machine.
   tar -C "$root/tests/support" --exclude 'node_modules/*playwright*' --exclude 'node_modules/*axe*' \
-    -cf "$scratch/clients.tar" clients.mjs name-server.mjs package.json node_modules
+    -cf "$scratch/clients.tar" clients.mjs name-server.mjs wait.mjs package.json node_modules
   put "$scratch/clients.tar" /tmp/clients/clients.tar
   box tar -C /tmp/clients -xf /tmp/clients/clients.tar
 }

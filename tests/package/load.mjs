@@ -11,6 +11,8 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { until } from './wait.mjs';
+
 const require = createRequire(import.meta.url);
 const versions = { '1.7.4': require('sio1'), 4.8: require('sio4') };
 const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
@@ -20,6 +22,7 @@ const requests = {
   'http://127.0.0.1:8006/healthz': '{',
 };
 const callers = 4;
+const limitMs = 20_000;
 
 let answered = 0;
 let slowest = 0;
@@ -72,23 +75,15 @@ async function caller() {
   }
 }
 
-async function until(condition, what) {
-  const deadline = performance.now() + 20_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not so within 20 s: ${what}`);
-    await pause(20);
-  }
-}
-
 const browsers = Object.keys(versions).flatMap((version) => transportChoices.map((choice) => new Browser(version, choice)));
 const everybodyIsBack = () => browsers.every((browser) => browser.viewing);
 const callersEnded = Promise.all(Array.from({ length: callers }, caller));
-await until(() => everybodyIsBack() && answered >= 100, 'every browser on its case, a hundred requests answered');
+await until('every browser on its case and 100 answered requests', () => everybodyIsBack() && answered >= 100, { limitMs });
 console.log('busy');
 
 // Blocks nobody: the callers and browsers above go on while nothing comes.
 for await (const _ of process.stdin);
-await until(everybodyIsBack, `every browser back on its case: ${JSON.stringify(browsers)}`);
+await until('every browser back on its case', everybodyIsBack, { limitMs, observe: () => browsers });
 ending = true;
 await callersEnded;
 console.log(`requests ${answered + refused.length}, refused ${refused.length}, slowest ${Math.round(slowest)} ms`);

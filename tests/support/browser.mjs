@@ -1,8 +1,8 @@
-// Chromium, and what every browser test wants from it.
+// Chromium for every browser test.
 //
-// Lives here: starting Chromium, contexts whose console must stay silent, axe, the case page of CHS (`chs.html`) on a
-// server of its own.
-// Not here: what is expected of a page.
+// Lives here: starting Chromium, contexts that record console errors, axe, screenshots, a web server with the case page of
+// CHS (`chs.html`).
+// Not here: expectations about pages (the tests).
 // Invariant: a console error, an uncaught exception or a violation of the content security policy fails the test.
 
 import assert from 'node:assert/strict';
@@ -15,26 +15,27 @@ import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import { chromium } from 'playwright-core';
 
-import { Daemon, LIMIT_MS } from './daemon.mjs';
+import { Daemon } from './daemon.mjs';
+import { LIMIT_MS, until } from './wait.mjs';
 
 const require = createRequire(import.meta.url);
 
 const ARGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--no-first-run'];
 
-/** One Chromium for a file of tests. */
+/** Starts one Chromium, which a test file shares among its tests. */
 export function launch() {
   return chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS });
 }
 
-/** Chromium through another program, whose process it becomes: the browser, and the server that has that process. */
+/** Starts Chromium through a wrapper script. Returns the browser, and the Playwright server that owns its process. */
 export async function launchThrough(executablePath, args) {
   const server = await chromium.launchServer({ executablePath, args: [...ARGS, ...args] });
   return { server, browser: await chromium.connect(server.wsEndpoint()) };
 }
 
 /**
- * A daemon of its own for one test, the staff's browser (`desk`) and the browser in which the admin app is open (`admin`).
- * Whatever their pages complain about fails the test, unless it is taken out of `complaints`.
+ * Starts a daemon for one test, and two browser contexts: `desk` for case pages, `admin` for the admin app.
+ * A console error of any page fails the test, unless the test removes it from `complaints`.
  */
 export async function setUp(t, browser, { javaScriptEnabled = true, ...options } = {}) {
   const daemon = await Daemon.start(options);
@@ -58,7 +59,7 @@ export async function setUp(t, browser, { javaScriptEnabled = true, ...options }
   return { daemon, desk, admin, complaints };
 }
 
-/** Waits until the items of a list are exactly these. */
+/** Waits until a list has exactly the expected items. */
 export async function assertItems(list, expected) {
   const items = list.getByRole('listitem');
   const handle = await list.elementHandle();
@@ -72,7 +73,7 @@ export async function assertItems(list, expected) {
   }
 }
 
-/** Fails with what axe has found on the page. */
+/** Fails with the violations that axe finds on the page. */
 export async function assertAccessible(page) {
   const tags = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
   const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
@@ -82,13 +83,23 @@ export async function assertAccessible(page) {
   );
 }
 
-/** Saves a picture of the whole page as `target/browser/<name>.png`. */
+/** Saves a screenshot of the whole page as `target/browser/<name>.png`. */
 export function photograph(page, name) {
   const path = fileURLToPath(new URL(`../../target/browser/${name}.png`, import.meta.url));
   return page.screenshot({ path, fullPage: true });
 }
 
-/** Serves the page of CHS from an origin of its own, as if it were cla_frontend. */
+/** Closes the connection of a tab for good, without a clean close, and waits until the daemon counts it as lost. */
+export async function loseConnection({ daemon }, { page }, username) {
+  await page.evaluate(() => {
+    socket.io.reconnection(false);
+    socket.io.engine.transport.ws.close();
+  });
+  const isLost = async () => (await daemon.connectionsOf(username))[0][1].lost !== undefined;
+  await until(`the connection of ${username} to be lost`, isLost, { observe: () => daemon.peopleMap() });
+}
+
+/** Serves the case page of CHS from its own origin, in place of cla_frontend. */
 export class Frontend {
   #server;
 
@@ -105,7 +116,7 @@ export class Frontend {
     return frontend;
   }
 
-  /** Opens a tab on a case: its page, the people it lists and the message it shows. */
+  /** Opens a tab on a case. Returns its page, its list of viewers and its message. */
   async openTab({ desk, daemon }, { name, usertype = 'operator', caseRef = 'AB-1234-5678', transports }) {
     const page = await desk.newPage();
     const settings = new URLSearchParams({ server: daemon.publicUrl, name, usertype, caseRef });

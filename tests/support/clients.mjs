@@ -1,5 +1,5 @@
-// The table of client versions that users have. A file of its own, because it also runs inside the throw-away systems of
-// tests/package, beside a copy of package.json.
+// The table of client versions that users have. It also runs inside the throw-away systems of tests/package, beside a copy
+// of package.json.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ const { devDependencies } = JSON.parse(readFileSync(new URL('package.json', impo
 
 const transportChoices = [['polling'], ['websocket'], ['polling', 'websocket']];
 
-/** Every version of the client that `package.json` asks for, over every choice of transports. */
+/** Every client version in `package.json`, with every choice of transports. */
 export const clients = Object.entries(devDependencies)
   .filter(([alias]) => alias.startsWith('sio'))
   .map(([alias, spec]) => ({ version: spec.split('@').at(-1), io: require(alias) }))

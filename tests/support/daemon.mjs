@@ -1,8 +1,8 @@
-// Runs the real daemon for every suite that is written in JavaScript.
+// Runs the real daemon for every test that is written in JavaScript.
 //
-// Lives here: free ports, start, stop, restart, requests to the admin listener, waiting with a limit.
-// Not here: Socket.IO (`people.mjs`).
-// Invariant: a daemon that stops must exit with 0 and must not have panicked, so every test checks both.
+// Lives here: free ports, start, stop, restart, requests to the admin listener.
+// Not here: Socket.IO (`people.mjs`), time-outs (`wait.mjs`).
+// Invariant: every stop checks that the daemon exits with 0 and has not panicked.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,8 +10,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Longest that anything is waited for. Reached only by a test that fails. */
-export const LIMIT_MS = 10_000;
+import { within } from './wait.mjs';
 
 export class Daemon {
   #command;
@@ -21,8 +20,8 @@ export class Daemon {
   #log = '';
 
   /**
-   * Starts a daemon, on two free ports unless they are given, and returns once it says that it is ready. It may open
-   * as many `files` as this process, unless that is given.
+   * Starts a daemon and returns when it is ready. Without `ports` (public, admin) it gets two free ones. `files` is its
+   * limit of open files, by default the limit of this process.
    */
   static async start({ args = [], env = {}, ports, files } = {}) {
     const daemon = new Daemon(ports ?? (await freePorts(2)), args, env, files);
@@ -35,11 +34,11 @@ export class Daemon {
     this.adminUrl = `http://127.0.0.1:${adminPort}`;
     const listen = ['--public-listen', `127.0.0.1:${publicPort}`, '--admin-listen', `127.0.0.1:${adminPort}`];
     this.#command = [...(files ? ['prlimit', `--nofile=${files}`] : []), binary(), ...listen, ...args];
-    // Nothing is inherited: what a developer has exported must not decide what is tested.
+    // The daemon does not inherit the variables of the developer's shell: they would change the test.
     this.#env = { PATH: process.env.PATH, ...env };
   }
 
-  /** Starts it on the ports it had before, so that clients find it again. */
+  /** Starts the daemon, after a stop on the same ports, so that clients reconnect. */
   async start() {
     const [program, ...args] = this.#command;
     const child = spawn(program, args, { env: this.#env, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -51,12 +50,12 @@ export class Daemon {
       running.delete(child);
       throw new Error(`the daemon ended (${code ?? signal}) before it was ready${this.#tail()}`);
     });
-    // Heard above while it starts; once it is ready its end is looked at by `stop`.
+    // The race below handles an end before readiness; `stop` checks every later one.
     failed.catch(() => {});
     await this.#orKill(Promise.race([this.#ready(), failed]), 'the daemon to become ready');
   }
 
-  /** Asks it to end as systemd does, and checks that it ended well. */
+  /** Sends SIGTERM, as systemd does, and checks the exit code and the log. */
   async stop() {
     this.#child.kill('SIGTERM');
     const [code, signal] = await this.#orKill(this.#ended, 'the daemon to end after SIGTERM');
@@ -64,29 +63,29 @@ export class Daemon {
     assert.ok(!this.#log.includes('panicked'), `the daemon panicked${this.#tail()}`);
   }
 
-  /** The id of its process. */
+  /** Process id. */
   get pid() {
     return this.#child.pid;
   }
 
-  /** What it has logged so far. */
+  /** The log so far. */
   get log() {
     return this.#log;
   }
 
-  /** Everybody who is connected, by user name. */
+  /** The people map of the admin app: users by name. */
   async peopleMap() {
     const response = await fetch(`${this.adminUrl}/admin/peopleMap/`);
     assert.equal(response.status, 200);
     return response.json();
   }
 
-  /** The ids of a user's connections, each with what the admin app knows about it. */
+  /** A user's connections: pairs of id and entry of the people map. */
   async connectionsOf(username) {
     return Object.entries((await this.peopleMap())[username].connections);
   }
 
-  /** Posts a message to the browsers of a user type, as cla_backend does. */
+  /** Posts a notification to the browsers of a user type, as cla_backend does. */
   async notify(notifications, usertype) {
     const response = await fetch(`${this.adminUrl}/admin/notifications/`, {
       method: 'POST',
@@ -116,9 +115,9 @@ export class Daemon {
     await this.#ended;
   }
 
-  async #orKill(promise, what) {
+  async #orKill(promise, description) {
     try {
-      return await within(promise, () => `${what}${this.#tail()}`);
+      return await within(promise, () => `${description}${this.#tail()}`);
     } catch (error) {
       this.#child.kill('SIGKILL');
       throw error;
@@ -130,20 +129,7 @@ export class Daemon {
   }
 }
 
-/** Waits for a promise, but not for ever. `what` is asked only when it took too long. */
-export async function within(promise, what, limitMs = LIMIT_MS) {
-  let timer;
-  const limit = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${limitMs} ms for ${what()}`)), limitMs);
-  });
-  try {
-    return await Promise.race([promise, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Ports that nobody listens on, all different. */
+/** Free TCP ports of 127.0.0.1, all different. */
 export async function freePorts(count) {
   const servers = Array.from({ length: count }, () => net.createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
@@ -158,7 +144,7 @@ function binary() {
   return path;
 }
 
-/** Whether a GET is answered with 200. Nobody listening yet is an answer too: no. */
+/** Whether a GET returns status 200. False while nothing listens yet. */
 async function answers(url) {
   try {
     return (await fetch(url)).ok;
@@ -167,7 +153,7 @@ async function answers(url) {
   }
 }
 
-// A test run that ends early must not leave a daemon behind.
+// Ends the daemons of a test run that is interrupted.
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));

@@ -1,17 +1,17 @@
-// A network that knows HTTP and lets no websocket live: it passes the handshake on, the 101 too, and nothing after it.
+// A proxy that breaks websockets: it forwards the handshake and its answer, status 101, and nothing after them.
 //
-// Lives here: the proxy between clients and daemon, in the ways in which such networks fail.
+// Lives here: the proxy, and the four ways in which such proxies fail.
 // Not here: clients, daemons.
 
 import { once } from 'node:events';
 import net from 'node:net';
 
-/** What becomes of a websocket once the client has had its 101; `mute` swallows only what the server says. */
+/** The fate of a websocket after status 101: closed, reset, all data dropped, or only the server's data dropped (`mute`). */
 export const modes = ['close', 'reset', 'swallow', 'mute'];
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** The handshake of a websocket, and the answer that it is granted with. */
+/** The request for a websocket, and the answer that accepts it. */
 const ASKS = /^get [^\r]*\r\n(?:.*\r\n)*upgrade: *websocket\r\n/i;
 const GRANTED = /^http\/1\.1 101 /i;
 
@@ -20,7 +20,7 @@ export class Middlebox {
   #sockets = new Set();
   #requests = [];
 
-  /** Stands before `target`, a URL, at the same address on a port of its own until the test ends. */
+  /** Starts a proxy for `target`, a URL, on the same address and a free port. It ends with the test. */
   static async open(t, mode, target) {
     const box = new Middlebox(mode, new URL(target));
     box.#server.listen(0, new URL(target).hostname);
@@ -38,13 +38,13 @@ export class Middlebox {
     return `http://${address}:${port}`;
   }
 
-  /** The polls that came through since a moment, as `performance.now` tells it. */
+  /** Number of polls forwarded since a moment of `performance.now`. */
   pollsSince(moment) {
     const isPoll = ({ at, line }) => at >= moment && /^GET .*transport=polling.*sid=/.test(line);
     return this.#requests.filter(isPoll).length;
   }
 
-  /** The websockets that were asked for. */
+  /** Number of websockets that clients have requested. */
   get upgrades() {
     return this.#requests.filter(({ line }) => line.includes('transport=websocket')).length;
   }

@@ -1,4 +1,4 @@
-// What a name server answers by which every name is 127.0.0.1 and has no IPv6 address.
+// Answers of a name server that resolves every name to 127.0.0.1 and to no IPv6 address.
 
 const A = 1;
 

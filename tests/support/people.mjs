@@ -1,20 +1,21 @@
-// People in front of browsers: each is one connection of one client version over one choice of transports.
+// Users, each connected by one client version over one choice of transports.
 //
-// Lives here: `Office` (a daemon and the people connected to it), `Person`.
+// Lives here: `Office` (a daemon and its users), `Person` (one user).
 // Not here: the table of clients (`clients.mjs`), expectations (the tests).
-// Invariant: what a person has heard is never thrown away, so a failure can tell all of it.
+// Invariant: every event that a person has received is kept, so that a failure shows all of them.
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { inspect, isDeepStrictEqual } from 'node:util';
 
-import { Daemon, within } from './daemon.mjs';
+import { Daemon } from './daemon.mjs';
+import { within } from './wait.mjs';
 
-/** A daemon and the people who are connected to it. */
+/** A daemon and the users that are connected to it. */
 export class Office {
   #people = [];
 
-  /** Opens an office for one test; it closes with the test. */
+  /** Starts a daemon for one test. It stops with the test. */
   static async open(t, options) {
     const office = new Office();
     office.daemon = await Daemon.start(options);
@@ -22,7 +23,7 @@ export class Office {
     return office;
   }
 
-  /** Somebody connects, says who they are (a name, or all that `identify` takes) and opens a case. */
+  /** Connects a user, identifies (by a name, or by the full payload of `identify`) and opens a case. */
   async arrives(client, who, caseRef) {
     const person = this.comes(client, who);
     await person.opens(caseRef);
@@ -30,7 +31,7 @@ export class Office {
     return person;
   }
 
-  /** Somebody begins to connect, through a proxy if its URL is given, and says who they are at every connect. */
+  /** Begins to connect a user, who identifies at every connect. `url` may be that of a proxy. */
   comes(client, who, url = this.daemon.publicUrl) {
     const identity = typeof who === 'string' ? { username: who, usertype: 'operator', appVersion: '1.0' } : who;
     const person = new Person(client, url, identity);
@@ -38,7 +39,7 @@ export class Office {
     return person;
   }
 
-  /** The cases that the connections of a user are on, as the admin app knows them. */
+  /** The case of each connection of a user, from the people map. */
   async casesOf(username) {
     return (await this.daemon.connectionsOf(username)).map(([, { caseViewed }]) => caseViewed);
   }
@@ -55,7 +56,7 @@ class Person {
   #socket;
   #frames = [];
   #news = new EventEmitter();
-  /** How far each event has been waited for, as a position in `#frames`. */
+  /** For each event name, the position in `#frames` after the last one that a test has waited for. */
   #read = {};
 
   constructor(client, url, identity) {
@@ -72,7 +73,7 @@ class Person {
     for (const event of ['connect', 'connect_error', 'disconnect', 'peopleViewing', 'systemMessage', 'notification']) {
       this.#socket.on(event, (payload) => this.#note(event, payload));
     }
-    // The page of CHS does so at the first connect and at every later one.
+    // CHS identifies at the first connect and at every later one.
     this.#socket.on('connect', () => this.identifies(this.#identity));
   }
 
@@ -101,35 +102,35 @@ class Person {
     this.#socket.disconnect();
   }
 
-  /** The client gives its connection up, as it does when it misses the heartbeat, and connects anew. */
+  /** Makes the client close its connection as after a missed heartbeat, and reconnect. */
   cutOff() {
     const { engine } = this.#socket.io;
     // The name changed in client 3.
     (engine.onClose ?? engine._onClose).call(engine, 'ping timeout');
   }
 
-  /** Waits for an event, with exactly that payload if one is given, later than the one that was waited for last. */
+  /** Waits for the next event of a name after the last one waited for, with exactly this payload if one is given. */
   hears(event, ...expected) {
     const matches = (payload) => expected.length === 0 || isDeepStrictEqual(payload, expected[0]);
     return this.#next(event, expected.map((payload) => JSON.stringify(payload)).join(), matches);
   }
 
-  /** Waits until the list on this person's screen is that, which it may be already. */
+  /** Waits until the person's screen shows exactly this list. Returns at once if it already does. */
   async shows(names) {
     if (!isDeepStrictEqual(this.screens.at(-1), names)) await this.hears('peopleViewing', names);
   }
 
-  /** The payloads of all events of that name so far. */
+  /** The payloads of all events of a name so far. */
   heard(event) {
     return this.#frames.filter((frame) => frame.event === event).map(({ payload }) => payload);
   }
 
-  /** The lists on this person's screen so far, one after the other; the same list told twice in a row counts once. */
+  /** The lists that the person's screen has shown so far, in order. Equal lists in a row count once. */
   get screens() {
     return this.heard('peopleViewing').filter((list, at, all) => !isDeepStrictEqual(list, all[at - 1]));
   }
 
-  /** Waits until the connection has reached the last of its transports. */
+  /** Waits until the connection uses its last transport. */
   async settles() {
     const { engine } = this.#socket.io;
     const wanted = this.#client.transports.at(-1);

@@ -1,8 +1,8 @@
-// What a process takes of the machine, as Linux tells it.
+// Memory and open files of a process, from /proc.
 
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A figure of /proc/PID/status in KiB, such as `VmHWM`; NaN if there is none. */
+/** A field of /proc/PID/status in KiB, such as `VmHWM`. NaN if the field is missing. */
 export function memory(pid, field) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(status.match(new RegExp(`^${field}:\\s+(\\d+)`, 'm'))?.[1]);
@@ -13,7 +13,7 @@ export function resident(pid) {
   return memory(pid, 'VmRSS');
 }
 
-/** How many files a process has open. */
+/** Number of open files of a process. */
 export function files(pid) {
   return readdirSync(`/proc/${pid}/fd`).length;
 }

@@ -1,9 +1,9 @@
-// A StatsD server that remembers what it was told.
+// A StatsD server that keeps every gauge and counter it receives.
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 
-/** Listens on a free port of 127.0.0.1. Gauges hold the last value, counters the sum. */
+/** A StatsD server on a free port of 127.0.0.1. A gauge is its last value, a counter the sum of its values. */
 export class Statsd {
   gauges = {};
   counters = {};
@@ -20,7 +20,7 @@ export class Statsd {
     return this.#socket.address().port;
   }
 
-  /** Waits for the next that it is told. */
+  /** Waits for the next datagram. */
   async news() {
     await once(this.#socket, 'message');
   }

@@ -6,7 +6,7 @@
 
 import { once, EventEmitter } from 'node:events';
 
-import { within } from '../../support/daemon.mjs';
+import { within } from '../../support/wait.mjs';
 import { DELAY, HEARTBEAT, now, stalls } from './clock.mjs';
 import { Record } from './ledger.mjs';
 
