@@ -1,4 +1,4 @@
-// A name server that does not answer: nobody who works notices, and StatsD is told once it does.
+// A name server that does not answer: users notice nothing, and StatsD receives everything once it answers.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -18,10 +18,10 @@ import { LIMIT_MS, within } from '../support/wait.mjs';
 /** An address of this machine that nothing else listens on. */
 const NAME_SERVER = '127.0.0.53';
 
-/** How often the daemon looks again for a StatsD that it could not find, with room for the rest. */
-const NEXT_LOOK_MS = 12_000 + LIMIT_MS;
+/** Time until the daemon resolves an unknown StatsD host again, with a margin. */
+const NEXT_LOOKUP_MS = 12_000 + LIMIT_MS;
 
-test('a name server that is silent disturbs nobody, and StatsD is told everything once it speaks', async (t) => {
+test('a silent name server disturbs nobody, and StatsD receives everything once it answers', async (t) => {
   const names = await NameServer.open(t);
   const statsd = await Statsd.listen();
   t.after(() => statsd.close());
@@ -33,24 +33,24 @@ test('a name server that is silent disturbs nobody, and StatsD is told everythin
   ann.says('identify', null);
   bob.says('startViewingCase', 'Y');
   await ann.hears('peopleViewing', ['ann']);
-  assert.ok(names.asked > 0, 'nobody asked for the name');
+  assert.ok(names.queries > 0, 'the daemon did not resolve the name');
 
-  names.speaks();
-  // It looks at the next change once it is time to.
+  names.beginToAnswer();
+  // The daemon resolves the name at the first change after its wait.
   const changes = setInterval(() => bob.says('startViewingCase', 'Y'), 500);
   t.after(() => clearInterval(changes));
-  const told = async () => {
+  const received = async () => {
     while (statsd.gauges.people_connected !== 2 || statsd.counters['frame_rejected.malformed'] !== 1) await statsd.news();
   };
-  await within(told(), () => `${JSON.stringify(statsd.gauges)} ${JSON.stringify(statsd.counters)}`, NEXT_LOOK_MS);
+  await within(received(), () => `${JSON.stringify(statsd.gauges)} ${JSON.stringify(statsd.counters)}`, NEXT_LOOKUP_MS);
   assert.equal(office.daemon.log.match(/ WARN /g).length, 1, office.daemon.log);
 });
 
-test('a name server that is silent does not hold up a stop', async (t) => {
+test('a silent name server does not delay a stop', async (t) => {
   const names = await NameServer.open(t);
   const office = await Office.open(t, { env: { STATSD_HOST: 'statsd.example.org' } });
   await office.arrives(chs, 'ann', 'X');
-  assert.ok(names.asked > 0, 'nobody asked for the name');
+  assert.ok(names.queries > 0, 'the daemon did not resolve the name');
   const begun = performance.now();
   await office.daemon.stop();
   // A resolver gives up after ten seconds.
@@ -58,17 +58,17 @@ test('a name server that is silent does not hold up a stop', async (t) => {
   await office.daemon.start();
 });
 
-/** The only one that this machine knows. What it knows itself is that everybody is at home. */
+/** The only name server in this mount namespace. It is silent at first; later it resolves every name to 127.0.0.1. */
 class NameServer {
-  asked = 0;
+  queries = 0;
   #socket;
-  #speaks = false;
+  #answers = false;
 
   static async open(t) {
     const server = new NameServer();
     server.#socket = createSocket('udp4').on('message', (query, from) => server.#hears(query, from));
     await once(server.#socket.bind(53, NAME_SERVER), 'listening');
-    // Seen by nobody outside the mount namespace of this suite.
+    // Visible only in the mount namespace of this layer.
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'names-')), 'resolv.conf');
     writeFileSync(file, `nameserver ${NAME_SERVER}\n`);
     execFileSync('mount', ['--bind', file, '/etc/resolv.conf']);
@@ -79,13 +79,13 @@ class NameServer {
     return server;
   }
 
-  speaks() {
-    this.#speaks = true;
+  beginToAnswer() {
+    this.#answers = true;
   }
 
   #hears(query, { port, address }) {
-    this.asked += 1;
-    if (!this.#speaks) return;
+    this.queries += 1;
+    if (!this.#answers) return;
     this.#socket.send(answerTo(query), port, address);
   }
 }

@@ -1,4 +1,4 @@
-// The admin app as staff use it: with and without script, with the keyboard alone, and through the eyes of axe.
+// The admin app as staff use it: with and without script, with the keyboard alone, and its accessibility according to axe.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -15,128 +15,128 @@ describe('the broadcast form', () => {
   for (const javaScriptEnabled of [true, false]) {
     describe(javaScriptEnabled ? 'with script' : 'without script', () => {
       test('lists every connection with its user, user type, version and case', async (t) => {
-        const stage = await office(t, { javaScriptEnabled });
-        const form = await openForm(stage);
+        const setup = await office(t, { javaScriptEnabled });
+        const form = await openForm(setup);
         const text = await form.page.locator('main').innerText();
-        for (const told of ['ann', 'Zoë Ωραία', 'operator', 'provider', '2.0.1', 'AB-1234-5678', 'CD-1234-5678']) {
-          assert.ok(text.includes(told), `${told} in:\n${text}`);
+        for (const part of ['ann', 'Zoë Ωραία', 'operator', 'provider', '2.0.1', 'AB-1234-5678', 'CD-1234-5678']) {
+          assert.ok(text.includes(part), `${part} in:\n${text}`);
         }
-        for (const id of await idsOf(stage, 'ann')) assert.ok(text.includes(id), `${id} in:\n${text}`);
+        for (const id of await idsOf(setup, 'ann')) assert.ok(text.includes(id), `${id} in:\n${text}`);
         assert.equal(await form.connections.count(), 3);
       });
 
       test('sends to one chosen connection', async (t) => {
-        const stage = await office(t, { javaScriptEnabled });
-        const form = await openForm(stage);
-        await form.connection(await idOf(stage, 'ann', 'CD-1234-5678')).check();
+        const setup = await office(t, { javaScriptEnabled });
+        const form = await openForm(setup);
+        await form.connection(await idOf(setup, 'ann', 'CD-1234-5678')).check();
         await form.message.selectOption('1');
         await form.sendToSelected.click();
         assert.equal(await form.reached(), 1);
-        await told(stage, ['annElsewhere']);
+        await assertMessageOnlyIn(setup, ['annElsewhere']);
       });
 
       test('sends to all tabs of one user', async (t) => {
-        const stage = await office(t, { javaScriptEnabled });
-        const form = await openForm(stage);
+        const setup = await office(t, { javaScriptEnabled });
+        const form = await openForm(setup);
         await form.user('ann').check();
         await form.message.selectOption('1');
         await form.sendToSelected.click();
         assert.equal(await form.reached(), 2);
-        await told(stage, ['ann', 'annElsewhere']);
+        await assertMessageOnlyIn(setup, ['ann', 'annElsewhere']);
       });
 
       test('sends to all', async (t) => {
-        const stage = await office(t, { javaScriptEnabled });
-        const form = await openForm(stage);
+        const setup = await office(t, { javaScriptEnabled });
+        const form = await openForm(setup);
         await form.message.selectOption('1');
         await form.sendToAll.click();
         assert.equal(await form.reached(), 3);
-        await told(stage, ['ann', 'annElsewhere', 'zoe']);
+        await assertMessageOnlyIn(setup, ['ann', 'annElsewhere', 'zoe']);
       });
     });
   }
 
-  test('sends to the tabs that were ticked, not to one that has come since', async (t) => {
-    const stage = await office(t);
-    const form = await openForm(stage);
-    for (const id of await idsOf(stage, 'ann')) await form.connection(id).check();
-    stage.tabs.annAgain = await frontend.openTab(stage, { name: 'ann', caseRef: 'EF-1234-5678' });
-    await assertItems(stage.tabs.annAgain.viewers, ['ann']);
+  test('sends to the tabs that were ticked, not to one that has connected since', async (t) => {
+    const setup = await office(t);
+    const form = await openForm(setup);
+    for (const id of await idsOf(setup, 'ann')) await form.connection(id).check();
+    setup.tabs.annAgain = await frontend.openTab(setup, { name: 'ann', caseRef: 'EF-1234-5678' });
+    await assertItems(setup.tabs.annAgain.viewers, ['ann']);
     await form.sendToSelected.click();
     assert.equal(await form.reached(), 2);
-    await told(stage, ['ann', 'annElsewhere']);
+    await assertMessageOnlyIn(setup, ['ann', 'annElsewhere']);
   });
 
-  test('unticks a user of whom a connection is unticked', async (t) => {
-    const stage = await office(t);
-    const form = await openForm(stage);
+  test('unticks a user when one of its connections is unticked', async (t) => {
+    const setup = await office(t);
+    const form = await openForm(setup);
     await form.user('ann').check();
-    await form.connection(await idOf(stage, 'ann', 'CD-1234-5678')).uncheck();
+    await form.connection(await idOf(setup, 'ann', 'CD-1234-5678')).uncheck();
     await form.sendToSelected.click();
     assert.equal(await form.reached(), 1);
-    await told(stage, ['ann']);
+    await assertMessageOnlyIn(setup, ['ann']);
   });
 
-  test('puts the focus on what became of it', async (t) => {
-    const stage = await office(t);
-    const form = await openForm(stage);
+  test('puts the focus on the result', async (t) => {
+    const setup = await office(t);
+    const form = await openForm(setup);
     await form.sendToSelected.click();
     await form.page.getByRole('alert').and(form.page.locator(':focus')).waitFor();
-    assert.match(stage.complaints.pop(), /status of 400/);
+    assert.match(setup.complaints.pop(), /status of 400/);
     await assertAccessible(form.page);
     await form.sendToAll.click();
     await form.page.getByRole('status').and(form.page.locator(':focus')).waitFor();
   });
 
   test('can be filled in and sent with the keyboard alone', async (t) => {
-    const stage = await office(t);
-    const form = await openForm(stage);
-    await tabTo(form.page, form.connection(await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678')));
+    const setup = await office(t);
+    const form = await openForm(setup);
+    await tabTo(form.page, form.connection(await idOf(setup, 'Zoë Ωραία', 'AB-1234-5678')));
     await form.page.keyboard.press('Space');
     await tabTo(form.page, form.message);
     await form.page.keyboard.type(await form.message.locator('option[value="1"]').innerText());
     await tabTo(form.page, form.sendToSelected);
     await form.page.keyboard.press('Enter');
     assert.equal(await form.reached(), 1);
-    await told(stage, ['zoe']);
+    await assertMessageOnlyIn(setup, ['zoe']);
   });
 
   for (const javaScriptEnabled of [true, false]) {
     test(`shows a lost connection and ends it by hand, ${javaScriptEnabled ? 'with' : 'without'} script`, async (t) => {
-      const stage = await office(t, { javaScriptEnabled });
-      await assertItems(stage.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
-      const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
-      await loseConnection(stage, stage.tabs.zoe, 'Zoë Ωραία');
-      const { page } = await openForm(stage);
+      const setup = await office(t, { javaScriptEnabled });
+      await assertItems(setup.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
+      const id = await idOf(setup, 'Zoë Ωραία', 'AB-1234-5678');
+      await loseConnection(setup, setup.tabs.zoe, 'Zoë Ωραία');
+      const { page } = await openForm(setup);
       const row = page.getByRole('row').filter({ hasText: id });
       await row.getByText(/^Lost \d+ s ago, kept for another \d+ s$/).waitFor();
       // Axe is a script.
       if (javaScriptEnabled) await assertAccessible(page);
       await photograph(page, 'admin-with-lost');
-      await assertItems(stage.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
+      await assertItems(setup.tabs.ann.viewers, ['ann', 'Zoë Ωραία']);
       await row.getByRole('button', { name: /^End/ }).click();
       await page.getByRole('status').filter({ hasText: 'Lost connection ended' }).waitFor();
-      await assertItems(stage.tabs.ann.viewers, ['ann']);
+      await assertItems(setup.tabs.ann.viewers, ['ann']);
       assert.equal(await page.getByText(id).count(), 0);
     });
   }
 
   test('does not end a lost connection when Enter is pressed in the form', async (t) => {
-    const stage = await office(t);
-    const id = await idOf(stage, 'Zoë Ωραία', 'AB-1234-5678');
-    await loseConnection(stage, stage.tabs.zoe, 'Zoë Ωραία');
-    const form = await openForm(stage);
+    const setup = await office(t);
+    const id = await idOf(setup, 'Zoë Ωραία', 'AB-1234-5678');
+    await loseConnection(setup, setup.tabs.zoe, 'Zoë Ωραία');
+    const form = await openForm(setup);
     await form.connection(id).check();
     await form.connection(id).press('Enter');
     await form.page.getByRole('status').filter({ hasText: 'Kept for 1 lost connection' }).waitFor();
-    assert.equal((await stage.daemon.connectionsOf('Zoë Ωραία')).length, 1);
+    assert.equal((await setup.daemon.connectionsOf('Zoë Ωραία')).length, 1);
   });
 
-  test('is accessible when nobody is there, with people, and after sending', async (t) => {
-    const stage = await setUp(t, browser);
-    await assertAccessible((await openForm(stage)).page);
-    await populate(stage);
-    const form = await openForm(stage);
+  test('is accessible without users, with users, and after sending', async (t) => {
+    const setup = await setUp(t, browser);
+    await assertAccessible((await openForm(setup)).page);
+    await populate(setup);
+    const form = await openForm(setup);
     await assertAccessible(form.page);
     await photograph(form.page, 'admin-with-people');
     await form.message.selectOption('1');
@@ -146,25 +146,25 @@ describe('the broadcast form', () => {
     await photograph(form.page, 'admin-after-sending');
   });
 
-  /** Three tabs of two people: ann has two cases open, Zoë one of them. */
+  /** Three tabs of two users: ann has two cases open, Zoë one of the two. */
   async function office(t, options) {
-    const stage = await setUp(t, browser, options);
-    await populate(stage);
-    return stage;
+    const setup = await setUp(t, browser, options);
+    await populate(setup);
+    return setup;
   }
 
-  async function populate(stage) {
-    const ann = await frontend.openTab(stage, { name: 'ann' });
+  async function populate(setup) {
+    const ann = await frontend.openTab(setup, { name: 'ann' });
     await assertItems(ann.viewers, ['ann']);
-    const annElsewhere = await frontend.openTab(stage, { name: 'ann', caseRef: 'CD-1234-5678' });
+    const annElsewhere = await frontend.openTab(setup, { name: 'ann', caseRef: 'CD-1234-5678' });
     await assertItems(annElsewhere.viewers, ['ann']);
-    const zoe = await frontend.openTab(stage, { name: 'Zoë Ωραία', usertype: 'provider' });
+    const zoe = await frontend.openTab(setup, { name: 'Zoë Ωραία', usertype: 'provider' });
     await assertItems(zoe.viewers, ['ann', 'Zoë Ωραία']);
-    stage.tabs = { ann, annElsewhere, zoe };
+    setup.tabs = { ann, annElsewhere, zoe };
   }
 });
 
-/** The form by the names that it sends, which are part of the contract; its status by its role. */
+/** Opens the form. Its fields are located by the names that it sends, which are part of the contract. */
 async function openForm({ admin, daemon }) {
   const page = await admin.newPage();
   const response = await page.goto(`${daemon.adminUrl}/admin/broadcast/`);
@@ -177,7 +177,7 @@ async function openForm({ admin, daemon }) {
     message: page.locator('select[name=msg]'),
     sendToSelected: page.locator('button[name=selectedClients][value=true]'),
     sendToAll: page.locator('button[name=allClients][value=true]'),
-    /** How many connections the page says were reached. */
+    /** Number of connections reached, from the text of the page. */
     reached: async () => {
       const text = await page.getByRole('status').filter({ hasText: /\d/ }).innerText();
       return Number(text.match(/\d+/)[0]);
@@ -185,8 +185,8 @@ async function openForm({ admin, daemon }) {
   };
 }
 
-/** Waits until these tabs show the system message, and checks that the others do not. */
-async function told({ tabs, daemon }, names) {
+/** Waits until the named tabs show the system message, and checks that the others do not. */
+async function assertMessageOnlyIn({ tabs, daemon }, names) {
   for (const name of names) await tabs[name].message.filter({ hasText: OUT_OF_DATE }).waitFor();
   for (const [name, { message }] of Object.entries(tabs)) {
     assert.equal(await message.textContent(), names.includes(name) ? OUT_OF_DATE : '', name);

@@ -1,4 +1,4 @@
-// The demo page, which shows without CHS what the daemon does.
+// The demo page, which shows presence without CHS.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -11,10 +11,10 @@ describe('the demo page', () => {
   after(() => browser.close());
 
   test('shows two tabs to each other', async (t) => {
-    const stage = await setUp(t, browser, { args: ['--demo'] });
-    const ann = await openCase(stage, 'ann');
+    const setup = await setUp(t, browser, { args: ['--demo'] });
+    const ann = await openCase(setup, 'ann');
     await assertItems(ann.viewers, ['ann (you)']);
-    const zoe = await openCase(stage, 'Zoë Ωραία');
+    const zoe = await openCase(setup, 'Zoë Ωραία');
     await assertItems(zoe.viewers, ['ann', 'Zoë Ωραία (you)']);
     await assertItems(ann.viewers, ['ann (you)', 'Zoë Ωραία']);
     await assertAccessible(ann.page);
@@ -23,25 +23,25 @@ describe('the demo page', () => {
     await assertItems(ann.viewers, ['ann (you)']);
   });
 
-  test('says that its list is one of the past while the daemon is gone', async (t) => {
-    const stage = await setUp(t, browser, { args: ['--demo'] });
-    const ann = await openCase(stage, 'ann');
+  test('marks its list as outdated while the daemon is down', async (t) => {
+    const setup = await setUp(t, browser, { args: ['--demo'] });
+    const ann = await openCase(setup, 'ann');
     await assertItems(ann.viewers, ['ann (you)']);
     const stale = ann.page.getByText('Not connected: the list is the last one');
     assert.ok(await stale.isHidden());
-    await stage.daemon.stop();
+    await setup.daemon.stop();
     await stale.waitFor({ state: 'visible' });
     await assertAccessible(ann.page);
     await photograph(ann.page, 'demo-gone');
-    // The browser says in its console that it could not connect, which is no complaint here.
-    stage.complaints.length = 0;
-    await stage.daemon.start();
+    // The failed attempts to connect are console errors that the test expects.
+    setup.complaints.length = 0;
+    await setup.daemon.start();
     await stale.waitFor({ state: 'hidden' });
     await assertItems(ann.viewers, ['ann (you)']);
-    stage.complaints.length = 0;
+    setup.complaints.length = 0;
   });
 
-  test('tells where it is when it starts', async (t) => {
+  test('has its address in the log of the daemon', async (t) => {
     const { daemon, desk } = await setUp(t, browser, { args: ['--demo'] });
     const [address] = daemon.log.match(/http:\S+\/demo\//) ?? [];
     const page = await desk.newPage();
@@ -49,7 +49,7 @@ describe('the demo page', () => {
     assert.equal(await page.title(), 'Who else has this case open? - CLA presence');
   });
 
-  test('is not there unless it is asked for', async (t) => {
+  test('does not exist without --demo', async (t) => {
     const { daemon } = await setUp(t, browser);
     assert.equal((await fetch(`${daemon.adminUrl}/demo/`)).status, 404);
   });

@@ -1,11 +1,11 @@
-// The pictures of the README: a test takes them, and fails once a page no longer looks like its picture.
+// The screenshots of the README: this test takes them, and fails when a page no longer looks like its screenshot.
 //
-//   TAKE_PICTURES=1 tests/run browser     takes them anew: look at them, and commit docs/img
+//   TAKE_PICTURES=1 tests/run browser     takes new screenshots: look at them, and commit docs/img
 //
-// Not the pixels are compared. They depend on the fonts of the machine and on its version of Chromium, and a tolerance that lets
-// other fonts pass also lets a moved or missing line pass. What a page looks like follows from its elements, their
-// classes, their text and the stylesheet, so these are compared with docs/img/pictures.json, as they were when the picture
-// was taken. Each record has the digest of its picture, so that neither is changed without the other.
+// The test does not compare pixels. They depend on the fonts of the machine and on the version of Chromium, and a tolerance
+// for fonts also accepts a moved or missing line. The look of a page follows from its elements, their classes, their text and
+// the stylesheet. The test compares these with docs/img/pictures.json, which records them for each screenshot. Each record
+// has the digest of its screenshot, so that a change of only one of the two is found.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -18,44 +18,44 @@ const VIEWPORT = { width: 1200, height: 820 };
 const FOLDER = new URL('../../docs/img/', import.meta.url);
 const RECORDS = new URL('pictures.json', FOLDER);
 
-describe('a picture of the README', () => {
+describe('a screenshot in the README', () => {
   let browser, frontend;
   before(async () => ([browser, frontend] = await Promise.all([launch(), Frontend.start()])));
   after(() => Promise.all([browser.close(), frontend.stop()]));
 
   test('shows the admin app as it is', async (t) => {
-    const stage = await setUp(t, browser);
+    const setup = await setUp(t, browser);
     for (const [name, caseRef, usertype] of [
       ['adam', 'AB-1234-5678', 'operator'],
       ['Zoë', 'AB-1234-5678', 'operator'],
       ['priya', 'CD-9876-5432', 'provider'],
     ]) {
-      const { viewers } = await frontend.openTab(stage, { name, caseRef, usertype });
+      const { viewers } = await frontend.openTab(setup, { name, caseRef, usertype });
       await assertItems(viewers, name === 'Zoë' ? ['adam', 'Zoë'] : [name]);
     }
-    const tab = await frontend.openTab(stage, { name: 'ruth', caseRef: 'EF-2468-1357' });
+    const tab = await frontend.openTab(setup, { name: 'ruth', caseRef: 'EF-2468-1357' });
     await assertItems(tab.viewers, ['ruth']);
-    await loseConnection(stage, tab, 'ruth');
-    const page = await stage.admin.newPage();
+    await loseConnection(setup, tab, 'ruth');
+    const page = await setup.admin.newPage();
     await page.setViewportSize(VIEWPORT);
-    await page.goto(`${stage.daemon.adminUrl}/admin/broadcast/`);
+    await page.goto(`${setup.daemon.adminUrl}/admin/broadcast/`);
     await isAsInItsPicture(page, 'admin');
   });
 
   test('shows the demo as it is', async (t) => {
-    const stage = await setUp(t, browser, { args: ['--demo'] });
-    const ann = await openDemo(stage, 'ann');
-    const zoe = await openDemo(stage, 'Zoë');
+    const setup = await setUp(t, browser, { args: ['--demo'] });
+    const ann = await openDemo(setup, 'ann');
+    const zoe = await openDemo(setup, 'Zoë');
     await assertItems(zoe.locator('#viewers'), ['ann', 'Zoë (you)']);
     await assertItems(ann.locator('#viewers'), ['ann (you)', 'Zoë']);
-    await stage.daemon.broadcast({ allClients: 'true' });
+    await setup.daemon.broadcast({ allClients: 'true' });
     await ann.locator('#messages').getByRole('listitem').waitFor();
     await ann.bringToFront();
     await isAsInItsPicture(ann, 'demo');
   });
 });
 
-/** Compares a page with the record of its picture, or takes both anew. */
+/** Compares a page with the record of its screenshot; with TAKE_PICTURES, writes both. */
 async function isAsInItsPicture(page, name) {
   const now = { stylesheet: await digestOfStylesheet(page), content: await outline(page) };
   const picture = new URL(`${name}.png`, FOLDER);
@@ -73,7 +73,7 @@ async function isAsInItsPicture(page, name) {
   assert.equal(digest(await readFile(picture)), taken, advice);
 }
 
-/** The elements of a page with their classes, and its text, without what differs from one run to the next. */
+/** The elements of a page with their classes and text. Ids and times, which differ between runs, are replaced. */
 async function outline(page) {
   const lines = await page.evaluate(() => {
     const lines = [];
@@ -96,7 +96,7 @@ async function outline(page) {
   return lines.map((line) => line.replace(/\b\d+ s\b/g, 'n s').replace(/[\w-]{16}(?=["\s])/g, 'id'));
 }
 
-/** As it is served: Chromium writes the rules that it has read in another way with each version. */
+/** Digest of the stylesheet as served. The rules that Chromium has parsed would differ between its versions. */
 async function digestOfStylesheet(page) {
   const sheet = await page.locator('link[rel=stylesheet]').getAttribute('href');
   const response = await fetch(new URL(sheet, page.url()));

@@ -1,4 +1,4 @@
-// The case page of CHS in Chromium, with the browser build of the client that CHS ships, from another origin.
+// The CHS case page in Chromium, from another origin than the daemon, with the browser build of the client that CHS uses.
 
 import { after, before, describe, test } from 'node:test';
 
@@ -10,11 +10,11 @@ describe('a case page', () => {
   after(() => Promise.all([browser.close(), frontend.stop()]));
 
   for (const transports of ['polling', 'websocket', 'polling,websocket']) {
-    test(`shows who else is there, and who has gone, over ${transports}`, async (t) => {
-      const stage = await setUp(t, browser);
-      const ann = await frontend.openTab(stage, { name: 'ann', transports });
+    test(`shows users who arrive and leave, over ${transports}`, async (t) => {
+      const setup = await setUp(t, browser);
+      const ann = await frontend.openTab(setup, { name: 'ann', transports });
       await assertItems(ann.viewers, ['ann']);
-      const bob = await frontend.openTab(stage, { name: 'bob', transports });
+      const bob = await frontend.openTab(setup, { name: 'bob', transports });
       await assertItems(bob.viewers, ['ann', 'bob']);
       await assertItems(ann.viewers, ['ann', 'bob']);
       await bob.page.close();
@@ -22,11 +22,11 @@ describe('a case page', () => {
     });
 
     test(`shows names outside ASCII over ${transports}`, async (t) => {
-      const stage = await setUp(t, browser);
+      const setup = await setUp(t, browser);
       const names = ['Zoë Ω 😀 名前', 'é', 'Renée Müller-Þór ÿ', '<b>&amp;'];
       const tabs = [];
       for (const [at, name] of names.entries()) {
-        tabs.push(await frontend.openTab(stage, { name, transports }));
+        tabs.push(await frontend.openTab(setup, { name, transports }));
         await assertItems(tabs[at].viewers, names.slice(0, at + 1));
       }
       for (const tab of tabs) await assertItems(tab.viewers, names);

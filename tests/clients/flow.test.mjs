@@ -1,4 +1,4 @@
-// What every client version must live through, over every choice of transports.
+// Presence and messages for every client version over every choice of transports.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,7 +13,7 @@ const END = 'the end';
 
 for (const client of clients) {
   describe(`socket.io-client ${client.title}`, () => {
-    test('people on one case see each other in order of identify', async (t) => {
+    test('users on one case see each other in order of identify', async (t) => {
       const office = await Office.open(t);
       const ann = await office.arrives(client, 'ann', 'lobby');
       const bob = await office.arrives(client, 'bob', 'X');
@@ -37,12 +37,12 @@ for (const client of clients) {
       const bob = await office.arrives(client, 'bob', 'X');
       bob.says('stopViewingCase', 'Y');
       await ann.hears('peopleViewing', ['ann']);
-      await everybodyHearsTheEnd(office, [ann, bob]);
+      await allReceiveTheEnd(office, [ann, bob]);
       assert.deepEqual(bob.screens, [['ann', 'bob']]);
       assert.deepEqual(await office.casesOf('bob'), [null]);
     });
 
-    test('a switch to another case tells both cases, and only the new one is heard of', async (t) => {
+    test('a switch to another case updates both cases, and later changes of the old one are not received', async (t) => {
       const office = await Office.open(t);
       const ann = await office.arrives(client, 'ann', 'X');
       const bob = await office.arrives(client, 'bob', 'Y');
@@ -53,7 +53,7 @@ for (const client of clients) {
 
       const dan = await office.arrives(client, 'dan', 'X');
       await ann.hears('peopleViewing', ['ann', 'dan']);
-      await everybodyHearsTheEnd(office, [ann, bob, cat, dan]);
+      await allReceiveTheEnd(office, [ann, bob, cat, dan]);
       assert.deepEqual(cat.screens, [['ann', 'cat'], ['bob', 'cat']]);
     });
 
@@ -68,7 +68,7 @@ for (const client of clients) {
       assert.deepEqual(ann.screens, [['ann'], ['ann', 'bob'], ['ann']]);
     });
 
-    test('a connection that takes another name leaves no ghost of the first', async (t) => {
+    test('a connection that identifies with another name is no longer listed under the first', async (t) => {
       const office = await Office.open(t);
       const ann = await office.arrives(client, 'ann', 'X');
       const bob = await office.arrives(client, 'bob', 'X');
@@ -78,7 +78,7 @@ for (const client of clients) {
       assert.deepEqual(Object.keys(await office.daemon.peopleMap()).sort(), ['bob', 'cat']);
     });
 
-    test('a bare string identifies as well', async (t) => {
+    test('a plain string is accepted as the payload of identify', async (t) => {
       const office = await Office.open(t);
       const ann = await office.arrives(client, 'ann', 'X');
       ann.identifies('bob');
@@ -100,7 +100,7 @@ for (const client of clients) {
       await office.daemon.notify([], 'provider');
       await operator.hears('notification', forOperators);
       await provider.hears('notification', []);
-      await everybodyHearsTheEnd(office, [operator, provider]);
+      await allReceiveTheEnd(office, [operator, provider]);
       assert.deepEqual(operator.heard('notification'), [forOperators, END]);
       assert.deepEqual(provider.heard('notification'), [[], END]);
     });
@@ -115,11 +115,11 @@ for (const client of clients) {
       await office.daemon.broadcast({ selectedClients: 'true', socketID });
       await chosen.hears('systemMessage', '1');
       await office.daemon.broadcast({ allClients: 'true' });
-      await everybodyHearsTheEnd(office, [chosen, other]);
+      await allReceiveTheEnd(office, [chosen, other]);
       assert.deepEqual([chosen, other].map((tab) => tab.heard('systemMessage')), [['1', '1'], ['1']]);
     });
 
-    test('after a restart of the daemon everybody is on their case again, and nobody was missing meanwhile', async (t) => {
+    test('after a restart of the daemon every user is on the case again, and no list lacked one', async (t) => {
       const stateDir = mkdtempSync(path.join(tmpdir(), 'places-'));
       t.after(() => rmSync(stateDir, { recursive: true }));
       const office = await Office.open(t, { env: { CLA_PRESENCE__STATE_DIR: stateDir } });
@@ -129,7 +129,7 @@ for (const client of clients) {
       await office.daemon.stop();
       await Promise.all([ann.hears('disconnect'), bob.hears('disconnect')]);
       await office.daemon.start();
-      // Neither says anything but who they are.
+      // Both only identify; neither opens the case again.
       for (const person of [ann, bob]) await person.hears('peopleViewing', ['ann', 'bob']);
       const cat = await office.arrives(client, 'cat', 'X');
       for (const person of [ann, bob, cat]) await person.shows(['ann', 'bob', 'cat']);
@@ -137,12 +137,12 @@ for (const client of clients) {
       assert.deepEqual(bob.screens, [['ann', 'bob'], ['ann', 'bob', 'cat']]);
     });
 
-    test('a restart of the daemon brings everybody back by themselves', async (t) => {
+    test('after a restart of the daemon every client reconnects by itself', async (t) => {
       const office = await Office.open(t);
       const ann = await office.arrives(client, 'ann', 'X');
       const bob = await office.arrives(client, 'bob', 'X');
       await office.daemon.stop();
-      // A client that is told "io server disconnect" never comes back by itself.
+      // A client does not reconnect by itself after "io server disconnect".
       for (const person of [ann, bob]) assert.notEqual(await person.hears('disconnect'), 'io server disconnect');
 
       await office.daemon.start();
@@ -156,8 +156,8 @@ for (const client of clients) {
   });
 }
 
-/** Sends a last word to all: whoever has heard it has heard everything that was sent before. */
-async function everybodyHearsTheEnd(office, people) {
+/** Sends a final notification and waits until all have received it, and with it everything sent before. */
+async function allReceiveTheEnd(office, people) {
   for (const userType of ['operator', 'provider']) await office.daemon.notify(END, userType);
   await Promise.all(people.map((person) => person.hears('notification', END)));
 }

@@ -1,4 +1,4 @@
-// Clients behind a network that lets no websocket live stay connected by polling, as they did with the Node.js server.
+// Clients behind a proxy that breaks websockets stay connected by polling, as with the Node.js server.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -10,13 +10,13 @@ import { Office } from '../support/people.mjs';
 
 const upgrading = clients.filter(({ transports }) => transports.length === 2);
 
-/** Longer than the daemon waits for the probe of a websocket, after which it gives that up. */
+/** Longer than the daemon's time-out for the probe of a websocket. */
 const BEYOND_THE_PROBE_MS = 11_000;
 
-describe('behind a network that lets no websocket live', { concurrency: true }, () => {
+describe('behind a proxy that breaks websockets', { concurrency: true }, () => {
   for (const mode of modes) {
     for (const client of upgrading) {
-      test(`${mode}: ${client.version} is connected at once, hears every list and is never dropped`, async (t) => {
+      test(`${mode}: ${client.version} is connected at once, receives every list and is never disconnected`, async (t) => {
         const office = await Office.open(t);
         const box = await Middlebox.open(t, mode, office.daemon.publicUrl);
         const colleague = await office.arrives(client, 'bob', 'X');
@@ -32,10 +32,10 @@ describe('behind a network that lets no websocket live', { concurrency: true }, 
           colleague.says(at % 2 ? 'startViewingCase' : 'stopViewingCase', 'X');
           await ann.hears('peopleViewing', at % 2 ? ['bob', 'ann'] : ['ann']);
         }
-        assert.equal(box.upgrades, 1, 'the client tried a websocket once');
+        assert.equal(box.upgrades, 1, 'websockets requested');
         assert.deepEqual(ann.heard('disconnect'), []);
         assert.equal(ann.heard('connect').length, 1);
-        // The lists, the answers to what was said, and a noop or two; ten noops a second where only the probe gets through.
+        // One poll for each list and each answer, and one or two noops; with `mute`, ten noops a second.
         const polls = box.pollsSince(started);
         assert.ok(polls <= (mode === 'mute' ? 130 : 25), `${polls} polls for 12 lists in ${BEYOND_THE_PROBE_MS} ms`);
       });

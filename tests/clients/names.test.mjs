@@ -1,6 +1,6 @@
-// Names and case references outside ASCII, from every client to every other.
+// Names and case references outside ASCII, sent by every client version to every other.
 //
-// Over polling with Engine.IO 3, clients 1.x encode UTF-8 twice and 2.x once, and both decode in their own way.
+// Over polling with Engine.IO 3, clients 1.x encode UTF-8 twice and 2.x once, and each decodes in its own way.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -8,15 +8,15 @@ import { describe, test } from 'node:test';
 import { clients } from '../support/clients.mjs';
 import { Office } from '../support/people.mjs';
 
-// A 2.x client's "Ã©" over polling cannot be told from a 1.x client's "é". Nothing else may read as something else.
+// Over polling, "Ã©" of a 2.x client has the same bytes as "é" of a 1.x client. This is the only ambiguity.
 const readsAsTwiceEncoded = ({ version, transports }) => version.startsWith('2.') && transports[0] === 'polling';
 
 const names = [
   { name: 'ann', of: 'in ASCII' },
-  { name: 'Zoë Ω 😀 名前', of: 'of one, two, three and four bytes a letter' },
-  { name: 'é', of: 'of one accented letter' },
+  { name: 'Zoë Ω 😀 名前', of: 'with letters of one, two, three and four bytes' },
+  { name: 'é', of: 'with one accented letter' },
   { name: 'Renée Müller-Þór ÿ', of: 'with every letter in Latin-1' },
-  { name: '"\\</script>&amp;\u2028%C3%A9', of: 'that means something elsewhere' },
+  { name: '"\\</script>&amp;\u2028%C3%A9', of: 'with characters that HTML, JSON or URLs escape' },
   { name: 'Ã©', of: 'that looks as if encoded twice', but: readsAsTwiceEncoded },
 ];
 

@@ -1,7 +1,7 @@
-// What the page says of its case while its client is not connected, or before it has said who it is.
+// Events about the case that a page sends while its client is not connected, or before it has identified.
 //
-// Clients 2.5 and 4.x send what was emitted meanwhile before the page's `connect` handler runs, and so before `identify`;
-// clients 1.7 and 3.1 send it after.
+// Clients 2.5 and 4.x send buffered events before the page's `connect` handler runs, and so before `identify`. Clients 1.7 and
+// 3.1 send them after it.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -19,7 +19,7 @@ for (const client of clients) {
       assert.deepEqual(await office.casesOf('ann'), ['X']);
     });
 
-    test('of several cases that are opened before the first connect the last is viewed', async (t) => {
+    test('the last of several cases that are opened before the first connect is viewed', async (t) => {
       const office = await Office.open(t);
       const bob = await office.arrives(client, 'bob', 'X');
       const ann = office.comes(client, 'ann');
@@ -32,8 +32,8 @@ for (const client of clients) {
       assert.deepEqual(bob.screens.at(-1), ['bob']);
     });
 
-    test('who went to another case while cut off is on that, and never again on the first', async (t) => {
-      const { office, ann, bob } = await annIsCutOff(t, client);
+    test('a user who switches to another case while disconnected is on that case only', async (t) => {
+      const { office, ann, bob } = await annIsDisconnected(t, client);
       ann.says('stopViewingCase', 'X');
       ann.says('startViewingCase', 'Y');
       await ann.hears('peopleViewing', ['ann']);
@@ -42,8 +42,8 @@ for (const client of clients) {
       assert.deepEqual(bob.screens, [['bob'], ['bob', 'ann'], ['bob']]);
     });
 
-    test('who closed the case while cut off is not on it again', async (t) => {
-      const { office, ann, bob } = await annIsCutOff(t, client);
+    test('a user who closes the case while disconnected is not on it again', async (t) => {
+      const { office, ann, bob } = await annIsDisconnected(t, client);
       ann.says('stopViewingCase', 'X');
       await bob.hears('peopleViewing', ['bob']);
       await ann.opens('Y');
@@ -53,10 +53,10 @@ for (const client of clients) {
   });
 }
 
-// Clients 1.x and 2.x make it a part of the namespace that they ask for, 3.x and 4.x of the address only.
+// Clients 1.x and 2.x add the query to the namespace and the URL, 3.x and 4.x to the URL only.
 for (const client of clients) {
   for (const [kind, query] of [['an object', { token: 'a b&c', eio: '3' }], ['a string', 'token=x&page=1']]) {
-    test(`client ${client.title} is served with ${kind} as \`query\``, async (t) => {
+    test(`client ${client.title} can connect with ${kind} as \`query\``, async (t) => {
       const office = await Office.open(t);
       const ann = await office.arrives({ ...client, options: { query } }, 'ann', 'X');
       const bob = await office.arrives(client, 'bob', 'X');
@@ -66,8 +66,8 @@ for (const client of clients) {
   }
 }
 
-/** Bob and ann look at X, and ann's client has just lost its connection. */
-async function annIsCutOff(t, client) {
+/** Bob and ann view case X, and ann's client has just lost its connection. */
+async function annIsDisconnected(t, client) {
   const office = await Office.open(t);
   const bob = await office.arrives(client, 'bob', 'X');
   const ann = await office.arrives(client, 'ann', 'X');

@@ -1,4 +1,4 @@
-// What a real StatsD server makes of what the daemon sends.
+// The daemon's metrics in a real StatsD server.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -18,7 +18,7 @@ import { within } from '../support/wait.mjs';
 
 const client = clients[0];
 
-test('gauges follow people and versions, and are zero once everybody has left', async (t) => {
+test('gauges follow users and versions, and are zero when all have left', async (t) => {
   const { office, statsd } = await officeWithStatsd(t);
   const ann = await office.arrives(client, { username: 'ann', usertype: 'operator', appVersion: '2.0.1-rc_3' }, 'X');
   await statsd.shows({ people_connected: 1, 'fe_version.2.0.1-rc_3': 1 });
@@ -29,7 +29,7 @@ test('gauges follow people and versions, and are zero once everybody has left', 
   await statsd.shows({ people_connected: 0, 'fe_version.2.0.1-rc_3': 0, 'fe_version.2.0.2': 0 });
 });
 
-test('a version that a browser made up cannot forge a gauge', async (t) => {
+test('a version made up by a browser cannot forge a gauge', async (t) => {
   const { office, statsd } = await officeWithStatsd(t);
   const ann = await office.arrives(client, { username: 'ann', usertype: 'operator', appVersion: '1:9|g|@2 #a' }, 'X');
   ann.identifies({ username: 'ann', usertype: 'operator', appVersion: '1\npeople_connected:99|g' });
@@ -45,7 +45,7 @@ async function officeWithStatsd(t) {
   return { statsd, office: await Office.open(t, { env }) };
 }
 
-/** The `statsd` of npm in a process of its own. */
+/** The npm package `statsd` in its own process. */
 class Statsd {
   #lines;
   #flush;
@@ -78,7 +78,7 @@ class Statsd {
     return statsd;
   }
 
-  /** Waits until StatsD's gauges, beside its own, are exactly these. */
+  /** Waits until the daemon's gauges in StatsD are exactly these. */
   async shows(gauges) {
     const seen = async () => {
       while (!isDeepStrictEqual(this.#gauges(), gauges)) await this.#nextFlush();

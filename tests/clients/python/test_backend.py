@@ -1,6 +1,6 @@
-"""What cla_backend does to the daemon, call for call, and what its developers get wrong.
+"""The requests of cla_backend to the daemon, and mistakes that its developers can make.
 
-test_probe.py says how to run it. The versions in requirements.txt are those that cla_backend pins.
+test_probe.py says how to run the tests. requirements.txt has the versions that cla_backend pins.
 """
 
 import gzip
@@ -28,7 +28,7 @@ NOTIFICATIONS = [
 
 
 class Schedule:
-    """A notification that cla_backend has to send, and its periodic task, which runs every three minutes."""
+    """A scheduled notification of cla_backend, and the periodic task that sends it."""
 
     TRIES = 3
 
@@ -38,11 +38,11 @@ class Schedule:
         self.completed = False
 
     def run(self, host, port):
-        """One run of the task. Of all that can go wrong it foresees these three; anything else is no try."""
+        """Runs the task once. As in cla_backend, it counts three kinds of errors as a failed try; any other is raised."""
         if self.completed:
             return
         try:
-            # No time limit, and the name of the header in lower case: so it does.
+            # Without a time-out and with a lower-case header name, as in cla_backend.
             response = requests.post(
                 f"{host}:{port}/admin/notifications/",
                 data=json.dumps({"notifications": NOTIFICATIONS}),
@@ -60,7 +60,7 @@ class Schedule:
 
 
 class Browser:
-    """A page of CHS, as far as notifications are concerned."""
+    """A CHS page that receives notifications."""
 
     def __init__(self, public, usertype):
         url = f"ws://{public}/socket.io/?EIO=4&transport=websocket"
@@ -69,7 +69,7 @@ class Browser:
         self.socket.send("40/socket.io,")
         self.wait_for(re.compile(r"40/socket\.io,"))
         self.say("identify", {"username": usertype, "usertype": usertype, "appVersion": "min"})
-        # A case of its own: the list comes once the name has been taken in.
+        # A case of its own: its list arrives after the daemon has processed identify.
         self.say("startViewingCase", usertype)
         self.wait_for(re.compile(r'42/socket\.io,\["peopleViewing"'))
 
@@ -82,7 +82,7 @@ class Browser:
         return frame
 
     def notification(self):
-        """The next notification that it is sent."""
+        """The next notification that the page receives."""
         frame = self.wait_for(re.compile(r'42/socket\.io,\["notification"'))
         return json.loads(frame.partition(",")[2])[1]
 
@@ -99,8 +99,8 @@ class BackendTestCase(DaemonTestCase):
     def post(self, path="/admin/notifications/", **body):
         return requests.post(f"http://{self.admin}{path}", timeout=LIMIT, **body)
 
-    def assert_nothing_came(self, *browsers):
-        """Whatever was sent before this mark would be heard before it."""
+    def assert_no_notification(self, *browsers):
+        """Checks that the next notification is one that this method sends, so that none was sent before it."""
         for browser in browsers:
             self.post(json={"notifications": ["mark"], "usertype": browser.usertype})
             self.assertEqual(browser.notification(), ["mark"])
@@ -115,18 +115,18 @@ class Task(BackendTestCase):
         self.assertEqual((schedule.status, schedule.completed, schedule.retried), ("success", True, 0))
         self.assertEqual(self.operator.notification(), NOTIFICATIONS)
         self.run_task(schedule, self.admin)
-        self.assert_nothing_came(self.operator, self.provider)
+        self.assert_no_notification(self.operator, self.provider)
 
-    def test_it_is_a_success_when_no_operator_is_there(self):
+    def test_the_task_succeeds_when_no_operator_is_connected(self):
         self.operator.say("identify", {"username": "x", "usertype": "provider", "appVersion": "min"})
         self.operator.say("startViewingCase", "x")
         self.operator.wait_for(re.compile(r'42/socket\.io,\["peopleViewing",\["x"'))
         schedule = Schedule()
         self.run_task(schedule, self.admin)
         self.assertEqual(schedule.status, "success")
-        self.assert_nothing_came(self.provider)
+        self.assert_no_notification(self.provider)
 
-    def test_while_nobody_listens_every_try_is_counted_and_a_later_one_is_a_success(self):
+    def test_tries_fail_while_nothing_listens_and_a_later_one_succeeds(self):
         (nobody,) = free_addresses(1)
         schedule = Schedule()
         self.run_task(schedule, nobody)
@@ -148,10 +148,10 @@ class Task(BackendTestCase):
             self.run_task(schedule, address, host)
             self.assertEqual((schedule.status, schedule.retried), ("failed", tries))
         self.assertTrue(schedule.completed)
-        self.assert_nothing_came(self.operator)
+        self.assert_no_notification(self.operator)
 
     def run_task(self, schedule, address, host="http://127.0.0.1"):
-        """Runs the task with a name server that knows every name."""
+        """Runs the task while every name resolves to the given address."""
         ip, port = address.split(":")
         found = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, int(port)))]
         with mock.patch("socket.getaddrinfo", return_value=found):
@@ -159,7 +159,7 @@ class Task(BackendTestCase):
 
 
 class Answers(BackendTestCase):
-    """What developers read."""
+    """The answers to requests, right and wrong."""
 
     def test_json_arrives_as_it_was_posted(self):
         for payload in (NOTIFICATIONS, [], {"a": 1}, "text", 0, False):
@@ -187,9 +187,9 @@ class Answers(BackendTestCase):
                         },
                     )
                     self.assertEqual(self.provider.notification(), [member])
-        self.assert_nothing_came(self.operator)
+        self.assert_no_notification(self.operator)
 
-    def test_a_slip_that_is_no_refusal_is_named(self):
+    def test_a_mistake_that_is_not_refused_is_reported_in_the_answer(self):
         for body, member, word in (
             ({"notifications": [], "user_type": "provider"}, "ignored", "user_type"),
             ({"notifications": [], "usertype": "opertor"}, "warnings", "nobody of user type opertor"),
@@ -204,13 +204,13 @@ class Answers(BackendTestCase):
         self.post(data={"notifications": json.dumps(NOTIFICATIONS)})
         self.assertEqual(self.operator.notification(), NOTIFICATIONS)
 
-    def test_what_cannot_be_meant_is_refused_with_what_would_be_right(self):
+    def test_an_invalid_request_is_refused_with_the_correction(self):
         body = json.dumps({"notifications": NOTIFICATIONS}, ensure_ascii=False)
         as_json = {"Content-Type": "application/json"}
         as_form = {"Content-Type": "application/x-www-form-urlencoded"}
         compressed = {**as_json, "Content-Encoding": "gzip"}
         for status, words, request in (
-            # requests makes `notifications=id&notifications=type&...` of the first two, and `notifications=id` of the third.
+            # requests encodes the first two as `notifications=id&notifications=type&...`, and the third as `notifications=id`.
             (400, "more than once", {"data": {"notifications": NOTIFICATIONS}}),
             (400, "more than once", {"data": {"notifications": NOTIFICATIONS[0]}}),
             (400, "JSON array or object", {"data": {"notifications": [{"id": 1}]}}),
@@ -236,9 +236,9 @@ class Answers(BackendTestCase):
         ):
             with self.subTest(str(request)[:100]):
                 self.assert_refused(self.post(**request), status, words)
-        self.assert_nothing_came(self.operator, self.provider)
+        self.assert_no_notification(self.operator, self.provider)
 
-    def test_another_address_or_method_is_refused_with_what_would_be_right(self):
+    def test_another_path_or_method_is_refused_with_the_correction(self):
         url = f"http://{self.admin}/admin/notifications/"
         self.assert_refused(requests.get(url, timeout=LIMIT), 405, "it takes POST")
         self.assert_refused(requests.put(url, timeout=LIMIT), 405, "it takes POST")

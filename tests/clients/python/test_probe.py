@@ -1,4 +1,4 @@
-"""What the Python programs around the daemon do to it, call for call.
+"""The requests of the Python programs around the daemon, call for call.
 
 From the top of the repository, with SOCKETSERVER_BIN set:
 
@@ -19,7 +19,7 @@ import requests
 import websocket
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-LIMIT = 10  # seconds; reached only by a test that fails
+LIMIT = 10  # seconds; only a failing test reaches it
 
 
 class DaemonTestCase(unittest.TestCase):
@@ -59,10 +59,10 @@ class DaemonTestCase(unittest.TestCase):
 
 
 class Probe(DaemonTestCase):
-    """The smoke test of cla_frontend, and the probe that watches it.
+    """The smoke test of cla_frontend, and the probe that monitors it.
 
-    It calls the daemon by a name inside the cluster, which is no name of the site, with the websocket-client that
-    cla_frontend pins. That names the host it calls as its origin, and cannot be told not to.
+    The smoke test calls the daemon by a name inside the cluster, which is not a name of the site. It uses the
+    websocket-client that cla_frontend pins, which always sends the called host as its origin.
     """
 
     ENV = {"SITE_HOSTNAME": "chs.example"}
@@ -91,10 +91,10 @@ class Probe(DaemonTestCase):
     def test_polling_answers_200_to_the_origin_of_the_probe(self):
         self.assertEqual(self.handshake().status_code, 200)
 
-    def test_byte_five_of_the_answer_begins_the_json_that_names_the_session(self):
+    def test_the_json_with_the_session_id_begins_at_byte_five_of_the_answer(self):
         self.assertTrue(json.loads(self.handshake().content[5:])["sid"])
 
-    def test_the_session_can_be_taken_to_a_websocket_under_any_name_of_the_daemon(self):
+    def test_the_session_can_be_upgraded_to_a_websocket_under_any_name_of_the_daemon(self):
         sid = json.loads(self.handshake().content[5:])["sid"]
         connection = websocket.create_connection(
             f"ws://{self.public}/socket.io/?eio=3&transport=websocket&sid={sid}",
@@ -103,25 +103,25 @@ class Probe(DaemonTestCase):
         self.addCleanup(connection.close)
         connection.send("0:::")
 
-    def test_a_page_under_that_name_may_begin_no_session(self):
+    def test_a_page_under_that_name_cannot_open_a_session(self):
         origin = {"Origin": f"http://{self.public}"}
         address = f"http://{self.public}/socket.io/?EIO=3&transport=polling"
         self.assertEqual(requests.get(address, headers=origin, timeout=LIMIT).status_code, 403)
 
-    def test_the_probe_can_come_again_and_again(self):
+    def test_the_probe_can_connect_repeatedly(self):
         sids = {json.loads(self.handshake().content[5:])["sid"] for _ in range(20)}
         self.assertEqual(len(sids), 20)
 
 
 class Metrics(DaemonTestCase):
-    """What a program reads that knows OpenMetrics."""
+    """The metrics page, read by a parser of OpenMetrics."""
 
     def test_the_page_is_open_metrics_and_counts_this_client(self):
         address = f"ws://{self.public}/socket.io/?EIO=4&transport=websocket"
         client = websocket.create_connection(address, timeout=LIMIT)
         self.addCleanup(client.close)
         client.send("40/socket.io,")
-        # Who speaks in a namespace before it has been let in is cut off.
+        # The daemon closes a connection that sends events before it has joined the namespace.
         while not client.recv().startswith("40/socket.io,"):
             pass
         client.send('42/socket.io,["identify",{"username":"adam","usertype":"operator","appVersion":"1.0"}]')
@@ -150,7 +150,7 @@ class Metrics(DaemonTestCase):
 
 
 def free_addresses(count):
-    """Addresses on loopback that nobody listens on, all different."""
+    """Free addresses on loopback, all different."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = ["{}:{}".format(*listener.getsockname()) for listener in listeners]
     for listener in listeners:

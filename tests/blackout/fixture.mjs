@@ -1,8 +1,8 @@
-// Somebody in front of Chromium at the far end of a cable, and colleagues beside the daemon who watch.
+// A user of Chromium in the client's network namespace, and colleagues beside the daemon.
 //
-// Lives here: the cable and what cuts it, the far browser and what freezes it, a tab that keeps what it heard.
-// Not here: what is expected (the tests). The machines themselves are made by `run`.
-// Invariant: a cut cable is whole again after the test, and a frozen browser moves again.
+// Lives here: cutting and restoring the link, freezing the browser, a tab that records the events it receives.
+// Not here: expectations (the tests), the network namespaces (`run`).
+// Invariant: after each test the link is restored and the browser is not frozen.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -15,36 +15,36 @@ import { Office } from '../support/people.mjs';
 import { LIMIT_MS, until } from '../support/wait.mjs';
 
 export const CASE = 'AB-1234-5678';
-/** The site as browsers reach it. */
+/** Address of the site for browsers. */
 export const SITE = 'http://chs.example.org';
 
-/** Heartbeats and grace of a daemon that nobody has to wait long for. */
+/** Short heartbeats and grace, in milliseconds. */
 export const QUICK = { interval: 1_000, timeout: 2_000, grace: 3_000 };
-/** Heartbeats as shipped: neither end misses one during a test. */
-export const PATIENT = { interval: 25_000, timeout: 45_000, grace: 3_000 };
+/** Heartbeats as shipped: neither end misses one during a test. In milliseconds. */
+export const SHIPPED = { interval: 25_000, timeout: 45_000, grace: 3_000 };
 
-/** Chromium at the client's end of the cable. */
-export class FarBrowser {
+/** Chromium in the network namespace of the client. */
+export class RemoteBrowser {
   #server;
   #browser;
 
   static async launch() {
-    const far = new FarBrowser();
+    const remote = new RemoteBrowser();
     const wrapper = fileURLToPath(new URL('chromium', import.meta.url));
     const launched = await launchThrough(wrapper, ['--host-resolver-rules=MAP chs.example.org 10.99.0.1']);
-    [far.#server, far.#browser] = [launched.server, launched.browser];
-    return far;
+    [remote.#server, remote.#browser] = [launched.server, launched.browser];
+    return remote;
   }
 
-  /** Opens a case as somebody, in a profile of its own, and returns once the connection is on its last transport. */
+  /** Opens a case as a user, in its own browser profile. Returns when the connection uses its last transport. */
   async opensCase(name, transports = 'polling,websocket') {
-    const tab = await this.visits(SITE, name, transports);
+    const tab = await this.loads(SITE, name, transports);
     await tab.listen(transports.split(',').at(-1));
     return tab;
   }
 
-  /** Loads the page of a case as somebody, from wherever the site is reached. */
-  async visits(site, name, transports = 'polling,websocket') {
+  /** Loads the case page as a user, from any address of the site. */
+  async loads(site, name, transports = 'polling,websocket') {
     const context = await this.#browser.newContext();
     context.setDefaultTimeout(LIMIT_MS);
     const page = await context.newPage();
@@ -53,9 +53,9 @@ export class FarBrowser {
     return new Tab(page);
   }
 
-  /** Stops every process of the browser where it stands, and returns how many. */
+  /** Stops every process of the browser with SIGSTOP. Returns their number. */
   freeze() {
-    // The one that starts others first.
+    // First the process that starts others.
     process.kill(this.#pid, 'SIGSTOP');
     return this.#signal('SIGSTOP');
   }
@@ -64,7 +64,7 @@ export class FarBrowser {
     this.#signal('SIGCONT');
   }
 
-  /** Closes whatever pages are open. */
+  /** Closes all pages. */
   async clear() {
     await Promise.all(this.#browser.contexts().map((context) => context.close()));
   }
@@ -85,14 +85,14 @@ export class FarBrowser {
   }
 }
 
-/** A page of CHS on a case. */
+/** A CHS case page. */
 class Tab {
   constructor(page) {
     this.page = page;
     this.viewers = page.getByRole('list', { name: 'People viewing' });
   }
 
-  /** From here on, what the page hears is kept in it. */
+  /** Makes the page record its events from now on, and waits until it uses the transport. */
   async listen(transport) {
     await this.page.evaluate(() => {
       window.heard = [];
@@ -103,17 +103,17 @@ class Tab {
     await this.page.waitForFunction((name) => socket.connected && socket.io.engine.transport.name === name, transport);
   }
 
-  /** Waits for the next answer to a heartbeat, after which both ends are as patient as they ever are. */
+  /** Waits for the next answer to a heartbeat, at which both ends restart their time-outs. */
   async afterHeartbeat() {
     await this.page.evaluate(() => new Promise((resolve) => socket.io.engine.once('pong', resolve)));
   }
 
-  /** The payloads of all events of that name since the page was opened. */
+  /** The payloads of all events of a name since `listen`. */
   heard(event) {
     return this.page.evaluate((event) => heard.filter((it) => it.event === event).map((it) => it.payload), event);
   }
 
-  /** Waits until the page has heard that event, with that payload if one is given. */
+  /** Waits until the page has received an event, with this payload if one is given. */
   hears(event, payload) {
     const found = ({ event, payload }) =>
       heard.some((it) => it.event === event && (payload === undefined || it.payload === payload));
@@ -122,10 +122,10 @@ class Tab {
 }
 
 /**
- * Plays a scene: a daemon behind nginx, adam beside it and eve in the far browser, both on the case, so that each sees
- * the other. If it does not go as it should, what the daemon logged is told.
+ * Runs a test function with a daemon behind nginx and two users on one case who see each other: adam beside the daemon, eve
+ * in the remote browser. A failure prints the log of the daemon.
  */
-export async function play(t, far, { interval, timeout, grace, env, transports }, scene) {
+export async function withAdamAndEve(t, remote, { interval, timeout, grace, env, transports }, run) {
   const office = await Office.open(t, {
     ports: [8005, 8006],
     env: {
@@ -137,23 +137,23 @@ export async function play(t, far, { interval, timeout, grace, env, transports }
       ...env,
     },
   });
-  const cable = new Cable();
+  const link = new Link();
   try {
     const adam = await office.arrives(chs, 'adam', CASE);
-    const tab = await far.opensCase('eve', transports);
+    const tab = await remote.opensCase('eve', transports);
     await adam.shows(['adam', 'eve']);
-    await scene({ office, adam, tab, cable, eve: new Eve(office, adam, tab) });
+    await run({ office, adam, tab, link, eve: new Eve(office, adam, tab) });
   } catch (error) {
     t.diagnostic(`the daemon logged:\n${office.daemon.log}`);
     throw error;
   } finally {
-    cable.mend();
-    far.thaw();
-    await far.clear();
+    link.restore();
+    remote.thaw();
+    await remote.clear();
   }
 }
 
-/** Eve, as the daemon and her colleagues see her. */
+/** Eve, as the daemon and adam see her. */
 class Eve {
   #office;
   #adam;
@@ -165,7 +165,7 @@ class Eve {
     this.#listsBefore = adam.heard('peopleViewing').length;
   }
 
-  /** Her connections by their ids, each with what the admin app knows about it. */
+  /** Her connections: pairs of id and entry of the people map. */
   async connections() {
     return Object.entries((await this.#office.daemon.peopleMap()).eve?.connections ?? {});
   }
@@ -177,35 +177,35 @@ class Eve {
     return id;
   }
 
-  /** Waits until all her connections have been given up, and their places are kept. */
+  /** Waits until the daemon counts all her connections as lost. */
   isLost() {
     return this.#becomes('lost', (all) => all.length > 0 && all.every(([, { lost }]) => lost));
   }
 
-  /** Waits until another connection than that one is hers, and on the case. */
+  /** Waits until she has a connection other than `old` that is on the case. */
   isBack(old) {
     const back = ([id, { lost, caseViewed }]) => id !== old && !lost && caseViewed === CASE;
     return this.#becomes('back on the case', (all) => all.some(back));
   }
 
-  /** Waits until another connection than that one is hers, wherever it is. */
+  /** Waits until she has a connection other than `old`, on any case or none. */
   isThere(old) {
     return this.#becomes('there', (all) => all.some(([id, { lost }]) => id !== old && !lost));
   }
 
-  /** Waits until she has one connection and no other place. */
+  /** Waits until she has exactly one connection and no lost one. */
   isThereOnce() {
     return this.#becomes('there once', (all) => all.length === 1 && !all[0][1].lost);
   }
 
-  /** Somebody else opens the case, and her screen shows it. Whatever adam was told before, he has heard by then. */
+  /** A third user opens the case; waits until eve and adam see it. By then adam has received every earlier list. */
   async followsAChange() {
     await this.#office.arrives(chs, 'cain', CASE);
     await this.#adam.hears('peopleViewing', ['adam', 'eve', 'cain']);
     await assertItems(this.#tab.viewers, ['adam', 'eve', 'cain']);
   }
 
-  /** No list that adam was told since the scene began lacks her. Returns how many there were. */
+  /** Checks that every list that adam has received so far names her. Returns the number of lists. */
   neverVanished() {
     const lists = this.#adam.heard('peopleViewing').slice(this.#listsBefore);
     assert.deepEqual(lists.filter((names) => !names.includes('eve')), []);
@@ -219,37 +219,37 @@ class Eve {
   }
 }
 
-/** The cable between the machines. */
-class Cable {
+/** The network link between client and server. */
+class Link {
   #cut = false;
 
-  /** From now on whatever either machine sends is lost on the way, and neither is told. */
+  /** Drops all packets in both directions from now on. Neither end gets an error. */
   cut() {
     run('nft', `table netdev blackout {
-      chain from_client { type filter hook ingress device "cable" priority 0; policy accept; counter drop; }
-      chain to_client { type filter hook egress device "cable" priority 0; policy accept; counter drop; }
+      chain from_client { type filter hook ingress device "veth" priority 0; policy accept; counter drop; }
+      chain to_client { type filter hook egress device "veth" priority 0; policy accept; counter drop; }
     }`);
     this.#cut = true;
     return performance.now();
   }
 
   /**
-   * The client's system gives up all connections, as Windows does when an adapter loses its network. Chromium on Linux
-   * never gives up a websocket by itself: not offline, not with its interface down, not when the address has gone.
+   * Closes all connections in the client's kernel, as Windows does when an adapter loses its network. Chromium on Linux
+   * never closes a websocket by itself: not offline, not with the interface down, not after the address was removed.
    */
   abortOnClient() {
     run('nsenter', `--net=${process.env.BLACKOUT_CLIENT}`, 'ss', '--kill', '--tcp', 'dst', '10.99.0.1');
   }
 
-  /** Waits until all that the server has sent to the client has arrived. */
+  /** Waits until the client has acknowledged all data of the server. */
   isQuiet() {
     const sockets = () => run('ss', '--tcp', '--numeric', '--no-header', 'src', '10.99.0.1').trim().split('\n');
     const areEmpty = () => sockets().every((line) => line.split(/\s+/)[2] === '0');
     return until('the send queues to be empty', areEmpty, { observe: sockets });
   }
 
-  /** The cable is whole again; returns how many packets were lost each way. */
-  mend() {
+  /** Restores the link. Returns the number of packets dropped in each direction. */
+  restore() {
     if (!this.#cut) return {};
     const { nftables } = JSON.parse(run('nft', '--json', 'list table netdev blackout'));
     run('nft', 'delete table netdev blackout');
@@ -263,7 +263,7 @@ function run(command, ...words) {
   return execFileSync(command, words, { encoding: 'utf8' });
 }
 
-/** A process and all that it has started, itself first. */
+/** A process and all its descendants, the process itself first. */
 function family(pid) {
   const children = new Map();
   for (const entry of readdirSync('/proc')) {
@@ -276,7 +276,7 @@ function family(pid) {
   return all;
 }
 
-/** What started a process, unless it has ended meanwhile. The name before it, in parentheses, may hold anything. */
+/** Parent of a process; 0 if the process has ended. In the file, a name in parentheses stands before it. */
 function parentOf(pid) {
   try {
     return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')[1]);

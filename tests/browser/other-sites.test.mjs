@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { launch, setUp } from '../support/browser.mjs';
 
-/** How a page can have something fetched from another site, without a script of its own. */
+/** HTML elements that make a browser request a URL of another site. */
 const TAGS = {
   images: (address) => `<img src="${address}" onerror="failed++">`,
   scripts: (address) => `<script src="${address}" onerror="failed++"></script>`,
@@ -37,13 +37,13 @@ describe('a page of another site', () => {
     test(`opens no session with ${what}`, async (t) => {
       const { daemon, desk, complaints } = await setUp(t, browser);
       const page = await desk.newPage();
-      // The same machine, but to a browser another site than 127.0.0.1.
+      // The same machine, but for a browser not the same site as 127.0.0.1.
       await page.goto(`http://localhost:${site.address().port}/${what}?server=${daemon.publicUrl}`);
       await page.waitForFunction('failed === 50');
       const metrics = await (await fetch(`${daemon.adminUrl}/metrics`)).text();
       assert.match(metrics, /^cla_socketserver_sessions 0$/m);
       assert.match(metrics, /^cla_socketserver_session_refused_total\{reason="origin"\} 50$/m);
-      // Chromium writes each refusal on the console.
+      // Chromium logs each refused request to the console.
       assert.deepEqual(complaints.splice(0).filter((complaint) => !complaint.includes('403')), []);
     });
   }
