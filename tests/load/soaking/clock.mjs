@@ -1,48 +1,48 @@
-// The time of a soak: how long what may take, and when this machine was too slow to say anything about the daemon.
+// The times of a soak: the limits of the rules, and the stalls of this machine, during which nothing can be shown.
 //
-// Lives here: every span of time that a rule is about. Not here: the rules (`ledger.mjs`).
+// Lives here: every limit in milliseconds that a rule uses. Not here: the rules (`model.mjs`).
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** What the daemon is told: heartbeats and grace that nobody has to wait long for. */
+/** Settings of the daemon: short heartbeats and grace. */
 export const PING_INTERVAL = 1_500;
 export const PING_TIMEOUT = 4_000;
 export const GRACE = 3_000;
 
-/** The longest that a dead line may go unnoticed. */
+/** Longest time until the daemon notices a dead connection. */
 export const HEARTBEAT = PING_INTERVAL + PING_TIMEOUT;
 
-/** The longest that a change may take from a page to the screens of others. Includes what is merged. */
+/** Longest time from a change on one page to the screens of others, merging included. */
 export const DELAY = 2_500;
 
-/** The longest that somebody may be listed who is gone without a word. */
-export const GHOST = HEARTBEAT + GRACE + DELAY;
+/** Longest time that a user may be listed after a connection was lost. */
+export const MAX_STALE = HEARTBEAT + GRACE + DELAY;
 
-/** How long everything has to rest until all screens must show what is so. */
-export const REST = GHOST;
+/** Time without events after which all screens must be right. */
+export const REST = MAX_STALE;
 
-/** A pause of this process, or an answer of the daemon, that takes longer says that the machine is busy elsewhere. */
+/** A pause of this process or an answer of the daemon that takes longer is a stall of the machine. */
 const STALL = 200;
 
-/** So does word from one page to another. */
+/** A change that takes longer from one page to another is a stall of the machine too. */
 export const LATE = 1_000;
 
-/** How often that is looked at. */
+/** Time between two such measurements. */
 const TICK = 100;
 
 export const now = () => performance.now();
 
-/** Whether this machine stands still, and when it did. */
+/** The stalls of this machine. */
 class Stalls {
-  /** When nothing can be said: until what was late has arrived, as `{ from, to }`. */
+  /** Spans of the stalls, `{ from, to }`. Each lasts until everything that was late has arrived. */
   spans = [];
-  /** How long that was in all. */
+  /** Length of all stalls. */
   total = 0;
-  /** What is being waited for: since when, and how long it may take. */
+  /** The waits under way: `{ from, limit }`. */
   #waits = new Set();
   #stopped = false;
 
-  /** Watches until told to stop. `ask` waits for an answer of the daemon, `passOn` until one page has heard of another. */
+  /** Measures until `stop`. `ask` waits for an answer of the daemon, `passOn` for a change from one page to another. */
   async watch({ ask, passOn }) {
     const nothing = async () => {};
     await Promise.all([this.#repeat(nothing, STALL), this.#repeat(ask, STALL), this.#repeat(passOn, LATE)]);
@@ -52,31 +52,31 @@ class Stalls {
     this.#stopped = true;
   }
 
-  /** Whether nothing stood still since a moment, as far as is known yet. */
+  /** Whether no stall is known since a moment. */
   none(since) {
-    const late = ({ from, patience }) => now() - from > patience;
+    const late = ({ from, limit }) => now() - from > limit;
     return this.spans.every(({ to }) => to < since) && ![...this.#waits].some(late);
   }
 
-  /** Whether something stood still at some time in a span. */
+  /** Whether a stall overlaps with a span. */
   touch({ from, to }) {
     return this.spans.some((span) => span.from <= to && from <= span.to);
   }
 
-  /** Forgets what was before. */
+  /** Forgets the stalls that ended before a moment. */
   forget(before) {
     this.spans = this.spans.filter(({ to }) => to > before);
   }
 
-  async #repeat(step, patience) {
+  async #repeat(step, limit) {
     while (!this.#stopped) {
-      const wait = { from: now(), patience };
+      const wait = { from: now(), limit };
       this.#waits.add(wait);
       await step();
       await pause(TICK);
       this.#waits.delete(wait);
-      if (now() - wait.from < patience) continue;
-      // What others have noticed already counts once.
+      if (now() - wait.from < limit) continue;
+      // A stall that several measurements notice counts once.
       this.total += Math.max(0, now() - Math.max(wait.from, ...this.spans.map(({ to }) => to - DELAY)));
       this.spans.push({ from: wait.from, to: now() + DELAY });
     }

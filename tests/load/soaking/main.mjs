@@ -1,10 +1,10 @@
-// A soak: rounds of mixed traffic, each followed by a rest in which everything is compared.
+// A soak: rounds of mixed traffic, each followed by a rest and a comparison.
 //
 //   node main.mjs [MINUTES] [--seed NUMBER]
 //
-// Lives here: the rounds, the figures, the verdict. The rules are told at the top of `ledger.mjs`.
-// Ends with 1 at the first rest that finds something wrong, and says what. The seed that it prints makes the same
-// things happen in the same order; how long each takes is up to the machine.
+// Lives here: the rounds, the figures, the result. The rules are at the top of `model.mjs`.
+// Exits with 1 after the first comparison that finds a difference, and prints it. The printed seed repeats the same events
+// in the same order; their times depend on the machine.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,33 +16,33 @@ import { parseArgs } from 'node:util';
 import { Daemon } from '../../support/daemon.mjs';
 import { files, resident } from '../../support/process.mjs';
 import { Statsd } from '../../support/statsd.mjs';
+import { Attackers } from './attackers.mjs';
 import { audit } from './audit.mjs';
 import { DELAY, GRACE, now, PING_INTERVAL, PING_TIMEOUT, REST, stalls } from './clock.mjs';
+import { complaints, growth } from './memory-and-log.mjs';
 import { counts, trouble } from './page.mjs';
 import { Staff } from './staff.mjs';
-import { Strangers } from './strangers.mjs';
 import { Traffic } from './traffic.mjs';
-import { complaints, growth } from './vitals.mjs';
 
-/** A round with its rest takes about this long in a long soak. */
+/** Approximate length of a round with its rest in a long soak. */
 const ROUND = 60_000;
 
-/** About how long it takes until everybody is there and, in the end, until nothing is left of them. */
+/** Approximate time to connect all pages at the start and to remove them at the end. */
 const AROUND = 12_000;
 
-/** About how long it takes in each round until everything that has begun is over. */
+/** Approximate time until all actions of a round have ended. */
 const ENDING = 3_000;
 
-/** No more of the time may be lost to a machine that is busy elsewhere, or nothing was shown. */
-const LOST_TIME = 0.5;
+/** Largest share of the time that may be lost to stalls of the machine. Beyond it the soak shows nothing. */
+const MAX_STALLED = 0.5;
 
-/** No more than one line in so many may break that nobody cut: the daemon must not hang up on whoever behaves. */
-const UNPLANNED = 200;
+/** At most one connection in this number may break without a cut by the test. */
+const CONNECTIONS_PER_LOSS = 200;
 
-/** A rest is given up on after this time, if lines keep breaking. */
+/** Time-out of a rest, if connections keep breaking. */
 const LONGEST_REST = 60_000;
 
-/** So many files may be on the point of being closed while somebody polls. At the end none may be. */
+/** Number of files that may be about to be closed while pages poll. At the end there may be none. */
 const SLACK_FILES = 5;
 
 const { values, positionals } = parseArgs({ options: { seed: { type: 'string' } }, allowPositionals: true });
@@ -70,12 +70,12 @@ const daemon = await Daemon.start({
 });
 const staff = new Staff(daemon.adminUrl);
 const port = new URL(daemon.publicUrl).port;
-const strangers = new Strangers(port);
+const attackers = new Attackers(port);
 const begun = now();
 const before = { files: await filesAtRest(), resident: resident(daemon.pid) };
 let traffic;
 const watching = stalls.watch({ ask: () => staff.asks(), passOn: async () => traffic?.passesOn() });
-traffic = await Traffic.begin({ seed, port, staff, strangers });
+traffic = await Traffic.begin({ seed, port, staff, attackers });
 const samples = [];
 
 const rounds = Math.max(2, Math.round((minutes * 60_000) / ROUND));
@@ -102,10 +102,10 @@ for (let round = 1; round <= rounds; round += 1) {
 stalls.stop();
 await watching;
 await traffic.ends();
-// What is left of lost places and of the connections of strangers.
+// Until lost places have lapsed and the daemon has closed the connections of attackers.
 await pause(REST);
-assert.deepEqual(await staff.people(), {}, 'people after everybody has gone');
-assert.ok((await filesAtRest()) <= before.files, 'more files are open after everybody has gone than before');
+assert.deepEqual(await staff.people(), {}, 'people are left after all pages have left');
+assert.ok((await filesAtRest()) <= before.files, 'more files are open at the end than at the start');
 const after = resident(daemon.pid);
 await daemon.stop();
 statsd.close();
@@ -113,25 +113,26 @@ summarise();
 const grown = growth(samples);
 const complained = complaints(daemon.log);
 assert.equal(grown, null);
-assert.deepEqual(complained, [], 'the log');
-const lines = counts.connections + counts.reconnects;
-assert.ok(counts.unexplained * UNPLANNED <= lines, `${counts.unexplained} lines of ${lines} broke that nobody cut`);
-assert.ok(stalls.total < (now() - begun) * LOST_TIME, 'the machine stood still for too long to show anything');
+assert.deepEqual(complained, [], 'the log has warnings or errors');
+const connections = counts.connections + counts.reconnects;
+const { unexplained } = counts;
+assert.ok(unexplained * CONNECTIONS_PER_LOSS <= connections, `${unexplained} of ${connections} connections broke without a cut`);
+assert.ok(stalls.total < (now() - begun) * MAX_STALLED, 'the machine stalled for too long to show anything');
 
 /**
- * The open files besides those of connections, which come and go while somebody polls: the median of some looks. When
- * nobody does, the daemon may be just writing a file.
+ * Number of open files without those of connections: the median of 41 samples. Polling connections come and go between
+ * samples, and the daemon may be writing a file.
  */
 async function filesAtRest(traffic) {
-  const looks = [];
+  const samples = [];
   for (let n = 0; n < 41; n += 1) {
-    looks.push(files(daemon.pid) - (traffic?.connections ?? 0));
+    samples.push(files(daemon.pid) - (traffic?.connections ?? 0));
     await pause(25);
   }
-  return looks.sort((one, other) => one - other)[20];
+  return samples.sort((one, other) => one - other)[20];
 }
 
-/** Nothing happens for as long as it takes to settle whatever has happened. */
+/** Waits without events until all screens must be right. */
 async function rests() {
   const begun = now();
   do await pause(REST - Math.min(now() - trouble.last, now() - begun));
@@ -139,25 +140,25 @@ async function rests() {
 }
 
 function report(wrong) {
-  console.error(`after ${seconds()} s, seed ${seed}, ${wrong.length} things are wrong:`);
+  console.error(`after ${seconds()} s, seed ${seed}, ${wrong.length} differences:`);
   wrong.slice(0, 5).forEach((account) => console.error(account));
   process.exit(1);
 }
 
 function summarise() {
-  const { connections, reconnects, unplanned, unexplained, said, lists, messages } = counts;
+  const { connections, reconnects, unplanned, unexplained, sent, lists, messages } = counts;
   const kinds = ['lost', 'resumed', 'flicker_suppressed', 'lapsed'];
   const places = kinds.map((kind) => `${statsd.counters[`presence.${kind}`] ?? 0} ${kind}`);
-  const came = Object.entries(strangers.counts).map(([kind, count]) => `${count} ${kind}`);
+  const attacks = Object.entries(attackers.counts).map(([kind, count]) => `${count} ${kind}`);
   console.log(
-    `${seconds()} s, ${connections} pages, ${reconnects} reconnects, ${unplanned} of them after a loss that nobody meant, ` +
-      `${unexplained} while the machine was not busy`,
+    `${seconds()} s, ${connections} pages, ${reconnects} reconnects, ${unplanned} of them without a cut by the test, ` +
+      `${unexplained} of these while the machine did not stall`,
   );
-  console.log(`${said} events said, ${lists} lists and ${messages} messages heard, ${staff.requests} requests of staff`);
+  console.log(`${sent} events sent, ${lists} lists and ${messages} messages received, ${staff.requests} requests of staff`);
   console.log(`places: ${places.join(', ')}`);
-  console.log(`strangers: ${came.join(', ')}`);
-  console.log(`resident: ${before.resident} KiB at first, ${samples.join(' ')} at rest, ${after} after all have gone`);
-  console.log(`the machine stood still for ${Math.round(stalls.total)} ms`);
+  console.log(`attacks: ${attacks.join(', ')}`);
+  console.log(`resident: ${before.resident} KiB at the start, ${samples.join(' ')} at rest, ${after} after all pages have left`);
+  console.log(`the machine stalled for ${Math.round(stalls.total)} ms`);
 }
 
 function seconds() {

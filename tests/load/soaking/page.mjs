@@ -1,22 +1,22 @@
-// One page in one browser: a client as users have it, and the record of what it says, shows and is told.
+// One page in one browser: a client version that users have, and the record of the page.
 //
-// Lives here: how each version of the client connects, speaks and goes. Not here: when it does (`traffic.mjs`), whether
-// what it is told is right (`ledger.mjs`).
-// Invariant: nothing is said but over a connection that is up, so that what is written down was sent.
+// Lives here: how each client version connects, sends events and disconnects. Not here: when (`traffic.mjs`), whether the
+// daemon's lists and messages are right (`model.mjs`).
+// Invariant: events are sent only while connected, so that every recorded event was sent.
 
 import { once, EventEmitter } from 'node:events';
 
 import { within } from '../../support/wait.mjs';
 import { DELAY, HEARTBEAT, now, stalls } from './clock.mjs';
-import { Record } from './ledger.mjs';
+import { Record } from './record.mjs';
 
-/** Longest that anything may take on a machine that is busy elsewhere, too. */
-const PATIENCE_MS = 60_000;
+/** Time-out of every wait in milliseconds, long enough for a busy machine. */
+const TIMEOUT_MS = 60_000;
 
-/** What is counted over all pages. */
-export const counts = { connections: 0, reconnects: 0, unplanned: 0, unexplained: 0, said: 0, lists: 0, messages: 0 };
+/** Counters over all pages. */
+export const counts = { connections: 0, reconnects: 0, unplanned: 0, unexplained: 0, sent: 0, lists: 0, messages: 0 };
 
-/** When a line last broke that nobody cut. */
+/** Time at which a connection last broke although the test did not cut it. */
 export const trouble = { last: 0 };
 
 export class Page {
@@ -26,22 +26,22 @@ export class Page {
   #refers;
   #socket;
   #news = new EventEmitter();
-  /** What it opens as soon as it is connected. */
+  /** The case that it opens after the next connect. */
   #first;
-  /** Whether somebody has seen to it that its connection ends. */
+  /** Whether the test has ended its connection. */
   #expecting = false;
   #gone = false;
   #past = false;
-  /** When the daemon was last heard. */
+  /** Time of the last packet from the daemon. */
   #heardAt = 0;
 
-  /** Opens a page of a user on a case, over a cable. */
-  constructor({ number, client, cable, user, version, agent, caseRef }) {
+  /** Opens a page of a user on a case, through a relay. */
+  constructor({ number, client, relay, user, version, agent, caseRef }) {
     this.agent = agent;
     this.#client = client;
-    this.cable = cable;
+    this.relay = relay;
     this.#version = version;
-    // Over websockets alone, browsers do not send the address of the page.
+    // Without polling, browsers send no `Referer`.
     this.#refers = client.transports[0] === 'polling';
     this.#headers = { 'User-Agent': agent, 'X-Real-IP': user.address };
     this.#first = caseRef;
@@ -58,7 +58,7 @@ export class Page {
     return this.#socket.io.engine?.transport?.name;
   }
 
-  /** Where it is in the admin app, and what that knows of it. */
+  /** The expected entry of the page in the people map. */
   get entry() {
     const { user, case: caseViewed } = this.record;
     const id = this.#socket.io.engine.id;
@@ -68,119 +68,119 @@ export class Page {
   opens(caseRef) {
     this.#turnsTo(caseRef);
     this.record.opens(caseRef, now());
-    this.#says('startViewingCase', caseRef);
+    this.#sends('startViewingCase', caseRef);
   }
 
-  /** Leaves its case, with the name of another one if that is wanted. */
+  /** Leaves its case. `named` is the case in the event, which may be another one. */
   closes(named = this.record.case) {
     this.#turnsTo(null);
     this.record.closes(now());
-    this.#says('stopViewingCase', named);
+    this.#sends('stopViewingCase', named);
   }
 
-  /** Somebody else works on with this page. */
+  /** Identifies as another user. */
   isOf(user) {
     this.record.isOf(user, now());
     this.#identifies();
   }
 
-  /** Ends the connection as an app does that has no more use for it. */
+  /** Disconnects through the client's API. */
   leaves() {
     this.#expecting = true;
     this.record.leaves(now());
     this.#socket.disconnect();
   }
 
-  /** Connects again after it has left. */
+  /** Connects again after `leaves`. */
   rejoins(caseRef) {
     this.#first = caseRef;
     this.#turnsTo(caseRef);
     this.#socket.connect();
   }
 
-  /** Is closed by its user, or shows something else: a websocket says so, a poll breaks off. */
+  /** The user closes the tab or leaves the page: a websocket sends a close frame, a poll is aborted. */
   unloads() {
     this.#ends();
     const { transport } = this.#socket.io.engine;
     if (transport.name === 'websocket' && transport.ws) {
-      // This version closes without a status, as if it had given up.
-      const saysSo = this.#client.version !== '3.1.3';
-      if (saysSo && this.#settled) this.record.leaves(now());
+      // Version 3.1.3 sends a close frame without a status, as after a missed heartbeat.
+      const hasStatus = this.#client.version !== '3.1.3';
+      if (hasStatus && this.#settled) this.record.leaves(now());
       else this.record.vanishes(now());
-      transport.ws.close(...(saysSo ? [1001] : []));
+      transport.ws.close(...(hasStatus ? [1001] : []));
     } else {
       this.#isDropped();
     }
   }
 
-  /** Is gone with its machine. */
+  /** Ends with its machine, without a close. */
   dies() {
     this.#ends();
     this.#isDropped();
   }
 
-  /** Its line breaks. Whether a poll that breaks off is a goodbye is told by a tenth of a second: too little to rely on. */
-  breaks(ending = 'pull') {
+  /** The connection breaks. The daemon may take an aborted poll for a loss or a clean close, so the record says `doubtful`. */
+  breaks(ending = 'reset') {
     this.#expecting = true;
     this.record.breaks(now(), this.transport === 'websocket' ? 'seen' : 'doubtful', this.#named);
-    this.cable[ending]();
+    this.relay[ending]();
   }
 
-  /** Its line breaks, and stays so for longer than its place does. */
+  /** The connection breaks, until after its place has lapsed. */
   isCutOff() {
     this.#expecting = true;
     this.record.vanishes(now());
-    this.cable.pull();
+    this.relay.reset();
   }
 
-  /** Its line is mended, not before the client has noticed: a poll may just have ended. Returns once it is back. */
-  async isMended() {
+  /** Restores the connection after the client has noticed the loss. Returns when it is connected. */
+  async isRestored() {
     if (this.#socket.connected) await once(this.#news, 'disconnected');
-    this.cable.plugIn();
+    this.relay.accept();
     await this.isBack();
   }
 
-  /** Its line falls silent. */
+  /** The connection falls silent: all bytes are dropped. */
   fallsSilent() {
     this.#expecting = true;
     this.record.breaks(now(), 'unseen', this.#named);
-    this.cable.die();
+    this.relay.silence();
   }
 
-  /** Its browser crashes and opens the page again. */
+  /** The browser crashes and opens the page again. */
   crashes() {
     this.breaks();
     this.#abandons();
     this.#connects();
   }
 
-  /** Nothing gets through until the promise that is returned is kept. */
-  async isHeldUp(time) {
+  /** Delays all data until a promise is fulfilled. */
+  async isDelayed(time) {
     const from = now();
-    this.cable.hold();
+    this.relay.pause();
     await time;
-    this.cable.letGo();
-    this.record.heldUp(from, now());
+    this.relay.resume();
+    this.record.delayed(from, now());
   }
 
-  /** Waits until it shows a list that is as wanted, or its line breaks. */
+  /** Waits until the page shows a wanted list, or its connection breaks. */
   async comesToShow(wanted) {
     const shown = async () => {
       while (this.connected && !wanted(this.record.screens.at(-1)?.names ?? [])) await once(this.#news, 'change');
     };
-    await within(shown(), () => `${this.record.title} to be told of a change`, PATIENCE_MS);
+    await within(shown(), () => `${this.record.title} to receive a change`, TIMEOUT_MS);
   }
 
-  /** Waits until it is connected, and has been told so by its daemon. */
+  /** Waits until the page is connected. */
   async isBack() {
     const back = async () => {
       while (!this.connected) await once(this.#news, 'connected');
     };
-    const what = () => `${this.record.title} to be connected; it ${this.record.deeds.map(({ what }) => what).join(', ')}`;
-    await within(back(), what, PATIENCE_MS);
+    const describe = () => `${this.record.title} to be connected; it ${this.record.log.map(({ what }) => what).join(', ')}`;
+    await within(back(), describe, TIMEOUT_MS);
   }
 
-  /** Closes what is left of it without a word that anybody would hear. */
+  /** Closes the client without recording it. */
   isOver() {
     this.#ends();
     this.#socket.disconnect();
@@ -190,14 +190,14 @@ export class Page {
     return this.#refers && this.record.case !== null;
   }
 
-  /** Whether it said nothing lately that may still be on its way. */
+  /** Whether all its events have certainly arrived. */
   get #settled() {
     return this.record.stays.every(({ from }) => from < now() - DELAY);
   }
 
   #connects() {
     const client = this.#client;
-    const socket = client.io(`${this.cable.url}/socket.io`, {
+    const socket = client.io(`${this.relay.url}/socket.io`, {
       transports: client.transports,
       extraHeaders: this.#headers,
       forceNew: true,
@@ -237,7 +237,7 @@ export class Page {
       this.opens(this.#first);
       this.#first = undefined;
     } else if (caseIs === 'unknown' && this.record.case) {
-      this.#says('startViewingCase', this.record.case);
+      this.#sends('startViewingCase', this.record.case);
     }
     this.#news.emit('connected');
   }
@@ -255,11 +255,11 @@ export class Page {
 
   #identifies() {
     const { name, type } = this.record.user;
-    this.#says('identify', { username: name, usertype: type, appVersion: this.#version });
+    this.#sends('identify', { username: name, usertype: type, appVersion: this.#version });
   }
 
-  #says(event, payload) {
-    counts.said += 1;
+  #sends(event, payload) {
+    counts.sent += 1;
     this.#socket.emit(event, payload);
   }
 
@@ -273,10 +273,10 @@ export class Page {
     this.#socket.io.reconnection(false);
   }
 
-  /** Nothing that it sends from now on arrives. */
+  /** Ends the client after its relay, so that its clean close does not arrive. */
   #isDropped() {
     this.record.vanishes(now());
-    this.cable.pull();
+    this.relay.reset();
     this.#socket.disconnect();
   }
 
@@ -286,7 +286,7 @@ export class Page {
   }
 }
 
-/** Names come again and again, each time as a text of its own. */
+/** The names received so far. Equal names share one string, which saves memory. */
 const names = new Map();
 
 function interned(name) {

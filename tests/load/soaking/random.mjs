@@ -1,7 +1,7 @@
-// Chance that can be repeated: the same seed makes the same choices.
+// A seeded random number generator: the same seed makes the same choices.
 
-/** Dice for a seed and what they are thrown for, so that one thrower does not disturb another. */
-export function dice(seed, purpose) {
+/** A generator for a seed and a purpose. Generators of different purposes are independent. */
+export function seededRandom(seed, purpose) {
   let state = seed;
   for (const letter of purpose) state = Math.imul(state ^ letter.codePointAt(0), 0x9e3779b1);
   // Mulberry32.
@@ -16,7 +16,7 @@ export function dice(seed, purpose) {
     between: (least, most) => least + fraction() * (most - least),
     below: (count) => Math.floor(fraction() * count),
     oneOf: (things) => things[Math.floor(fraction() * things.length)],
-    /** One of the keys, as likely as its value says. */
+    /** One of the keys, with its value as its weight. */
     weighed(weights) {
       let rest = fraction() * Object.values(weights).reduce((sum, weight) => sum + weight);
       return Object.keys(weights).find((key) => (rest -= weights[key]) < 0);
