@@ -1,10 +1,10 @@
-// What several attacks need.
+// Functions that several attacks share.
 //
-// Lives here: counting, doing something many times, sending as fast as it is taken. Not here: bytes (`wire.mjs`).
+// Lives here: counting outcomes, repeating an action, sending as fast as the daemon reads. Not here: bytes (`wire.mjs`).
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Counts what happened, by name. */
+/** Counts outcomes by name. */
 export class Tally {
   #counts = {};
 
@@ -17,16 +17,16 @@ export class Tally {
   }
 }
 
-/** Does something `count` times, at most `abreast` at once. */
-export async function many(count, abreast, act) {
+/** Performs an action `count` times, at most `concurrency` at once. */
+export async function many(count, concurrency, act) {
   let next = 0;
   const one = async () => {
     while (next < count) await act(next++);
   };
-  await Promise.all(Array.from({ length: Math.min(count, abreast) }, one));
+  await Promise.all(Array.from({ length: Math.min(count, concurrency) }, one));
 }
 
-/** Writes the same again and again, as fast as it is taken, until the time is over or the connection is. Returns how often. */
+/** Writes a chunk repeatedly, as fast as the daemon reads, until a time or the end of the connection. Returns the count. */
 export async function pour(socket, chunk, until) {
   const over = pause(Math.max(0, until - performance.now()));
   const closed = new Promise((resolve) => socket.once('close', resolve));

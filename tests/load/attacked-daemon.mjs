@@ -1,8 +1,8 @@
-// The daemon that is attacked, watched from outside.
+// The daemon that is attacked, observed from outside.
 //
-// Lives here: starting and stopping it, its memory, files and people, its health while it is attacked, what it counts.
-// Not here: bounds (`overload.mjs`), except that a daemon whose memory passes its own is killed at once, for the sake of
-// the machine.
+// Lives here: starting and stopping it, its memory, open files and people, its health checks, its counters.
+// Not here: bounds (`overload.mjs`), except that a daemon that exceeds its memory bound is killed at once, to protect the
+// machine.
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,50 +21,50 @@ const WATCH_MS = 100;
 const HEALTH_MS = 250;
 const HEALTH_TIMEOUT_MS = 2_000;
 
-/** The allocator gives back over some seconds. It is done when a second has brought no more than this. */
+/** The allocator releases memory over some seconds. It has finished when a second released no more than this. */
 const SETTLED_MIB = 0.25;
 const SETTLING_MS = 1_000;
-const MOST_SETTLING_MS = 20_000;
+const MAX_SETTLING_MS = 20_000;
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'overload-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
-export class Victim {
+export class AttackedDaemon {
   #daemon;
-  /** For health checks, as an address of this machine. Strangers have the other, as on a private network. */
+  /** Port of the health checks, as on loopback. Attackers use the other admin port, as on a private network. */
   #adminPort;
   #statsd;
   #watching;
-  #gone = false;
+  #isKilled = false;
 
-  /** Starts it, with places written down as under systemd, and with a StatsD that counts along. */
+  /** Starts a daemon that writes its places to a file, as under systemd, and sends its counters to a StatsD. */
   static async start({ files, env }) {
-    const victim = new Victim();
-    await victim.#start(files, env);
-    return victim;
+    const attacked = new AttackedDaemon();
+    await attacked.#start(files, env);
+    return attacked;
   }
 
-  async #start(mostFiles, env) {
+  async #start(maxFiles, env) {
     this.#statsd = await Statsd.listen();
     const own = { CLA_STATSD__PORT: this.#statsd.port, CLA_PRESENCE__STATE_DIR: mkdtempSync(path.join(scratch, 'places-')) };
     const [publicPort, adminPort, privatePort] = await freePorts(3);
     const args = ['--admin-listen', `127.0.0.1:${privatePort}`];
-    this.#daemon = await Daemon.start({ ports: [publicPort, adminPort], args, files: mostFiles, env: { ...own, ...env } });
+    this.#daemon = await Daemon.start({ ports: [publicPort, adminPort], args, files: maxFiles, env: { ...own, ...env } });
     this.#adminPort = adminPort;
     this.ports = { public: publicPort, admin: privatePort };
   }
 
-  /** What it holds: resident memory, open files. */
-  holdings() {
+  /** Its resident memory and number of open files. */
+  usage() {
     return { mib: this.#status('VmRSS'), files: files(this.#daemon.pid) };
   }
 
-  /** What it holds when it no longer gives back memory. */
+  /** Its usage after the allocator has released free memory. */
   async settled() {
-    const deadline = performance.now() + MOST_SETTLING_MS;
-    for (let last = this.holdings(); ; ) {
+    const deadline = performance.now() + MAX_SETTLING_MS;
+    for (let last = this.usage(); ; ) {
       await pause(SETTLING_MS);
-      const now = this.holdings();
+      const now = this.usage();
       if (last.mib - now.mib <= SETTLED_MIB || performance.now() > deadline) return now;
       last = now;
     }
@@ -74,32 +74,32 @@ export class Victim {
     return existsSync(`/proc/${this.#daemon.pid}/fd/2`);
   }
 
-  /** The same, and sessions, while there is nobody but the bystanders. */
+  /** Its usage and number of sessions, while only the bystanders are connected. */
   async atRest() {
-    return { ...this.holdings(), sessions: await this.#sessions() };
+    return { ...this.usage(), sessions: await this.#sessions() };
   }
 
   #status(field) {
-    assert.ok(this.#runs(), 'the daemon is gone');
+    assert.ok(this.#runs(), 'the daemon has ended');
     return memory(this.#daemon.pid, field) / MIB;
   }
 
-  /** Watches memory and health until `unwatch`; `trouble` rejects when there is no point in going on. */
-  watch(mostMiB) {
-    // From here on, the high-water mark of resident memory is that of this round.
+  /** Watches memory and health until `unwatch`. `failure` rejects when the daemon has ended or was killed. */
+  watch(maxMiB) {
+    // Resets the peak of resident memory.
     writeFileSync(`/proc/${this.#daemon.pid}/clear_refs`, '5');
     const health = { slowest: 0, failures: [] };
     const timers = [];
-    this.trouble = new Promise((_, reject) => {
-      const look = () => {
+    this.failure = new Promise((_, reject) => {
+      const checkPeak = () => {
         const peak = this.#status('VmHWM');
-        if (peak <= mostMiB) return;
+        if (peak <= maxMiB) return;
         this.kill();
-        reject(new Error(`resident memory reached ${peak.toFixed(0)} MiB, bound ${mostMiB}`));
+        reject(new Error(`resident memory reached ${peak.toFixed(0)} MiB, bound ${maxMiB}`));
       };
-      timers.push(setInterval(() => attempt(look, reject), WATCH_MS));
+      timers.push(setInterval(() => attempt(checkPeak, reject), WATCH_MS));
     });
-    this.trouble.catch(() => {});
+    this.failure.catch(() => {});
     timers.push(setInterval(() => this.#checkHealth(health), HEALTH_MS));
     this.#watching = { health, timers };
   }
@@ -120,11 +120,11 @@ export class Victim {
     }
   }
 
-  /** What attackers have left behind: people, sessions without one, and files beyond those of `before`. */
-  async strangers(before) {
-    const people = Object.keys(await this.#daemon.peopleMap()).filter((name) => !/^(walker|watcher) \d$/.test(name));
-    // The request just made has a file of its own.
-    const left = this.holdings().files - before.files - 1;
+  /** People, sessions and open files of attackers that the daemon has not released, compared with `before`. */
+  async leftovers(before) {
+    const people = Object.keys(await this.#daemon.peopleMap()).filter((name) => !/^(switcher|watcher) \d$/.test(name));
+    // One file belongs to the request above.
+    const left = this.usage().files - before.files - 1;
     const sessions = (await this.#sessions()) - before.sessions;
     return Object.entries({ people: people.length, files: left, sessions })
       .filter(([, count]) => count > 0)
@@ -136,29 +136,29 @@ export class Victim {
     return Number(page.match(/^cla_socketserver_sessions (\d+)$/m)[1]);
   }
 
-  async letsSomebodyIn() {
+  async assertAcceptsClients() {
     const { socket } = await member(this.ports.public, { from: 999 });
-    assert.ok(socket, 'nobody is let in after the attack');
+    assert.ok(socket, 'no client can connect after the attack');
     socket.destroy();
   }
 
-  /** Ends it as systemd does, and returns what it has counted. */
+  /** Stops it as systemd does. Returns its counters. */
   async stop() {
     await this.#daemon.stop();
     return this.#statsd.counters;
   }
 
-  /** Ends whatever still runs of it. */
+  /** Kills the daemon, if it runs, and closes the StatsD. */
   kill() {
     this.#watching?.timers.forEach(clearInterval);
-    if (this.#gone) return;
-    this.#gone = true;
+    if (this.#isKilled) return;
+    this.#isKilled = true;
     if (this.#runs()) process.kill(this.#daemon.pid, 'SIGKILL');
     this.#statsd.close();
   }
 }
 
-/** Whether it says that it is ready, over a connection of its own. */
+/** Resolves if the daemon is ready, asked over a new connection. */
 function ready(port) {
   return new Promise((resolve, reject) => {
     const request = http.get({ port, path: '/readyz', agent: false, timeout: HEALTH_TIMEOUT_MS }, (response) => {

@@ -1,20 +1,20 @@
-// The process of the bystanders: pairs of people on cases of their own, who must not notice any attack.
+// The process of the bystanders: pairs of users, each pair on its own case, who must not notice any attack.
 //
-// Lives here: the pairs and how long they wait for news of each other. Not here: bounds (`overload.mjs`).
-// In each pair one goes to the case and away from it, and the other has to see each of these changes.
+// Lives here: the pairs, and measuring their delays. Not here: bounds (`overload.mjs`).
+// One user of each pair, the switcher, opens and leaves the case. The other, the watcher, must see each of these changes.
 //
 //   node bystanders.mjs PORT PING_INTERVAL_MS
 //
-// Says {ready} once all see each other. Told to `begin` or to `report`, it forgets or tells what it has measured.
+// Sends {ready} when all pairs see each other. `begin` resets the measurements, `report` returns and resets them.
 
 import { event, frame, identify, listen, member } from './wire.mjs';
 
 const PAIRS = 4;
 
-/** Between two changes: more than the time for which the daemon merges those of one case. */
+/** Time between two changes, longer than the time within which the daemon merges changes of one case. */
 const INTERVAL_MS = 100;
 
-/** Longest that a change is waited for. */
+/** Time after which a change counts as missed. */
 const MISSED_MS = 5_000;
 
 const [port, pingInterval] = process.argv.slice(2).map(Number);
@@ -24,21 +24,21 @@ let closed = 0;
 
 class Pair {
   #case;
-  #walker;
+  #switcher;
   #name;
-  #there = true;
+  #isOnCase = true;
   #waiting;
-  /** When the next change is to be made. */
+  /** Time of the next change. */
   #due;
 
   constructor(number) {
     this.#case = `bystanders ${number}`;
-    this.#name = `walker ${number}`;
+    this.#name = `switcher ${number}`;
     this.number = number;
   }
 
   async meet() {
-    this.#walker = await this.#arrive(this.#name);
+    this.#switcher = await this.#arrive(this.#name);
     const watcher = await this.#arrive(`watcher ${this.number}`);
     const met = new Promise((resolve) => (this.#waiting = resolve));
     listen(watcher, (text) => this.#see(text));
@@ -46,14 +46,14 @@ class Pair {
     await met;
   }
 
-  /** A quarter of an interval apart, so that the pairs do not all ask at once. */
+  /** Starts the changes, a quarter of an interval after those of the previous pair. */
   start() {
     this.#due = performance.now() + (this.number * INTERVAL_MS) / PAIRS;
-    this.#later();
+    this.#scheduleNext();
   }
 
   async #arrive(name) {
-    // Half of them speak as CHS does, half as newer clients.
+    // Half of the pairs use Engine.IO 3, as CHS does, half use 4.
     const version = this.number % 2 === 0 ? 3 : 4;
     const { socket } = await member(port, { version, from: 1 + this.number, pingInterval });
     socket.on('close', () => (closed += 1));
@@ -61,17 +61,17 @@ class Pair {
     return socket;
   }
 
-  #later() {
+  #scheduleNext() {
     setTimeout(() => this.#change(), Math.max(0, this.#due - performance.now()));
   }
 
-  /** One that is late because the change before it was counts from when it was due, or a stall would count only once. */
+  /** Makes a change and measures its delay. After a late change, from the time it was due, so that a stall counts for each. */
   async #change() {
     const now = performance.now();
     const begun = this.wasLate ? this.#due : now;
-    this.#there = !this.#there;
+    this.#isOnCase = !this.#isOnCase;
     const seen = new Promise((resolve) => (this.#waiting = resolve));
-    this.#walker.write(frame(event('startViewingCase', this.#there ? this.#case : `${this.#case}, away`)));
+    this.#switcher.write(frame(event('startViewingCase', this.#isOnCase ? this.#case : `${this.#case}, away`)));
     const timer = setTimeout(() => this.#waiting?.(), MISSED_MS);
     const news = await seen;
     clearTimeout(timer);
@@ -79,11 +79,11 @@ class Pair {
     else missed += 1;
     this.#due += INTERVAL_MS;
     this.wasLate = performance.now() > this.#due;
-    this.#later();
+    this.#scheduleNext();
   }
 
   #see(text) {
-    if (!text.includes('"peopleViewing"') || text.includes(`"${this.#name}"`) !== this.#there) return;
+    if (!text.includes('"peopleViewing"') || text.includes(`"${this.#name}"`) !== this.#isOnCase) return;
     this.#waiting?.(true);
     this.#waiting = undefined;
   }
@@ -93,7 +93,7 @@ process.on('message', (order) => {
   if (order === 'report') process.send({ latencies, missed, closed });
   [latencies, missed] = [[], 0];
 });
-// Whoever started this is gone.
+// The parent process has ended.
 process.on('disconnect', () => process.exit(1));
 
 const pairs = Array.from({ length: PAIRS }, (_, number) => new Pair(number));

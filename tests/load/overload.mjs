@@ -1,9 +1,8 @@
-// Overloads the daemon in one way after the other; `overload` beside this file is the command.
+// Runs one attack after another on a daemon. The command is `overload` beside this file.
 //
-// Lives here: what is started for an attack, the bounds, the row of the table. Not here: attacks (attacks/),
-// the bystanders (`bystanders.mjs`).
-// An attack is made twice. What the daemon holds after the second time but not after the first, it would hold more of
-// after a third.
+// Lives here: the processes of an attack, the bounds, the row of the table. Not here: attacks (attacks/), the bystanders
+// (`bystanders.mjs`).
+// Each attack runs twice: a leak shows as more memory after the second round than after the first.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,9 +10,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { within } from '../support/wait.mjs';
-import { Victim } from './victim.mjs';
+import { AttackedDaemon } from './attacked-daemon.mjs';
 
-/** In the quick form: so short that nobody has to wait long for what is given back. */
+/** Short time-outs for `--quick`, after which the daemon releases the resources of attackers. */
 const QUICK_TIMEOUTS = {
   CLA_PUBLIC__PING_INTERVAL_MS: 1_000,
   CLA_PUBLIC__PING_TIMEOUT_MS: 1_500,
@@ -21,39 +20,39 @@ const QUICK_TIMEOUTS = {
   CLA_LIMITS__IDENTIFY_TIMEOUT_MS: 2_500,
 };
 
-/** What the shipped configuration says. */
+/** Time-outs of the shipped configuration. */
 const TIMEOUTS = {
   CLA_PUBLIC__PING_INTERVAL_MS: 25_000,
   CLA_PUBLIC__PING_TIMEOUT_MS: 45_000,
   CLA_PRESENCE__GRACE_MS: 15_000,
 };
 
-/** The bound of the project, for changes that bystanders see. */
-const MOST_P99_MS = 100;
+/** Bound on the 99th percentile of the bystanders' delays. */
+const MAX_P99_MS = 100;
 
-/** On a machine that others use as well, all processes stand still now and then. The daemon's fault would show each time. */
-const MOST_TRIES = 3;
+/** Number of tries. On a shared machine all processes stall now and then; an error of the daemon shows in every try. */
+const MAX_TRIES = 3;
 
-/** Longest that one round of an attack may take. */
-const MOST_ROUND_MS = 180_000;
+/** Time-out of one round of an attack. */
+const MAX_ROUND_MS = 180_000;
 
-/** How much more than at the start the daemon may hold once the attackers are forgotten. */
-const MOST_LEFT_MIB = 8;
+/** Bound on memory after the attack, beyond that at the start. */
+const MAX_LEFT_MIB = 8;
 
-/** What the second round may leave behind more than the first. */
-const MOST_GROWTH_MIB = 2;
+/** Bound on memory after the second round, beyond that after the first. */
+const MAX_GROWTH_MIB = 2;
 
 const ORDER = ['abandoned', 'idle', 'flood', 'slow-readers', 'slow-requests', 'huge-frames', 'flapping', 'files'];
 
-/** A process of this folder that one can talk to. */
-class Helper {
+/** A child process that runs a program of this folder and exchanges messages. */
+class Child {
   constructor(program, ...args) {
     this.name = program;
     this.child = fork(new URL(program, import.meta.url), args.map(String));
     this.ended = once(this.child, 'exit');
   }
 
-  async hears() {
+  async nextMessage() {
     const ended = this.ended.then(([code, signal]) => {
       throw new Error(`${this.name} ended (${code ?? signal})`);
     });
@@ -62,13 +61,13 @@ class Helper {
   }
 
   async ask(order) {
-    const answered = this.hears();
+    const answered = this.nextMessage();
     this.child.send(order);
     return answered;
   }
 
   async dismiss() {
-    if (this.child.connected) this.child.send('leave');
+    if (this.child.connected) this.child.send('end');
     await this.ended;
   }
 
@@ -78,11 +77,11 @@ class Helper {
 }
 
 class Trial {
-  #victim;
+  #daemon;
   #bystanders;
   #attackers;
   complaints = [];
-  /** Kept apart, because not only the daemon can be the cause of them. */
+  /** Complaints about delays, which a busy machine can cause as well. */
   delays = [];
 
   constructor(name, attack, quick) {
@@ -92,43 +91,42 @@ class Trial {
     this.timeouts = quick ? QUICK_TIMEOUTS : TIMEOUTS;
   }
 
-  /** Two rounds, then the end of the daemon. Returns what the row is made of. */
+  /** Runs two rounds, and stops the daemon. */
   async run() {
-    this.#victim = await Victim.start({ files: this.size.files, env: this.timeouts });
+    this.#daemon = await AttackedDaemon.start({ files: this.size.files, env: this.timeouts });
     try {
       const interval = this.timeouts.CLA_PUBLIC__PING_INTERVAL_MS;
-      this.#bystanders = new Helper('bystanders.mjs', this.#victim.ports.public, interval);
-      await this.#bystanders.hears();
-      this.before = await this.#victim.atRest();
+      this.#bystanders = new Child('bystanders.mjs', this.#daemon.ports.public, interval);
+      await this.#bystanders.nextMessage();
+      this.before = await this.#daemon.atRest();
       this.rounds = [await this.#round(), await this.#round()];
-      this.#judgeMemory();
-      await this.#victim.letsSomebodyIn();
+      this.#checkMemory();
+      await this.#daemon.assertAcceptsClients();
       this.#bystanders.kill();
-      this.counted = await this.#victim.stop();
-      return this;
+      this.counted = await this.#daemon.stop();
     } finally {
-      [this.#bystanders, this.#attackers, this.#victim].forEach((started) => started?.kill());
+      [this.#bystanders, this.#attackers, this.#daemon].forEach((started) => started?.kill());
     }
   }
 
   async #round() {
-    const settings = { ...this.#victim.ports, pingInterval: this.timeouts.CLA_PUBLIC__PING_INTERVAL_MS, ...this.size };
+    const settings = { ...this.#daemon.ports, pingInterval: this.timeouts.CLA_PUBLIC__PING_INTERVAL_MS, ...this.size };
     this.#bystanders.child.send('begin');
-    this.#victim.watch(this.attack.mostMiB);
-    this.#attackers = new Helper('attackers.mjs', this.name, JSON.stringify(settings));
-    const over = Promise.race([this.#attackers.hears(), this.#victim.trouble]);
-    const { tally } = await within(over, () => 'the attack to be over', MOST_ROUND_MS);
+    this.#daemon.watch(this.attack.maxMiB);
+    this.#attackers = new Child('attackers.mjs', this.name, JSON.stringify(settings));
+    const over = Promise.race([this.#attackers.nextMessage(), this.#daemon.failure]);
+    const { tally } = await within(over, () => 'the end of the attack', MAX_ROUND_MS);
     const seen = await this.#bystanders.ask('report');
-    const watched = this.#victim.unwatch();
+    const watched = this.#daemon.unwatch();
     await this.#attackers.dismiss();
-    this.#judge(seen, watched);
+    this.#checkRound(seen, watched);
     await this.#recover();
-    return { tally, seen, watched, after: await this.#victim.settled() };
+    return { tally, seen, watched, after: await this.#daemon.settled() };
   }
 
-  #judge({ latencies, missed, closed }, { health }) {
+  #checkRound({ latencies, missed, closed }, { health }) {
     const p99 = quantile(latencies, 0.99);
-    if (!(p99 < MOST_P99_MS)) this.delays.push(`bystanders waited ${p99.toFixed(0)} ms for one change in a hundred`);
+    if (!(p99 < MAX_P99_MS)) this.delays.push(`bystanders waited ${p99.toFixed(0)} ms for one change in a hundred`);
     if (missed > 0) this.complaints.push(`bystanders missed ${missed} changes`);
     if (closed > 0) this.complaints.push(`${closed} bystanders lost their connection`);
     if (health.failures.length > 0) {
@@ -136,27 +134,27 @@ class Trial {
     }
   }
 
-  /** Waits until the daemon knows nobody but the bystanders any more, and has given back their files. */
+  /** Waits until the daemon has released everything of the attackers. */
   async #recover() {
     const heartbeat = this.timeouts.CLA_PUBLIC__PING_INTERVAL_MS + this.timeouts.CLA_PUBLIC__PING_TIMEOUT_MS;
     const deadline = performance.now() + heartbeat + this.timeouts.CLA_PRESENCE__GRACE_MS + 10_000;
     for (;;) {
-      const left = await this.#victim.strangers(this.before);
+      const left = await this.#daemon.leftovers(this.before);
       if (left.length === 0) break;
       if (performance.now() > deadline) {
-        this.complaints.push(`not given back: ${left.join(', ')}`);
+        this.complaints.push(`not released: ${left.join(', ')}`);
         break;
       }
       await pause(250);
     }
   }
 
-  #judgeMemory() {
+  #checkMemory() {
     const [first, second] = this.rounds.map(({ after }) => after.mib);
     const { mib: start } = this.before;
     const left = second - start;
-    if (left > MOST_LEFT_MIB) this.complaints.push(`${mib(left)} MiB more than at the start are left, bound ${MOST_LEFT_MIB}`);
-    if (second - first > MOST_GROWTH_MIB) this.complaints.push(`the second round left ${mib(second - first)} MiB more than the first`);
+    if (left > MAX_LEFT_MIB) this.complaints.push(`${mib(left)} MiB more than at the start, bound ${MAX_LEFT_MIB}`);
+    if (second - first > MAX_GROWTH_MIB) this.complaints.push(`the second round left ${mib(second - first)} MiB more than the first`);
   }
 
   row() {
@@ -167,15 +165,15 @@ class Trial {
     const unanswered = health.flatMap(({ failures }) => failures).length;
     const peak = Math.max(...this.rounds.map(({ watched }) => watched.peak));
     const after = this.rounds.map((round) => mib(round.after.mib)).join(' / ');
-    const told = this.rounds.map(({ tally }) => list(tally)).join('; again: ');
+    const outcomes = this.rounds.map(({ tally }) => list(tally)).join('; again: ');
     return [
       `\`tests/load/overload ${this.name}\``,
-      this.attack.what(this.size),
+      this.attack.describe(this.size),
       bystanders,
       unanswered > 0 ? `${slowest}, ${unanswered} not answered` : slowest,
-      `${mib(peak)} (${this.attack.mostMiB})`,
+      `${mib(peak)} (${this.attack.maxMiB})`,
       `${mib(this.before.mib)} / ${after}`,
-      told,
+      outcomes,
       list(this.counted),
     ].join(' | ');
   }
@@ -193,8 +191,8 @@ const list = (counts) =>
     .map(([what, count]) => `${what} ${count.toLocaleString('en')}`)
     .join(', ') || 'nothing';
 
-/** Makes an attack, again if it was only slow, prints its row, and returns what was wrong. */
-async function hold(name, attack) {
+/** Runs an attack, again if only delays were wrong. Prints its row and returns the complaints. */
+async function runAttack(name, attack) {
   for (let tries = 1; ; tries += 1) {
     const trial = new Trial(name, attack, values.quick);
     try {
@@ -203,7 +201,7 @@ async function hold(name, attack) {
       return [...trial.complaints, error.message];
     }
     const onlySlow = trial.delays.length > 0 && trial.complaints.length === 0;
-    if (onlySlow && tries < MOST_TRIES) continue;
+    if (onlySlow && tries < MAX_TRIES) continue;
     console.log(`| ${trial.row()} |`);
     return [...trial.complaints, ...trial.delays];
   }
@@ -218,7 +216,7 @@ if (unknown.length > 0) {
 let broken = 0;
 for (const name of positionals.length > 0 ? positionals : ORDER) {
   const { default: attack } = await import(`./attacks/${name}.mjs`);
-  const complaints = await hold(name, attack);
+  const complaints = await runAttack(name, attack);
   broken += complaints.length;
   complaints.forEach((complaint) => console.error(`${name}: ${complaint}`));
 }

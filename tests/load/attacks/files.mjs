@@ -1,20 +1,20 @@
-// More connections than the daemon has files for: half of them websockets, half silent. They stay while the daemon's last
-// file for browsers is taken.
+// More connections than the daemon may open files: half of them websockets, half silent. They stay open, so that no file is
+// left for other browsers.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { many } from '../crowd.mjs';
+import { many } from '../attack-tools.mjs';
 import { connect, websocket } from '../wire.mjs';
 
-const ABREAST = 100;
-/** One that waits in the backlog is not answered; the next shall not wait for it. */
-const PATIENCE_MS = 200;
+const CONCURRENCY = 100;
+/** Time after which the next connection is opened, because one in the backlog gets no answer. */
+const ANSWER_MS = 200;
 
 export default {
   full: { attackers: 6_000, files: 4_096, seconds: 20 },
   quick: { attackers: 1_500, files: 1_024, seconds: 3 },
-  what: ({ attackers, files, seconds }) => `${attackers} connections to a daemon that may open ${files} files, half of them silent, for ${seconds} s`,
-  mostMiB: 128,
+  describe: ({ attackers, files, seconds }) => `${attackers} connections to a daemon that may open ${files} files, half of them silent, for ${seconds} s`,
+  maxMiB: 128,
 
   async run({ public: port, attackers, seconds, pingInterval }, tally) {
     const open = async (number) => {
@@ -28,9 +28,9 @@ export default {
       tally.add(kind);
       socket.on('close', () => tally.add(`${kind}, closed by the daemon`)).resume();
     };
-    await many(attackers, ABREAST, (number) => {
+    await many(attackers, CONCURRENCY, (number) => {
       const opened = open(number).catch(() => tally.add('closed early'));
-      return Promise.race([opened, pause(PATIENCE_MS)]);
+      return Promise.race([opened, pause(ANSWER_MS)]);
     });
     await pause(seconds * 1_000);
   },

@@ -1,20 +1,20 @@
-// A case with so many viewers that come and go: half of them leave the case and view it again, half disconnect and connect
-// again. All of them read, and speak as CHS does.
+// A case with many viewers that flap: half of them leave the case and open it again, half disconnect and reconnect. All of
+// them read, and use Engine.IO 3 as CHS does.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { many } from '../crowd.mjs';
+import { many } from '../attack-tools.mjs';
 import { event, frame, identify, member } from '../wire.mjs';
 
-const ABREAST = 50;
+const CONCURRENCY = 50;
 const CASE = 'flapping';
 
 export default {
   full: { viewers: 2_000, flapsPerSecond: 200, seconds: 20 },
   quick: { viewers: 250, flapsPerSecond: 200, seconds: 2 },
-  what: ({ viewers, flapsPerSecond, seconds }) =>
+  describe: ({ viewers, flapsPerSecond, seconds }) =>
     `${viewers} viewers of one case who read; ${flapsPerSecond} times a second for ${seconds} s one of them leaves the case or the daemon and is back at once`,
-  mostMiB: 512,
+  maxMiB: 512,
 
   async run({ public: port, viewers, flapsPerSecond, seconds, pingInterval }, tally) {
     const sockets = new Map();
@@ -38,7 +38,7 @@ export default {
       if (socket) Object.assign(socket, { left: true }).destroy();
       return arrive(number);
     };
-    await many(viewers, ABREAST, arrive);
+    await many(viewers, CONCURRENCY, arrive);
     const until = performance.now() + seconds * 1_000;
     for (let flaps = 0; performance.now() < until; flaps += 1) {
       flap(flaps % viewers);

@@ -1,14 +1,14 @@
-// One connection that sends as fast as it is read: events, heartbeats, events that are none, and bytes by polling. When it
-// is closed it comes back at once.
+// One connection that sends as fast as the daemon reads: events, heartbeats, malformed events, and bytes by polling. It
+// reconnects at once when it is closed.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { pour } from '../crowd.mjs';
+import { pour } from '../attack-tools.mjs';
 import { NAMESPACE, answer, connect, event, frame, identify, member, polling, post } from '../wire.mjs';
 
 const CHUNK = 64 * 1024;
-/** A refusal shall not make this a test of how fast connections can be made. */
-const BACK_AFTER_MS = 5;
+/** Pause before a reconnect, so that the attack does not test the rate of connections. */
+const RECONNECT_MS = 5;
 
 const filled = (...packets) => {
   const frames = Buffer.concat(packets.map((packet) => frame(packet)));
@@ -26,9 +26,9 @@ const NOISE = event('nonsense', 'x'.repeat(16_000));
 export default {
   full: { seconds: 10 },
   quick: { seconds: 0.7 },
-  what: ({ seconds }) =>
+  describe: ({ seconds }) =>
     `one connection that sends as fast as it is read, ${seconds} s each: events, heartbeats, malformed events, bytes by polling`,
-  mostMiB: 32,
+  maxMiB: 32,
 
   async run({ public: port, seconds }, tally) {
     for (const [name, chunk] of Object.entries(FLOODS)) {
@@ -52,7 +52,7 @@ async function flood(port, chunk, until, name, tally) {
   } catch {
     tally.add(`${name}: closed early`);
   }
-  await pause(BACK_AFTER_MS);
+  await pause(RECONNECT_MS);
 }
 
 async function floodByPolling(port, until, tally) {
@@ -69,5 +69,5 @@ async function floodByPolling(port, until, tally) {
   } catch {
     tally.add('polling: closed early');
   }
-  await pause(BACK_AFTER_MS);
+  await pause(RECONNECT_MS);
 }

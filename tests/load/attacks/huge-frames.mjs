@@ -1,9 +1,9 @@
-// Thirty megabytes at once, from many connections: as one frame, as fragments of one message, and as the body of a POST with
-// and without a length, to both listeners. Who is cut off begins again.
+// Thirty megabytes from each of many connections: as one frame, as fragments of one message, and as the body of a POST with
+// and without a length, on both listeners. A connection that the daemon closes is opened again.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { pour } from '../crowd.mjs';
+import { pour } from '../attack-tools.mjs';
 import { NAMESPACE, answer, connect, frame, head, member, path, polling } from '../wire.mjs';
 
 const HUGE = 30_000_000;
@@ -11,18 +11,18 @@ const CHUNK = Buffer.alloc(50_000, 'x');
 const AGAIN_MS = 50;
 const CONTINUATION = 0x0;
 
-/** What is said first, and what is said again and again after it. */
+/** The first bytes of each attack, and the bytes that it repeats. */
 const SHAPES = {
-  frame: { opens: frame(`42${NAMESPACE}["`, { claimed: HUGE }), goesOn: CHUNK },
-  fragments: { opens: frame(`42${NAMESPACE}["`, { fin: false }), goesOn: frame(CHUNK, { opcode: CONTINUATION, fin: false }) },
+  frame: { begins: frame(`42${NAMESPACE}["`, { claimed: HUGE }), repeats: CHUNK },
+  fragments: { begins: frame(`42${NAMESPACE}["`, { fin: false }), repeats: frame(CHUNK, { opcode: CONTINUATION, fin: false }) },
 };
 
 export default {
   full: { attackers: 100, seconds: 20 },
   quick: { attackers: 40, seconds: 2 },
-  what: ({ attackers, seconds }) =>
+  describe: ({ attackers, seconds }) =>
     `${attackers} connections of each kind for ${seconds} s: 30 MB in a websocket frame, in fragments, in POSTs with a length and in chunks, on both listeners`,
-  mostMiB: 128,
+  maxMiB: 128,
 
   async run({ public: port, admin, attackers, seconds }, tally) {
     const until = performance.now() + seconds * 1_000;
@@ -41,11 +41,11 @@ export default {
   },
 };
 
-async function overWebsocket(port, name, { opens, goesOn }, number, until, tally) {
+async function overWebsocket(port, name, { begins, repeats }, number, until, tally) {
   const { socket, status } = await member(port, { from: number });
   if (!socket) return tally.add(`websocket ${status}`);
-  socket.resume().write(opens);
-  await pour(socket, goesOn, Math.min(until, performance.now() + 5_000));
+  socket.resume().write(begins);
+  await pour(socket, repeats, Math.min(until, performance.now() + 5_000));
   tally.add(`${name}: ${socket.writable ? 'still sending at the end' : 'cut off'}`);
   socket.destroy();
 }

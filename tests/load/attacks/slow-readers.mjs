@@ -1,29 +1,28 @@
-// Viewers of a busy case that never read. Their names are as long as names may be, so that the lists are as well.
+// Viewers of a busy case that never read. Their names have the maximum length, which makes the lists long.
 //
-// The receive buffer of a connection that is not read stays as small as it is at first; what does not fit waits in the
-// daemon.
+// The kernel does not enlarge the receive buffer of a connection that is not read, so the daemon has to queue the lists.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { many } from '../crowd.mjs';
+import { many } from '../attack-tools.mjs';
 import { event, frame, identify, member } from '../wire.mjs';
 
-const ABREAST = 50;
+const CONCURRENCY = 50;
 const CHANGE_MS = 50;
 const NAME_BYTES = 128;
 
 export default {
   full: { readers: 1_000, seconds: 20 },
   quick: { readers: 100, seconds: 2 },
-  what: ({ readers, seconds }) =>
+  describe: ({ readers, seconds }) =>
     `${readers} viewers with the longest names on one case, which changes 20 times a second for ${seconds} s, and none of them reads`,
-  mostMiB: 512,
+  maxMiB: 512,
 
   async run({ public: port, readers, seconds }, tally) {
     const view = (name, socket) =>
       socket.write(Buffer.concat([frame(identify(name.padEnd(NAME_BYTES, '.'))), frame(event('startViewingCase', 'busy'))]));
     const changer = await member(port, { from: 1_000_000 });
-    await many(readers, ABREAST, async (number) => {
+    await many(readers, CONCURRENCY, async (number) => {
       try {
         const { socket, status } = await member(port, { from: number });
         tally.add(`websocket ${status}`);

@@ -1,5 +1,5 @@
-// Requests that arrive one byte a second, on both listeners: half of them dribble their headers, half their body. Who is
-// cut off begins again.
+// Requests that arrive one byte a second, on both listeners: half of them with slow headers, half with a slow body. A
+// connection that the daemon closes is opened again.
 
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -11,9 +11,9 @@ const BODY = 'x'.repeat(1_000);
 export default {
   full: { attackers: 600, seconds: 30 },
   quick: { attackers: 200, seconds: 3 },
-  what: ({ attackers, seconds }) =>
+  describe: ({ attackers, seconds }) =>
     `${attackers} requests on each listener, a byte a second for ${seconds} s: half in their headers, half in their body`,
-  mostMiB: 128,
+  maxMiB: 128,
 
   async run({ public: publicPort, admin, attackers, seconds }, tally) {
     const until = performance.now() + seconds * 1_000;
@@ -21,12 +21,12 @@ export default {
       { name: 'public', port: publicPort },
       { name: 'admin', port: admin, target: '/admin/notifications/' },
     ];
-    const dribblers = targets.flatMap((target) => Array.from({ length: attackers }, (_, number) => dribble(target, number, until, tally)));
-    await Promise.all(dribblers);
+    const requests = targets.flatMap((target) => Array.from({ length: attackers }, (_, number) => sendSlowly(target, number, until, tally)));
+    await Promise.all(requests);
   },
 };
 
-async function dribble({ name, port, target }, number, until, tally) {
+async function sendSlowly({ name, port, target }, number, until, tally) {
   while (performance.now() < until) {
     try {
       const socket = await connect(port);

@@ -1,8 +1,7 @@
-// The daemon's work on socket.io 4.8.3: the server that it replaces, as it could have been written.
+// A server on socket.io 4.8.3 that does the same as the daemon, for `tests/load/compare`.
 //
-// The daemon is measured against it, so it is made to be fast: nobody is searched for, a list is made once for each
-// change and encoded once for all who get it. Like the server that was replaced it merges nothing, limits nothing and
-// keeps nothing.
+// It is written to be fast: it searches for no user, and builds and encodes a list once per change for all recipients. Like
+// the server that the daemon replaced, it does not merge changes, has no limits and keeps no places.
 
 import { once } from 'node:events';
 import http from 'node:http';
@@ -11,9 +10,9 @@ import { Server } from 'socket.io';
 
 const NAMESPACE = '/socket.io';
 
-/** Everybody, by name. */
+/** Users by name. */
 const users = new Map();
-/** For each case, how many of a user's connections view it. */
+/** For each case, the number of connections of each user that view it. */
 const cases = new Map();
 let nextRank = 0;
 
@@ -77,7 +76,7 @@ function userCalled(username, usertype) {
   return user;
 }
 
-/** Takes a connection away from its user. What it views, it views on. */
+/** Removes a connection from its user. The connection still views its case. */
 function forget(socket) {
   const { user, usertype, caseRef } = socket.data;
   if (caseRef !== null) leave(user, caseRef);
@@ -86,7 +85,7 @@ function forget(socket) {
   if (user.sockets.size === 0) users.delete(user.username);
 }
 
-/** Ends what a connection views, and lets it view another case or none. */
+/** Makes a connection leave its case and view another one, or none. */
 function view(socket, caseRef) {
   const { data } = socket;
   const { user, caseRef: left } = data;
@@ -119,7 +118,7 @@ function leave(user, caseRef) {
   if (tabs.size === 0) cases.delete(caseRef);
 }
 
-/** Sends the list of a case to all who view it. */
+/** Sends the list of a case to all its viewers. */
 function tell(caseRef) {
   const tabs = cases.get(caseRef);
   if (!tabs) return;
@@ -128,7 +127,7 @@ function tell(caseRef) {
   namespace.to(caseRoom(caseRef)).emit('peopleViewing', names);
 }
 
-// Kept apart from each other and from the room that socket.io gives every socket.
+// The prefixes keep both kinds apart from each other and from the room that socket.io gives every socket.
 function caseRoom(caseRef) {
   return `case:${caseRef}`;
 }
