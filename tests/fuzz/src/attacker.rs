@@ -1,27 +1,27 @@
-//! A stranger who follows a script.
+//! An attacker of the public listener who follows a script.
 //!
-//! Lives here: the language of the inputs of `session`, and doing what they say. Not here: what must hold afterwards.
+//! Lives here: the language of the inputs of `session`, and executing them. Not here: checks after the script.
 //!
-//! A script is lines; the first character of each says what to do with the rest.
+//! Each line of a script is a command: its first character is the verb, the rest the argument.
 //!
-//! | line | does |
+//! | line | action |
 //! |---|---|
-//! | `W3`, `W4` | opens a websocket of that version of Engine.IO |
-//! | `P3`, `P4` | opens a session that polls |
-//! | `U` | opens a websocket for the session that polls, as a client does that upgrades |
-//! | `O` | opens a connection and says nothing |
+//! | `W3`, `W4` | opens a websocket with this version of Engine.IO |
+//! | `P3`, `P4` | opens a polling session |
+//! | `U` | opens a websocket for the polling session, as in an upgrade |
+//! | `O` | opens a connection and sends nothing |
 //! | `t…` | sends a packet: a text frame of the websocket, or a POST of the session |
 //! | `b…`, `c…`, `i…`, `o…` | sends a binary, close, ping or pong frame |
 //! | `f…`, `+…`, `.…` | sends the first, a further and the last fragment of a text message |
-//! | `l…` | sends a text frame that says so over and over, longer than any that is allowed |
-//! | `x…` | sends these bytes and nothing else |
-//! | `h…` | sends these bytes and the end of a line, as of the head of a request |
-//! | `p…` | posts this body as it is |
+//! | `l…` | sends a text frame that repeats the argument and is longer than the limit |
+//! | `x…` | sends the argument as raw bytes |
+//! | `h…` | sends the argument and a line end, as in the head of a request |
+//! | `p…` | posts the argument as the body |
 //! | `g` | polls |
-//! | `w…` | waits until that has been received, for a moment |
-//! | `d` | ends the connection |
+//! | `w…` | waits briefly until the argument has been received |
+//! | `d` | closes the connection |
 //!
-//! Any other line is left out.
+//! Other lines are ignored.
 
 use std::{
     io::{self, Read, Write},
@@ -30,32 +30,32 @@ use std::{
 };
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     daemon::daemon,
     http::connect,
     websocket::{self, TEXT, frame},
 };
 
-/// How long one script may wait in all; what is worth waiting for comes sooner.
-const WAITING: Duration = Duration::from_millis(40);
+/// Time that all waits of one script may take together. Useful answers arrive sooner.
+const WAIT_BUDGET: Duration = Duration::from_millis(40);
 
-/// How long one poll waits for news before it is left hanging.
+/// Time after which a poll without an answer is left open.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Longer than the longest message that is allowed.
+/// Length of a message beyond the limit, in bytes.
 const TOO_LONG: usize = 5000;
 
-/// Lines of one script that are followed.
+/// Number of lines of a script that are executed.
 const MAX_LINES: usize = 64;
 
-/// A stranger with at most one connection for frames, and as many as it likes for polls.
+/// An attacker with at most one connection for frames, and any number of connections for polls.
 #[derive(Debug)]
 pub struct Attacker {
-    /// Where it pretends to be, as a proxy tells the daemon.
+    /// Its client address, sent as `X-Real-IP`.
     address: String,
     stream: Option<TcpStream>,
     session: Option<Session>,
-    /// Every session that polls, to be ended in the end: it would outlive its connections.
+    /// Every polling session, closed at the end because sessions outlive their connections.
     sessions: Vec<Session>,
     polls: Vec<TcpStream>,
     received: Vec<u8>,
@@ -69,7 +69,7 @@ struct Session {
 }
 
 impl Attacker {
-    /// A stranger who seems to come from that address.
+    /// An attacker with this client address.
     #[must_use]
     pub fn new(address: String) -> Self {
         Self {
@@ -79,18 +79,18 @@ impl Attacker {
             sessions: Vec::new(),
             polls: Vec::new(),
             received: Vec::new(),
-            waits: WAITING,
+            waits: WAIT_BUDGET,
         }
     }
 
-    /// Does what a script says, and goes away.
+    /// Executes a script and closes all connections.
     ///
     /// # Panics
-    /// When the daemon does not let go of somebody who has gone.
+    /// When the daemon keeps a connection whose client has closed it.
     pub fn follow(mut self, script: &[u8]) {
         for line in script.split(|byte| *byte == b'\n').take(MAX_LINES) {
             if let Some((verb, rest)) = line.split_first() {
-                // The daemon may have closed the connection, and with good reason.
+                // An error is expected: the daemon may close the connection of an attacker.
                 let _ = self.step(*verb, rest);
             }
         }
@@ -119,7 +119,7 @@ impl Attacker {
             b'g' => self.poll(),
             b'w' => self.wait_for(rest),
             b'd' => {
-                self.hang_up();
+                self.close();
                 Ok(())
             }
             _ => Ok(()),
@@ -127,7 +127,7 @@ impl Attacker {
     }
 
     fn open(&mut self, first: &[u8]) -> io::Result<()> {
-        self.hang_up();
+        self.close();
         let stream = self.stream.insert(connect(daemon().public)?);
         stream.write_all(first)
     }
@@ -153,7 +153,7 @@ impl Attacker {
             version,
             id: id.to_owned(),
         };
-        self.hang_up();
+        self.close();
         self.sessions.push(session.clone());
         self.session = Some(session);
         Ok(())
@@ -194,15 +194,15 @@ impl Attacker {
         Ok(())
     }
 
-    /// A poll that finds no news at once is left hanging.
+    /// Polls. A poll that is not answered at once is left open.
     fn poll(&mut self) -> io::Result<()> {
         let session = self.session.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let mut poll = connect(daemon().public)?;
         poll.write_all(session.poll().as_bytes())?;
-        let patience = POLL.min(self.waits);
-        if !patience.is_zero() {
+        let timeout = POLL.min(self.waits);
+        if !timeout.is_zero() {
             let began = Instant::now();
-            poll.set_read_timeout(Some(patience))?;
+            poll.set_read_timeout(Some(timeout))?;
             let answered = poll.read_to_end(&mut self.received).is_ok();
             self.waits = self.waits.saturating_sub(began.elapsed());
             if answered {
@@ -221,11 +221,11 @@ impl Attacker {
         let start = self.received.len();
         let mut chunk = [0; 1024];
         while !contains(&self.received[start..], text) {
-            let patience = self.waits.saturating_sub(began.elapsed());
-            if patience.is_zero() {
+            let timeout = self.waits.saturating_sub(began.elapsed());
+            if timeout.is_zero() {
                 break;
             }
-            stream.set_read_timeout(Some(patience))?;
+            stream.set_read_timeout(Some(timeout))?;
             match stream.read(&mut chunk) {
                 Ok(0) | Err(_) => break,
                 Ok(count) => self.received.extend(&chunk[..count]),
@@ -236,9 +236,9 @@ impl Attacker {
     }
 
     fn leave(mut self) {
-        self.hang_up();
+        self.close();
         for session in &self.sessions {
-            // It may have ended in another way.
+            // The session may have ended already.
             let _ = exchange(&session.post(&session.body(b"1")));
         }
         for poll in self.polls.drain(..) {
@@ -246,7 +246,7 @@ impl Attacker {
         }
     }
 
-    fn hang_up(&mut self) {
+    fn close(&mut self) {
         if let Some(stream) = self.stream.take() {
             end(stream);
         }
@@ -293,7 +293,7 @@ impl Session {
     }
 }
 
-/// Sends a request on a connection of its own and reads the answer.
+/// Sends a request on a new connection and reads the answer.
 fn exchange(request: &[u8]) -> io::Result<String> {
     let mut stream = connect(daemon().public)?;
     stream.write_all(request)?;
@@ -302,16 +302,16 @@ fn exchange(request: &[u8]) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Ends a connection in order, so that nothing that was sent is lost.
+/// Closes a connection gracefully, so that all sent data arrives.
 fn end(mut stream: TcpStream) {
-    // Fails where the daemon has been faster.
+    // Fails if the daemon has closed the connection first.
     let _ = stream.shutdown(Shutdown::Write);
-    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let _ = stream.set_read_timeout(Some(TIMEOUT));
     let rest = io::copy(&mut stream, &mut io::sink());
-    let waited_in_vain = rest.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    let timed_out = rest.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
     assert!(
-        !waited_in_vain,
-        "the daemon keeps a connection whose client has gone"
+        !timed_out,
+        "the daemon keeps a connection whose client has closed it"
     );
 }
 

@@ -1,6 +1,6 @@
-//! People who mind their own business while a fuzzer is at work.
+//! Ordinary users beside the fuzzer.
 //!
-//! Lives here: a browser that is as it should be, and two of them that must always be served.
+//! Lives here: a browser that follows the protocol, and a pair of them whom the daemon must always serve.
 
 use std::{
     collections::BTreeSet,
@@ -14,33 +14,33 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     daemon::daemon,
     http::{Client, connect},
     websocket::{self, TEXT, frame},
 };
 
-/// How often a client with Engine.IO 3 shows that it is alive.
+/// Interval of the heartbeat of a client with Engine.IO 3.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How long to wait before looking again who is there.
-const MOMENT: Duration = Duration::from_micros(200);
+/// Interval between two requests for the people map.
+const POLL: Duration = Duration::from_micros(200);
 
-/// Where the two are while nobody looks at them. A fuzzer may come here.
+/// Case of the pair between two checks. The attacker may open it too.
 const OFFICE: &str = "office";
 
-/// A browser that is as it should be.
+/// A browser that follows the protocol.
 #[derive(Debug)]
 pub struct Bystander {
-    /// The id of its connection.
+    /// Id of its connection.
     pub id: String,
-    /// Its user.
+    /// Name of its user.
     pub name: String,
     stream: Arc<Mutex<TcpStream>>,
-    heard: mpsc::Receiver<(String, Value)>,
+    received: mpsc::Receiver<(String, Value)>,
 }
 
-/// Two people, of whom each must be shown what the other does.
+/// Two users, each of whom must receive the changes of the other.
 #[derive(Debug)]
 pub struct Pair {
     one: Bystander,
@@ -50,10 +50,10 @@ pub struct Pair {
 }
 
 impl Bystander {
-    /// Connects with a version of Engine.IO, and identifies.
+    /// Connects with a version of Engine.IO and identifies.
     ///
     /// # Panics
-    /// When that does not work.
+    /// When the daemon does not accept it.
     #[must_use]
     pub fn arrive(version: u8, name: &str, user_type: &str) -> Self {
         let mut stream = connect(daemon().public).expect("a public listener");
@@ -64,12 +64,12 @@ impl Bystander {
         skip_head(&mut stream);
         let open = websocket::receive(&mut stream).expect("an open packet");
         let open: Value = serde_json::from_slice(&open[1..]).expect("an open packet of JSON");
-        let (ears, heard) = mpsc::channel();
+        let (events, received) = mpsc::channel();
         let bystander = Self {
             id: open["sid"].as_str().expect("a session").to_owned(),
             name: name.to_owned(),
             stream: writer.clone(),
-            heard,
+            received,
         };
         if version == 3 {
             let writer = writer.clone();
@@ -80,36 +80,36 @@ impl Bystander {
                 }
             });
         }
-        thread::spawn(move || listen(stream, &writer, &ears));
+        thread::spawn(move || listen(stream, &writer, &events));
         send(&bystander.stream, &frame(TEXT, b"40/socket.io,"));
-        bystander.hear("joined");
+        bystander.receive("joined");
         bystander.identify(name, user_type);
-        // Who identified before others is told by the answer to this.
-        bystander.say(
+        // The answer to this event shows that the daemon has processed identify, which fixes the order of users.
+        bystander.emit(
             "startViewingCase",
-            &json!(format!("nook of {}", bystander.id)),
+            &json!(format!("case of {}", bystander.id)),
         );
-        bystander.hear("peopleViewing");
+        bystander.receive("peopleViewing");
         bystander
     }
 
-    /// Says whose browser this is.
+    /// Sends identify.
     pub fn identify(&self, name: &str, user_type: &str) {
         let identity = json!({"username": name, "usertype": user_type, "appVersion": "1.0"});
-        self.say("identify", &identity);
+        self.emit("identify", &identity);
     }
 
     /// Sends an event.
-    pub fn say(&self, event: &str, payload: &Value) {
+    pub fn emit(&self, event: &str, payload: &Value) {
         let text = format!("42/socket.io,{}", json!([event, payload]));
         send(&self.stream, &frame(TEXT, text.as_bytes()));
     }
 
-    /// The payload of the next event, which must have this name.
+    /// Payload of the next event.
     ///
     /// # Panics
-    /// When it has not, or does not come.
-    pub fn hear(&self, event: &str) -> Value {
+    /// When the next event has another name, or none arrives.
+    pub fn receive(&self, event: &str) -> Value {
         let (name, payload) = self.next();
         assert_eq!(name, event, "{}: {payload}", self.name);
         payload
@@ -118,20 +118,20 @@ impl Bystander {
     /// The next event.
     ///
     /// # Panics
-    /// When none comes.
+    /// When none arrives.
     pub fn next(&self) -> (String, Value) {
-        let heard = self.heard.recv_timeout(PATIENCE);
-        heard.unwrap_or_else(|error| panic!("{} is not served: {error}", self.name))
+        let received = self.received.recv_timeout(TIMEOUT);
+        received.unwrap_or_else(|error| panic!("{} is not served: {error}", self.name))
     }
 
     fn until_viewing(&self, names: &[&str]) {
         let names = json!(names);
-        while self.hear("peopleViewing") != names {}
+        while self.receive("peopleViewing") != names {}
     }
 }
 
 impl Pair {
-    /// Both arrive.
+    /// Connects both users.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -142,11 +142,11 @@ impl Pair {
         }
     }
 
-    /// Waits until nobody else is there.
+    /// Waits until the people map contains no other user.
     ///
     /// # Panics
-    /// When somebody stays.
-    pub fn are_left_alone(&mut self) {
+    /// When another user remains.
+    pub fn are_the_only_users(&mut self) {
         let began = Instant::now();
         let expected = BTreeSet::from([self.one.id.as_str(), self.other.id.as_str()]);
         loop {
@@ -160,30 +160,30 @@ impl Pair {
             if there == expected {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "somebody stays: {there:?}");
-            sleep(MOMENT);
+            assert!(began.elapsed() < TIMEOUT, "other users remain: {there:?}");
+            sleep(POLL);
         }
     }
 
-    /// One opens a case, the other one comes and goes, and the first is shown that.
+    /// Checks that the first user, on a case, sees the second one open and leave it.
     pub fn see_each_other(&mut self) {
         self.round += 1;
         let round = self.round;
-        // With the names of another round a late answer to that one would do.
+        // New names in each round, so that a late list of an earlier round does not count.
         let names = [format!("one {round}"), format!("other {round}")];
         let [one, other] = names.each_ref().map(String::as_str);
         let case = json!(format!("round {round}"));
         self.one.identify(one, "operator");
-        self.one.say("startViewingCase", &case);
+        self.one.emit("startViewingCase", &case);
         self.one.until_viewing(&[one]);
         self.other.identify(other, "operator");
-        self.other.say("startViewingCase", &case);
+        self.other.emit("startViewingCase", &case);
         self.one.until_viewing(&[one, other]);
         self.other.until_viewing(&[one, other]);
-        self.other.say("stopViewingCase", &case);
+        self.other.emit("stopViewingCase", &case);
         self.one.until_viewing(&[one]);
-        self.one.say("startViewingCase", &json!(OFFICE));
-        self.other.say("startViewingCase", &json!(OFFICE));
+        self.one.emit("startViewingCase", &json!(OFFICE));
+        self.other.emit("startViewingCase", &json!(OFFICE));
     }
 }
 
@@ -193,26 +193,26 @@ impl Default for Pair {
     }
 }
 
-/// Answers heartbeats and passes events on, until the connection ends.
-fn listen(mut stream: TcpStream, writer: &Mutex<TcpStream>, ears: &mpsc::Sender<(String, Value)>) {
+/// Answers heartbeats and forwards events, until the connection ends.
+fn listen(mut stream: TcpStream, writer: &Mutex<TcpStream>, events: &mpsc::Sender<(String, Value)>) {
     while let Ok(packet) = websocket::receive(&mut stream) {
         if packet == b"2" {
             send(writer, &frame(TEXT, b"3"));
         } else if packet.starts_with(b"40/socket.io") {
-            let _ = ears.send(("joined".to_owned(), Value::Null));
+            let _ = events.send(("joined".to_owned(), Value::Null));
         } else if let Some(event) = packet.strip_prefix(b"42/socket.io,") {
-            let _ = ears.send(serde_json::from_slice(event).expect("an event"));
+            let _ = events.send(serde_json::from_slice(event).expect("an event"));
         }
     }
 }
 
-/// What cannot be sent is found missing by whoever waits for the answer.
+/// Writes to a connection. Errors are ignored: a missing answer shows them.
 fn send(stream: &Mutex<TcpStream>, bytes: &[u8]) {
     let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = stream.write_all(bytes);
 }
 
-/// Reads to the end of the head and not a byte more.
+/// Reads exactly the head of an answer.
 fn skip_head(stream: &mut TcpStream) {
     let mut head = BufReader::with_capacity(1, stream).lines();
     while head

@@ -1,6 +1,6 @@
 //! The daemon, in the process of the fuzzer.
 //!
-//! Lives here: its configuration, starting it once, and the ways in which it may not end or complain.
+//! Lives here: its configuration, starting it once, crashing when it ends or logs a warning.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -22,17 +22,17 @@ use tokio::{
 };
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-/// Where it listens.
+/// Addresses of the daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Daemon {
-    /// For browsers.
+    /// Public listener, for browsers.
     pub public: SocketAddr,
-    /// For staff.
+    /// Admin listener, for staff.
     pub admin: SocketAddr,
 }
 
-/// Whatever a fuzzer leaves behind is found missing soon, and nothing is kept longer than one input takes. Those who are
-/// there all the time do in a second what people do in hours.
+/// Settings of the daemon. Short time-outs: connections of one input must not outlive it. High limits: the pair of users sends
+/// more events in a second than real users do in hours.
 const SETTINGS: [(&str, &str); 14] = [
     ("CLA_SITE_HOSTNAME", "chs.example.org"),
     ("CLA_PUBLIC__LISTEN", "127.0.0.1:0"),
@@ -50,7 +50,7 @@ const SETTINGS: [(&str, &str); 14] = [
     ("CLA_LIMITS__ADMIN_BODY_BYTES", "4096"),
 ];
 
-/// The daemon. It starts when it is first asked for, and runs for as long as the process.
+/// The daemon. The first call starts it; it runs until the process ends.
 #[must_use]
 pub fn daemon() -> Daemon {
     static DAEMON: LazyLock<Daemon> = LazyLock::new(start);
@@ -60,14 +60,14 @@ pub fn daemon() -> Daemon {
 fn start() -> Daemon {
     let tripwire = tracing::subscriber::set_global_default(Tripwire);
     tripwire.expect("no other subscriber");
-    // That nobody listens there would be worth a line in the log.
-    let statsd = UdpSocket::bind("127.0.0.1:0").expect("a place for metrics");
+    // An open port, because the daemon logs a warning if nothing listens there.
+    let statsd = UdpSocket::bind("127.0.0.1:0").expect("a free UDP port");
     let port = statsd.local_addr().expect("its port").port().to_string();
     let settings = SETTINGS
         .into_iter()
         .chain([("CLA_STATSD__PORT", port.as_str())]);
     let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    // The default file may be there, on the machine of somebody who runs the daemon.
+    // The default file may exist on a machine that runs the daemon.
     let flags = Flags {
         config: Some("/dev/null".into()),
         ..Flags::default()
@@ -96,8 +96,8 @@ fn run(config: Config, source: Source, listening: &mpsc::Sender<Daemon>) {
             public: address(&listeners.public)?,
             admin: address(&listeners.admin)?,
         };
-        // Rust ignores it before `main`, but libFuzzer's `main` is not Rust's. Without this a write to a connection that has
-        // been cut ends the process.
+        // Rust's runtime ignores SIGPIPE, but libFuzzer replaces its `main`. Without this, a write to a closed connection ends the
+        // process.
         let _broken_pipes = signal(SignalKind::pipe())?;
         let signals = Signals::listen()?;
         let app = App {
@@ -113,7 +113,7 @@ fn run(config: Config, source: Source, listening: &mpsc::Sender<Daemon>) {
         app.run(signals).await
     });
     match ended {
-        // Somebody has interrupted the fuzzer.
+        // The fuzzer was interrupted.
         Ok(()) => exit(0),
         Err(error) => {
             eprintln!("the daemon has ended: {error:#}");
@@ -122,8 +122,8 @@ fn run(config: Config, source: Source, listening: &mpsc::Sender<Daemon>) {
     }
 }
 
-/// Nothing that a stranger does may show in the log but at `debug`, or as a count once a minute. Errors and all other warnings
-/// of ours are crashes here.
+/// Makes errors and warnings of the daemon crashes: clients may cause only log lines at `debug`, and warnings that are limited
+/// to one a minute.
 struct Tripwire;
 
 impl Subscriber for Tripwire {
@@ -134,7 +134,7 @@ impl Subscriber for Tripwire {
     }
 
     fn event(&self, event: &Event<'_>) {
-        panic!("a line in the log that a stranger has caused: {event:?}");
+        panic!("a client has caused a line in the log: {event:?}");
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

@@ -1,34 +1,34 @@
-//! Requests to the admin app, by hand.
+//! Requests to the admin app without an HTTP library.
 //!
-//! Lives here: sending bytes and reading the answer, one after the other on a connection that is kept.
+//! Lives here: sending bytes and reading the answer, one request at a time on a kept-alive connection.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
 };
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
-/// Somebody who asks the admin app.
+/// A client of the admin app.
 #[derive(Debug)]
 pub struct Client {
     server: SocketAddr,
     connection: Option<BufReader<TcpStream>>,
 }
 
-/// What came back.
+/// An answer of the admin app.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// What kind of body it is, without parameters; empty, if that is not said.
+    /// Media type of the body without parameters. Empty without a `Content-Type`.
     pub media_type: String,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Client {
-    /// Connects when there is something to ask.
+    /// A client that connects at its first request.
     #[must_use]
     pub fn new(server: SocketAddr) -> Self {
         Self {
@@ -40,12 +40,12 @@ impl Client {
     /// Sends a request and waits for the answer.
     ///
     /// # Panics
-    /// When there is none.
+    /// When no answer arrives.
     pub fn ask(&mut self, request: &[u8]) -> Answer {
         let reused = self.connection.is_some();
         let mut answer = self.try_to_ask(request);
         if reused && answer.is_err() {
-            // The server may close a connection that is kept at any time.
+            // The server may close a kept-alive connection at any time.
             answer = self.try_to_ask(request);
         }
         answer.unwrap_or_else(|error| panic!("no answer from the admin app: {error}"))
@@ -67,16 +67,16 @@ impl Client {
 /// Connects to a listener.
 ///
 /// # Errors
-/// When it cannot be reached.
+/// When the connection fails.
 pub fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// Reads an answer, and tells whether another one may follow.
+/// Reads an answer. Returns it, and whether the connection stays open.
 fn answer(connection: &mut impl BufRead, bodiless: bool) -> io::Result<(Answer, bool)> {
     let mut line = String::new();
     connection.read_line(&mut line)?;

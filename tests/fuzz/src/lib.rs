@@ -1,15 +1,15 @@
-//! What the targets that need a whole daemon have in common.
+//! Code shared by the targets that need a whole daemon.
 //!
-//! | module | what lives there |
+//! | module | contents |
 //! |---|---|
-//! | [`attacker`] | a stranger who follows a script, which is the input |
-//! | [`daemon`] | the daemon, in this process, and what it may not do |
-//! | [`bystanders`] | two people who mind their own business |
-//! | [`websocket`] | websockets by hand, so that they can be wrong |
-//! | [`http`] | requests by hand, for the same reason |
-//! | [`markup`] | what a page of ours looks like |
+//! | [`attacker`] | an attacker who follows a script, which is the input |
+//! | [`daemon`] | the daemon, in this process, and the log lines that it must not write |
+//! | [`bystanders`] | two ordinary users, who must not notice the attacker |
+//! | [`websocket`] | websockets without a library, so that frames can be invalid |
+//! | [`http`] | requests without a library, for the same reason |
+//! | [`markup`] | a parser for the pages of the admin app |
 //!
-//! Whoever is not what it should be panics, which libFuzzer takes for a crash.
+//! A failed check panics, which libFuzzer reports as a crash.
 
 pub mod attacker;
 pub mod bystanders;
@@ -20,5 +20,5 @@ pub mod websocket;
 
 use std::time::Duration;
 
-/// How long anything may take on a machine that has more to do than this.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Time-out of every wait, long enough for a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
-//! What a page of ours looks like to a browser.
+//! A check that user input adds no elements to the pages of the admin app.
 //!
-//! Lives here: a reader of HTML that knows no more than our templates use, so that whatever a stranger adds breaks it.
+//! Lives here: a parser of HTML that accepts only the elements and forms that our templates use.
 
 /// Elements that our templates use.
 const ELEMENTS: &[&str] = &[
@@ -10,13 +10,13 @@ const ELEMENTS: &[&str] = &[
     "ul",
 ];
 
-/// Those of them that have no end.
+/// Elements without an end tag.
 const VOID: &[&str] = &["input", "link", "meta"];
 
-/// Checks that a page consists of our elements only, each closed where it should be.
+/// Checks that a page consists of elements of our templates only, correctly nested.
 ///
 /// # Panics
-/// When it does not.
+/// When the page contains anything else.
 pub fn is_ours(page: &str) {
     let mut rest = page.trim_start();
     rest = rest
@@ -24,7 +24,7 @@ pub fn is_ours(page: &str) {
         .expect("a document type");
     let mut open = Vec::new();
     while let Some((text, markup)) = rest.split_once('<') {
-        assert!(!text.contains('>'), "a loose end in {text:?}");
+        assert!(!text.contains('>'), "a stray > in {text:?}");
         let (tag, after) = markup.split_once('>').expect("a tag that ends");
         if let Some(name) = tag.strip_prefix('/') {
             assert_eq!(open.pop(), Some(name), "closed out of order");
@@ -33,7 +33,7 @@ pub fn is_ours(page: &str) {
             let (name, attributes) = tag.split_at(end);
             assert!(
                 ELEMENTS.contains(&name),
-                "an element that we have not: {tag:?}"
+                "an element that no template has: {tag:?}"
             );
             are_attributes(attributes);
             if !VOID.contains(&name) {
@@ -43,10 +43,10 @@ pub fn is_ours(page: &str) {
         rest = after;
     }
     assert!(open.is_empty(), "left open: {open:?}");
-    assert!(!rest.contains('>'), "a loose end in {rest:?}");
+    assert!(!rest.contains('>'), "a stray > in {rest:?}");
 }
 
-/// Each is a name alone, or a name and a value in quotes.
+/// Checks that each attribute is a name, or a name and a quoted value.
 fn are_attributes(text: &str) {
     let mut rest = text;
     while let Some(attribute) = rest.strip_prefix(char::is_whitespace) {

@@ -1,19 +1,19 @@
-//! Websockets, by hand.
+//! Websockets without a library.
 //!
-//! Lives here: making frames, right or wrong, and reading those of a server. Not here: what they say.
+//! Lives here: making valid and invalid frames, reading frames of a server. Not here: the packets in them.
 
 use std::{
     io::{self, Read},
     net::TcpStream,
 };
 
-/// The first byte of a whole text frame.
+/// First byte of an unfragmented text frame.
 pub const TEXT: u8 = 0x81;
 
-/// The largest payload whose length fits in the second byte of a frame.
+/// Largest payload length that fits in the second byte of a frame.
 const SHORT: usize = 125;
 
-/// The request for a websocket of Engine.IO, with more lines of a head.
+/// The request for an Engine.IO websocket, with additional header lines.
 #[must_use]
 pub fn handshake(version: u8, lines: &str) -> String {
     format!(
@@ -22,7 +22,7 @@ pub fn handshake(version: u8, lines: &str) -> String {
     )
 }
 
-/// A frame of a client, under a mask of zeros.
+/// A frame of a client, with a mask of zeros.
 #[must_use]
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
@@ -45,7 +45,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// The payload of the next frame of a server.
 ///
 /// # Errors
-/// When the connection ends, or nothing comes in time.
+/// When the connection ends, or no frame arrives in time.
 pub fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let [_, short] = bytes(stream)?;
     let length = match short {

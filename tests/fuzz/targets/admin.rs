@@ -1,7 +1,7 @@
-//! What is posted to the admin app: it is answered in order, and whatever is unclear sends nothing.
+//! Requests to the admin app: each is answered correctly, and an ambiguous one sends no message.
 //!
-//! An input is a request: a line with method and path, one with the type of the body, one with what the sender accepts,
-//! and the body. `@OPERATOR@` and `@PROVIDER@` stand for the ids of the two who are connected.
+//! An input is a request: a line with method and path, one with the type of the body, one with the accepted types, and the
+//! body. `@OPERATOR@` and `@PROVIDER@` stand for the ids of the two connections.
 #![no_main]
 
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -15,24 +15,24 @@ use cla_socketserver_fuzz::{
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::{Value, json};
 
-/// Names as unpleasant to a page as they may be.
+/// Names that would break a page without escaping.
 const OPERATOR: &str = "<b>\"o'&amp;\u{202e}";
 const PROVIDER: &str = "--><script>alert(1)</script>";
 
-/// What the methods of a request may be. With CONNECT the connection would be none of HTTP any more.
+/// Methods of a request. CONNECT is left out, because the connection would no longer be HTTP.
 const METHODS: [&str; 6] = ["POST", "GET", "HEAD", "PUT", "DELETE", "OPTIONS"];
 
-/// Where hyper cannot read a request and this follows, it says nothing and hangs up: it takes it for HTTP/2.
+/// Start of an HTTP/2 connection. If it follows an unreadable request, hyper closes the connection without an answer.
 const HTTP_2: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Who is asked, and those who may hear of it.
+/// A client of the admin app, and two browsers that may receive messages.
 struct Office {
     staff: Client,
     listeners: [Bystander; 2],
     round: u64,
 }
 
-/// What an input asks for.
+/// The request of an input.
 struct Request<'input> {
     bytes: Vec<u8>,
     path: &'input str,
@@ -55,21 +55,21 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
     let answer = office.staff.ask(&request.bytes);
-    is_in_order(&answer, input.starts_with("HEAD "));
-    let heard = office.heard();
+    is_valid(&answer, input.starts_with("HEAD "));
+    let received = office.received();
     assert_eq!(
         reached(&answer),
-        heard.len(),
-        "{answer:?}, heard: {heard:?}"
+        received.len(),
+        "{answer:?}, received: {received:?}"
     );
-    if heard.iter().any(|(event, _)| event == "systemMessage") {
-        is_beyond_doubt(&request.body);
+    if received.iter().any(|(event, _)| event == "systemMessage") {
+        is_unambiguous(&request.body);
     }
     if request.path.starts_with("/admin/notifications")
         && let Ok(posted) = serde_json::from_str::<Value>(&request.body)
     {
         // The request may have been a form whose text happens to be JSON.
-        for (event, payload) in heard.iter().filter(|_| posted.is_object()) {
+        for (event, payload) in received.iter().filter(|_| posted.is_object()) {
             assert_eq!(
                 (event.as_str(), payload),
                 ("notification", &posted["notifications"])
@@ -105,14 +105,14 @@ impl Office {
         })
     }
 
-    /// What both heard up to now.
-    fn heard(&mut self) -> Vec<(String, Value)> {
+    /// Events that both browsers have received since the last call.
+    fn received(&mut self) -> Vec<(String, Value)> {
         self.round += 1;
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         for listener in &self.listeners {
-            // Whatever was sent before the answer to this is heard before it. Each is alone with its case.
+            // Events sent before the list of this case arrive before it. No other user is on the case.
             let case = format!("round {} of {}", self.round, listener.id);
-            listener.say("startViewingCase", &json!(case));
+            listener.emit("startViewingCase", &json!(case));
         }
         for listener in &self.listeners {
             loop {
@@ -120,16 +120,16 @@ impl Office {
                 if event == "peopleViewing" {
                     break;
                 }
-                heard.push((event, payload));
+                received.push((event, payload));
             }
         }
-        heard
+        received
     }
 }
 
-/// Whoever sends a message has said which one, and to whom.
-fn is_beyond_doubt(body: &str) {
-    // A byte order mark is no part of what was said.
+/// Checks that a body that sent a message names the message and exactly one audience.
+fn is_unambiguous(body: &str) {
+    // A byte order mark is not part of the body.
     let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     let json = serde_json::from_str::<Value>(body)
         .ok()
@@ -167,7 +167,7 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn is_in_order(answer: &Answer, bodiless: bool) {
+fn is_valid(answer: &Answer, bodiless: bool) {
     assert!(answer.status < 500, "{answer:?}");
     let text = str::from_utf8(&answer.body).expect("text");
     match answer.media_type.as_str() {
@@ -175,7 +175,7 @@ fn is_in_order(answer: &Answer, bodiless: bool) {
         "application/json" => assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}"),
         "text/html" => markup::is_ours(text),
         "text/css" | "text/javascript" | "text/plain" | "application/openmetrics-text" => {}
-        // Sent elsewhere, or refused by the server before it was a request.
+        // A redirect, or a refusal of the HTTP server.
         "" => assert!(
             matches!(answer.status, 302 | 400..500) && text.is_empty(),
             "{answer:?}"
@@ -184,7 +184,7 @@ fn is_in_order(answer: &Answer, bodiless: bool) {
     }
 }
 
-/// How many connections a message has reached, by the answer.
+/// Number of connections that a message has reached, according to the answer.
 fn reached(answer: &Answer) -> usize {
     let text = String::from_utf8_lossy(&answer.body);
     match answer.media_type.as_str() {

@@ -1,7 +1,7 @@
-//! What an operator may write: it is either refused in words, or means the same when it is written down again.
+//! A configuration is either refused with a readable message, or loads to the same values from the output of `check`.
 //!
 //! An input is lines `NAME=value` for variables and `--public-listen=…` or `--admin-listen=…` for flags, a line `---`, and
-//! the file. Lines `public.socket=…` and `admin.socket=…` are addresses that systemd has opened.
+//! the file. Lines `public.socket=…` and `admin.socket=…` are addresses of sockets that systemd has opened.
 #![no_main]
 
 use std::{
@@ -17,7 +17,7 @@ use std::{
 use cla_socketserver::config::{self, Flags, Loaded, Sockets};
 use libfuzzer_sys::fuzz_target;
 
-/// In memory, if the machine has such a place, and without a name there, so that nothing is left behind.
+/// The configuration file: in memory where possible, and already deleted, so that nothing is left behind.
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
     let memory = PathBuf::from("/dev/shm");
     let folder = if memory.is_dir() {
@@ -31,7 +31,7 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
     format!("/proc/self/fd/{}", file.into_raw_fd()).into()
 });
 
-/// Everything but the file.
+/// Everything except the file.
 #[derive(Default)]
 struct Surroundings {
     variables: Vec<(String, String)>,
@@ -53,10 +53,10 @@ fuzz_target!(|input: &[u8]| {
     let outcome = surroundings.load(surroundings.variables.clone());
     match outcome {
         Ok(loaded) => {
-            keeps_its_promises(&loaded);
-            means_the_same_again(&loaded, &surroundings);
+            keeps_its_bounds(&loaded);
+            loads_again_from_check(&loaded, &surroundings);
         }
-        Err(refusal) => is_of_use(&refusal),
+        Err(refusal) => is_readable(&refusal),
     }
 });
 
@@ -85,8 +85,8 @@ impl Surroundings {
     }
 }
 
-/// What the rest of the daemon takes for granted.
-fn keeps_its_promises(Loaded { config, .. }: &Loaded) {
+/// Checks the properties that the rest of the daemon relies on.
+fn keeps_its_bounds(Loaded { config, .. }: &Loaded) {
     assert!(!config.public.listen.is_empty() && !config.admin.listen.is_empty());
     assert!(
         config
@@ -109,7 +109,7 @@ fn keeps_its_promises(Loaded { config, .. }: &Loaded) {
     assert!(names.into_iter().flatten().all(lower));
 }
 
-/// The internet has no way there. An IPv4 address in IPv6 clothes is what it is on the wire.
+/// Whether an address is loopback or private. An IPv4-mapped IPv6 address counts as IPv4.
 fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
@@ -117,8 +117,8 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// `check` prints a configuration as a file would have it.
-fn means_the_same_again(loaded: &Loaded, surroundings: &Surroundings) {
+/// Checks that the output of `check`, used as a file, loads to the same configuration.
+fn loads_again_from_check(loaded: &Loaded, surroundings: &Surroundings) {
     let text = loaded.effective.to_string();
     fs::write(&*FILE, &text).expect("a file that can be written");
     let alone = Surroundings {
@@ -136,8 +136,8 @@ fn means_the_same_again(loaded: &Loaded, surroundings: &Surroundings) {
     }
 }
 
-/// Each line names what is wrong, and can be printed.
-fn is_of_use(refusal: &str) {
+/// Checks that each line of a refusal names its source and is printable.
+fn is_readable(refusal: &str) {
     assert!(!refusal.is_empty());
     for line in refusal.lines() {
         let names = line.starts_with("config file ") || line.contains(" = ");

@@ -1,4 +1,4 @@
-//! Whole sessions of a stranger: the daemon survives them, forgets them, and serves the others.
+//! Sessions of an attacker: the daemon survives them, releases them, and serves other users.
 #![no_main]
 
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -12,9 +12,9 @@ fuzz_target!(|script: &[u8]| {
     let mut guard = PAIR.lock().unwrap_or_else(PoisonError::into_inner);
     let (pair, count) = &mut *guard;
     *count += 1;
-    // Everybody comes from an address of their own, as from the internet.
+    // A new client address for each input.
     let [_, a, b, c] = count.to_be_bytes();
     Attacker::new(format!("10.{a}.{b}.{c}")).follow(script);
-    pair.are_left_alone();
+    pair.are_the_only_users();
     pair.see_each_other();
 });

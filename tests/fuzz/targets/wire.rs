@@ -1,4 +1,4 @@
-//! The JSON of one event, as a stranger may write it: what is understood keeps its bounds and means what it says.
+//! The JSON of one event from an attacker: a decoded event keeps its bounds and has the values of the frame.
 #![no_main]
 
 use std::{collections::BTreeMap, fmt};
@@ -17,20 +17,24 @@ use serde_json::{Value, json, value::RawValue};
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let decoded = decode(&text);
-    assert_eq!(decode(&text), decoded, "decoding is a matter of chance");
+    assert_eq!(
+        decode(&text),
+        decoded,
+        "decoding twice gives different results"
+    );
     if let Ok(event) = decoded {
-        says_what_the_frame_says(&event, &text);
-        is_understood_again(&event);
+        matches_the_frame(&event, &text);
+        decodes_again(&event);
     }
     survives_the_second_encoding(&text);
     if let Ok(json) = serde_json::from_str::<&RawValue>(&text) {
-        leaves_as_it_came(json.get());
+        is_sent_as_posted(json.get());
     }
 });
 
-/// Reads the frame a second time, in another way.
-fn says_what_the_frame_says(event: &Event, text: &str) {
-    // Where this reader gives up, as at a number that no variable holds, the other may well skip what it does not need.
+/// Compares an event with the frame, which it reads with another parser.
+fn matches_the_frame(event: &Event, text: &str) {
+    // This parser fails at numbers that are too large; the decoder may skip members that it does not need.
     let Ok(frame) = serde_json::from_str::<Value>(text) else {
         return;
     };
@@ -44,7 +48,7 @@ fn says_what_the_frame_says(event: &Event, text: &str) {
             assert_eq!(legible(name), legible(identity.username.as_str()));
             known(identity.user_type.as_str(), said.get("usertype"));
             known(identity.app_version.as_str(), said.get("appVersion"));
-            one_list_tells_of(&identity.username);
+            list_is_ascii_with_both_names(&identity.username);
         }
         Event::CaseOpened { case, .. } => {
             assert_eq!(frame[0], "startViewingCase");
@@ -62,7 +66,7 @@ fn says_what_the_frame_says(event: &Event, text: &str) {
     }
 }
 
-/// What an identify says that has a text: strings, and numbers as they were written. Of two the last one counts.
+/// The members of an identify that are text or numbers, as text. Of two equal members the last one counts.
 fn said(frame: &str, payload: &Value) -> BTreeMap<String, String> {
     let parts: Vec<&RawValue> = serde_json::from_str(frame).expect("it was JSON");
     let mut said = BTreeMap::new();
@@ -85,7 +89,7 @@ fn text_of(json: &RawValue) -> Option<String> {
     }
 }
 
-/// The members of an object, also those that are there twice.
+/// The members of an object, including repeated ones.
 struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -112,10 +116,10 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// What remains of a text in any case: what is taken out shows nothing, so it is no letter and no digit.
+/// The letters and digits of a text: the decoder removes only characters that are invisible.
 fn legible(text: &str) -> String {
     let shown = |character: &char| character.is_ascii() || character.is_alphanumeric();
-    // Fillers are letters to Unicode.
+    // Unicode classifies these invisible fillers as letters.
     let fillers = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
     text.chars()
         .filter(|character| shown(character) && !fillers.contains(character))
@@ -128,7 +132,7 @@ fn bounded(text: &str, bytes: usize) {
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// What cannot be used is unknown, and nothing else is.
+/// Checks that a value is `unknown` if and only if the frame has no usable one.
 fn known(understood: &str, said: Option<&String>) {
     bounded(understood, 64);
     let said = said.map_or("unknown", String::as_str);
@@ -141,8 +145,8 @@ fn known(understood: &str, said: Option<&String>) {
     }
 }
 
-/// The same in our own words is the same event.
-fn is_understood_again(event: &Event) {
+/// Checks that an event, encoded by this test, decodes to the same event.
+fn decodes_again(event: &Event) {
     let frame = match event {
         Event::Identified { identity, .. } => json!(["identify", {
             "username": identity.username.as_str(),
@@ -156,7 +160,8 @@ fn is_understood_again(event: &Event) {
     assert_eq!(decode(&frame.to_string()).as_ref(), Ok(event));
 }
 
-fn one_list_tells_of(name: &Username) {
+/// Checks that an encoded list is ASCII and contains the name.
+fn list_is_ascii_with_both_names(name: &Username) {
     let names = [name.as_str(), "somebody else"];
     let users = names.map(|name| name.try_into().expect("a name that has been a name"));
     let (event, payload) = encode(&Message::PeopleViewing(users.into())).expect("a list");
@@ -168,14 +173,14 @@ fn one_list_tells_of(name: &Username) {
     );
 }
 
-/// Clients 1.x encode twice what they send by polling.
+/// Checks decoding of the double UTF-8 encoding of clients 1.x over polling.
 fn survives_the_second_encoding(text: &str) {
     let twice: String = text.bytes().map(char::from).collect();
     assert_eq!(decode_twice_encoded(&twice), text);
 }
 
-/// A notification means the same in the browser as in the back-end.
-fn leaves_as_it_came(json: &str) {
+/// Checks that an encoded notification is ASCII and equal to the posted JSON.
+fn is_sent_as_posted(json: &str) {
     let (event, payload) = encode(&Message::Notification(json.into())).expect("JSON is JSON");
     assert_eq!(event, "notification");
     assert!(payload.is_ascii(), "{payload}");

@@ -1,14 +1,14 @@
-//! What every screen has to show, and how long it takes until it does.
+//! The lists that every page must receive, and the delays until it does.
 //!
-//! Lives here: the model of presence that what arrives is held against. Not here: sockets, pace.
+//! Lives here: a model of presence that received lists are compared with. Not here: sockets, rates.
 //!
-//! What is said of a case is numbered in the order in which it was said; a server may hear two of them the other way round.
-//! So a list is as fresh as the last thing said of the stalest person in it: everything before that it shows, or what has
-//! become of it since. A server that tells a burst by one list has thereby told all of it.
+//! The changes of a case are numbered in the order of sending; the server may receive two of them in the other order.
+//! A list is as fresh as the last change of the user whose entry is the oldest: it shows every change before that one, or a
+//! later state. One list that a server sends for a burst of changes shows all of them.
 
 #![expect(
     clippy::indexing_slicing,
-    reason = "cases and pages are as many as there were at first"
+    reason = "the numbers of cases and pages never change"
 )]
 
 use std::{
@@ -19,63 +19,63 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A user's number; several pages may be one user's.
+/// Number of a user, who may have several pages.
 pub(crate) type User = u32;
 
-/// Everything that was said, and how much of it has been seen.
+/// All changes, and the part of them that each page has seen.
 pub(crate) struct Expectation {
     cases: Vec<Case>,
     views: Vec<Option<View>>,
     tally: Tally,
 }
 
-/// What was seen of it.
+/// Counts of changes and lists.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// Times that somebody came to a case or left one.
+    /// Number of times that a page opened or left a case.
     pub(crate) changes: u32,
-    /// Lists that arrived.
+    /// Number of lists received.
     pub(crate) lists: u32,
-    /// Lists that fit no moment of the case.
+    /// Number of lists that were not right for their case at any time.
     pub(crate) wrong: u32,
-    /// For each change and each page that had to see it, how long that took.
+    /// For each change and each page that had to see it, the delay.
     pub(crate) delays: Vec<Duration>,
-    /// What pages had still to see when they left.
+    /// Number of changes that pages had not seen when they left.
     pub(crate) left_unseen: usize,
 }
 
 #[derive(Default)]
 struct Case {
-    /// How many pages of each user view it.
+    /// Number of pages of each user that view the case.
     viewers: BTreeMap<User, u32>,
-    /// When each change was said.
+    /// Time at which each change was sent.
     changes: Vec<Instant>,
-    /// The number of the last change that was about somebody.
+    /// Number of the last change of each user.
     latest: BTreeMap<User, usize>,
-    /// Lists that came lately: most come once for every page.
+    /// The last lists received. Most lists arrive once for every page.
     known: VecDeque<Known>,
 }
 
 struct Known {
     list: Vec<u8>,
-    /// How many changes there had been when it was read.
+    /// Number of changes at the time the list was compared.
     of: usize,
     freshness: Option<usize>,
 }
 
-/// How a page follows its case.
+/// The state of a page on its case.
 struct View {
     case: usize,
-    /// The number of the change that it came with.
+    /// Number of the change by which the page opened the case.
     first: usize,
-    /// How many changes it has seen, or need not see because they were before it came.
+    /// Number of changes seen, including those before the page opened the case.
     seen: usize,
-    /// How many of them the last list shows that it was sent.
+    /// Number of changes that the last list shows.
     shown: usize,
 }
 
-/// So many lists of one case are usually on their way at most.
-const MOST_KNOWN: usize = 4;
+/// Largest number of different lists of one case that are usually in transit.
+const MAX_KNOWN: usize = 4;
 
 impl Expectation {
     pub(crate) fn new(cases: usize, pages: usize) -> Self {
@@ -89,7 +89,7 @@ impl Expectation {
         expectation
     }
 
-    /// A page turns to a case, and away from the one that it shows.
+    /// A page leaves its case, if any, and opens another one.
     pub(crate) fn opens(&mut self, page: usize, user: User, case: u32, now: Instant) {
         self.closes(page, user, now);
         let case = case as usize;
@@ -106,7 +106,7 @@ impl Expectation {
         });
     }
 
-    /// A page leaves the case that it shows, if any.
+    /// A page leaves its case, if any.
     pub(crate) fn closes(&mut self, page: usize, user: User, now: Instant) {
         let Some(view) = self.views[page].take() else {
             return;
@@ -121,16 +121,16 @@ impl Expectation {
         self.tally.changes += 1;
     }
 
-    /// A page has been sent a list, as JSON.
+    /// A page has received a list, as JSON.
     pub(crate) fn shows(&mut self, page: usize, list: &[u8], now: Instant) {
         self.tally.lists += 1;
-        // Without a case, the page has just left the one whose list it is.
+        // A page without a case has just left the case of this list.
         let Some(view) = &mut self.views[page] else {
             return;
         };
         let case = &mut self.cases[view.case];
         let Some(freshness) = case.freshness(list) else {
-            // Before its first list, it may be the last one of the case that the page came from.
+            // Before the first list of its case, a page may receive the last list of the case that it left.
             self.tally.wrong += u32::from(view.seen > view.first);
             return;
         };
@@ -141,13 +141,13 @@ impl Expectation {
         view.shown = freshness.max(view.first);
     }
 
-    /// How many changes screens do not show as they are now.
+    /// Number of changes that the pages' last lists do not show.
     pub(crate) fn awaited(&self) -> usize {
         let unseen = |view: &View| self.cases[view.case].changes.len() - view.shown;
         self.views.iter().flatten().map(unseen).sum()
     }
 
-    /// What was seen since this was last asked.
+    /// Counts since the last call.
     pub(crate) fn tally(&mut self) -> Tally {
         mem::take(&mut self.tally)
     }
@@ -159,7 +159,7 @@ impl Case {
         self.changes.push(now);
     }
 
-    /// How many of the changes, counted from the first, a list shows; none if it cannot be one of this case.
+    /// Number of changes that a list shows, counted from the first. `None` if the list does not fit the case.
     fn freshness(&mut self, list: &[u8]) -> Option<usize> {
         let of = self.changes.len();
         if let Some(known) = self
@@ -170,7 +170,7 @@ impl Case {
             return known.freshness;
         }
         let freshness = self.read(list);
-        self.known.truncate(MOST_KNOWN - 1);
+        self.known.truncate(MAX_KNOWN - 1);
         self.known.push_front(Known {
             list: list.to_vec(),
             of,
@@ -191,7 +191,7 @@ impl Case {
     }
 }
 
-/// The name of a user.
+/// Name of a user.
 pub(crate) fn name(user: User) -> String {
     format!("user{user}")
 }
@@ -206,7 +206,7 @@ mod tests {
 
     const PAGES: usize = 3;
 
-    /// Three pages of users 0, 1 and 2 on case 0 of two, each of which has seen all.
+    /// Three pages of users 0, 1 and 2 on case 0 of two. Each page has seen all changes.
     fn settled() -> Expectation {
         let mut expectation = Expectation::new(2, PAGES);
         for (page, user) in (0..PAGES).zip(0..) {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shows_what_was_said_before_the_stalest_in_it() {
+    fn a_list_shows_the_changes_before_its_oldest_entry() {
         let mut all = settled();
         all.closes(1, 1, Instant::now());
         all.opens(1, 1, 1, Instant::now());
@@ -232,7 +232,11 @@ mod tests {
         all.shows(0, br#"["user0","user1","user2"]"#, Instant::now());
         assert_eq!(all.awaited(), 1 + 2, "nothing new");
         all.shows(0, br#"["user0","user1"]"#, Instant::now());
-        assert_eq!(all.awaited(), 1 + 2, "the other way round");
+        assert_eq!(
+            all.awaited(),
+            1 + 2,
+            "a later change, without the earlier one"
+        );
         all.shows(0, br#"["user0","user2"]"#, Instant::now());
         assert_eq!(all.awaited(), 1 + 1);
         all.shows(0, br#"["user0"]"#, Instant::now());
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_comes_after_a_later_one_is_not_the_last_word() {
+    fn an_outdated_list_after_a_newer_one_is_not_the_last_state() {
         let mut all = settled();
         all.closes(2, 2, Instant::now());
         all.shows(0, br#"["user0","user1"]"#, Instant::now());
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_had_not_seen_when_it_left_is_counted() {
+    fn changes_that_a_page_had_not_seen_when_it_left_are_counted() {
         let mut all = settled();
         all.closes(2, 2, Instant::now());
         all.closes(1, 1, Instant::now());
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_somebody_who_never_came_is_wrong() {
+    fn a_list_with_a_user_who_never_opened_the_case_is_wrong() {
         let mut all = settled();
         for list in [r#"["user7"]"#, r#"["eve"]"#, "{}", ""] {
             all.shows(0, list.as_bytes(), Instant::now());
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_has_just_come_may_still_be_told_of_where_it_was() {
+    fn a_page_may_receive_the_last_list_of_the_case_that_it_left() {
         let mut all = settled();
         all.opens(2, 2, 1, Instant::now());
         all.shows(2, br#"["user0","user1","user2"]"#, Instant::now());
@@ -279,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_page_of_somebody_is_told_too() {
+    fn a_second_page_of_a_user_receives_lists_too() {
         let mut all = settled();
         all.closes(1, 1, Instant::now());
         all.opens(1, 0, 0, Instant::now());

@@ -1,8 +1,8 @@
-//! A load generator: opens pages on a server, lets them turn from case to case, and prints what that cost as a line of JSON.
+//! A load generator: opens pages on a server, makes them switch cases, and prints the cost as a line of JSON.
 //!
-//! Lives here: the command line. Not here: what goes on (`workload`).
+//! Lives here: the command line. Not here: the workloads (`workload`).
 //!
-//! One thread does it all, so that no lock and no wake-up is paid for and a second processor is left to the server.
+//! It uses one thread, which needs no locks and no wake-ups and leaves the second processor to the server.
 
 mod expectation;
 mod meter;
@@ -18,20 +18,20 @@ use tokio::{runtime, task::LocalSet};
 
 use page::Engine;
 
-/// Loads a server of presence and prints one line of JSON: what it did, what arrived, and what it cost.
+/// Puts load on a presence server and prints one line of JSON: the events sent, the lists received, and the cost.
 ///
-/// `tests/load/compare` starts servers and calls this.
+/// `tests/load/compare` starts the servers and runs this program.
 #[derive(Debug, Parser)]
 struct Options {
-    /// What goes on once all pages are open.
+    /// Load after all pages are open.
     workload: Workload,
-    /// Where browsers connect, on this machine.
+    /// Address of the public listener, on this machine.
     #[arg(long)]
     public: SocketAddrV4,
-    /// Where the back-end and staff connect.
+    /// Address of the admin listener.
     #[arg(long)]
     admin: SocketAddrV4,
-    /// The server's process.
+    /// Process id of the server.
     #[arg(long)]
     pid: u32,
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -41,33 +41,33 @@ struct Options {
     tabs: u32,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     cases: u32,
-    /// Switches, changes or notifications a second.
+    /// Switches, changes or notifications per second.
     #[arg(long, default_value_t = 100.0, value_parser = positive)]
     rate: f64,
-    /// How long that goes on.
+    /// Duration of the load in seconds.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Pages that connect in each second; without it, a hundred are always about to.
+    /// Pages that connect per second. By default, a hundred pages at a time connect as fast as they can.
     #[arg(long, value_parser = positive)]
     join_rate: Option<f64>,
-    /// The version of Engine.IO that pages speak; if both are given, they take turns.
+    /// Version of Engine.IO that the pages use. If both are given, they alternate.
     #[arg(long, value_delimiter = ',', default_value = "4")]
     engine: Vec<Engine>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Workload {
-    /// Nothing: what it costs to be connected.
+    /// No load: the cost of open connections.
     Idle,
-    /// The same, with all pages connecting at once.
+    /// No load, but all pages connect at once.
     Storm,
-    /// One page after the other turns to another case.
+    /// One page after another switches to another case.
     Switch,
-    /// All pages are on the first case; one after the other leaves it and comes back.
+    /// All pages view the first case. One after another leaves it and opens it again.
     Hot,
-    /// The back-end posts notifications to operators, which all of them are.
+    /// The back-end posts notifications to operators. All users are operators.
     Notify,
-    /// Staff look at the admin page and at peopleMap while pages turn from case to case.
+    /// Staff request the admin page and the people map while pages switch cases.
     Staff,
 }
 
@@ -76,7 +76,7 @@ fn positive(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|number: &f64| number.is_normal() && *number > 0.0);
-    number.ok_or_else(|| "it is to be a number above 0".to_owned())
+    number.ok_or_else(|| "must be a number above 0".to_owned())
 }
 
 fn main() -> Result<()> {

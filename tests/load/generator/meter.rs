@@ -1,6 +1,6 @@
-//! What the server costs, read off the kernel, and what its staff are told.
+//! CPU time and memory of the server, and requests to its admin listener.
 //!
-//! Lives here: /proc, requests to the admin listener, percentiles. Not here: pages.
+//! Lives here: /proc, admin requests, percentiles. Not here: pages.
 
 use std::{fs, io, net::SocketAddrV4, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// A process to be measured.
+/// A process that is measured.
 #[derive(Clone, Copy)]
 pub(crate) enum Process {
     /// The server.
@@ -21,17 +21,17 @@ pub(crate) enum Process {
     Own,
 }
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Time-out for an answer.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The kernel counts the time of a process in hundredths of a second, whatever the hardware does.
+/// Unit in which the kernel reports CPU time: a hundredth of a second on all hardware.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Process {
-    /// The time that all its threads have spent on a processor.
+    /// CPU time of all threads.
     pub(crate) fn cpu(self) -> Result<Duration> {
         let stat = self.read("stat")?;
-        // The name before the last bracket may contain anything.
+        // The fields follow the name, which is in parentheses and may contain any character.
         let fields = stat
             .rsplit_once(')')
             .context("no name in /proc/PID/stat")?
@@ -45,7 +45,7 @@ impl Process {
         Ok(TICK * ticks)
     }
 
-    /// The memory that it has in use, in bytes.
+    /// Resident memory in bytes.
     pub(crate) fn resident(self) -> Result<u32> {
         let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -62,14 +62,14 @@ impl Process {
     }
 }
 
-/// The time of processors that was used until a moment.
+/// CPU time used until a moment.
 pub(crate) struct Used {
     at: Instant,
     server: Duration,
     own: Duration,
 }
 
-/// What was used between two moments.
+/// CPU time used between two moments.
 pub(crate) struct Spent {
     time: Duration,
     server: Duration,
@@ -77,7 +77,7 @@ pub(crate) struct Spent {
 }
 
 impl Used {
-    /// All that has been used so far.
+    /// CPU time used so far.
     pub(crate) fn so_far(server: u32) -> Result<Self> {
         Ok(Self {
             at: Instant::now(),
@@ -86,7 +86,7 @@ impl Used {
         })
     }
 
-    /// What has been used since.
+    /// CPU time used since this moment.
     pub(crate) fn until_now(&self, server: u32) -> Result<Spent> {
         let now = Self::so_far(server)?;
         Ok(Spent {
@@ -98,28 +98,28 @@ impl Used {
 }
 
 impl Spent {
-    /// So many a second. Nothing is made of nothing, here and below.
-    pub(crate) fn pace(&self, count: u32) -> Option<f64> {
+    /// Number of events per second. `None` without events, here and below.
+    pub(crate) fn rate(&self, count: u32) -> Option<f64> {
         (count > 0).then(|| round(f64::from(count) / self.time.as_secs_f64()))
     }
 
-    /// Microseconds of the server for each of so many.
+    /// CPU time of the server per event, in microseconds.
     pub(crate) fn server_us_per(&self, count: u32) -> Option<f64> {
         micros_per(self.server, count)
     }
 
-    /// How much of its one processor the generator used: near 1, what is measured is its own limit.
+    /// Share of one processor that the generator used. Near 1, the generator itself is the limit.
     pub(crate) fn own_share(&self) -> f64 {
         round(self.own.as_secs_f64() / self.time.as_secs_f64())
     }
 
-    /// Those of the generator.
+    /// CPU time of the generator per event, in microseconds.
     pub(crate) fn own_us_per(&self, count: u32) -> Option<f64> {
         micros_per(self.own, count)
     }
 }
 
-/// Asks the admin listener, and returns the body of the answer.
+/// Sends a request to the admin listener and returns the body of the answer.
 pub(crate) async fn ask(
     admin: SocketAddrV4,
     method: &str,
@@ -131,7 +131,7 @@ pub(crate) async fn ask(
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let answer = timeout(PATIENCE, async {
+    let answer = timeout(TIMEOUT, async {
         let mut stream = TcpStream::connect(admin).await?;
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
@@ -151,7 +151,7 @@ pub(crate) async fn ask(
     Ok(body.to_owned())
 }
 
-/// How often the hub was how fast, by the upper bound in seconds, counted with all that was faster. Peers do not say.
+/// The buckets of the daemon's histogram of hub latencies: upper bound in seconds, cumulative count. Empty for peers.
 pub(crate) async fn hub_latencies(admin: SocketAddrV4) -> Vec<(f64, u64)> {
     let metrics = ask(admin, "GET", "/metrics", "").await.unwrap_or_default();
     let bucket = |line: &str| {
@@ -162,7 +162,7 @@ pub(crate) async fn hub_latencies(admin: SocketAddrV4) -> Vec<(f64, u64)> {
     metrics.lines().filter_map(bucket).collect()
 }
 
-/// A bound that 99 of 100 events kept to in the meantime, in milliseconds.
+/// Upper bound of the 99th percentile of the latencies between two readings, in milliseconds.
 pub(crate) fn p99_at_most_ms(before: &[(f64, u64)], after: &[(f64, u64)]) -> Option<f64> {
     let counts = before
         .iter()

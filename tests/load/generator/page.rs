@@ -1,6 +1,6 @@
-//! A page of the browser app: it connects, says whose it is, shows a case, and hears who else does.
+//! A page of the browser app: it connects, identifies, opens a case, and receives the list of its viewers.
 //!
-//! Lives here: the packets of Socket.IO in both directions. Not here: frames (`websocket`), when a page does what
+//! Lives here: the packets of Socket.IO in both directions. Not here: frames (`websocket`), the times of events
 //! (`workload`).
 
 use std::{
@@ -15,11 +15,11 @@ use tokio::time::Instant;
 
 use crate::{
     expectation::{User, name},
-    websocket::{self, Ear, Mouth},
+    websocket::{self, Reader, Writer},
     workload::World,
 };
 
-/// The version of Engine.IO that a page speaks.
+/// Version of Engine.IO that a page uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
     #[value(name = "3")]
@@ -33,18 +33,18 @@ pub(crate) struct Page {
     number: usize,
     user: User,
     pub(crate) engine: Engine,
-    mouth: Mouth,
+    writer: Writer,
     world: Rc<World>,
-    is_in: Cell<bool>,
+    has_joined: Cell<bool>,
     case: Cell<u32>,
 }
 
-/// What makes one page differ from the others.
+/// Properties of one page.
 pub(crate) struct Plan {
     pub(crate) number: u32,
     pub(crate) user: User,
     pub(crate) engine: Engine,
-    /// The case that it shows at first.
+    /// The first case.
     pub(crate) case: u32,
 }
 
@@ -52,104 +52,106 @@ const JOIN: &str = "40/socket.io,";
 const LIST: &[u8] = br#"42/socket.io,["peopleViewing","#;
 const NOTIFICATION: &[u8] = br#"42/socket.io,["notification","#;
 
-/// Opens a page and waits until it has been let in.
+/// Opens a page and waits until it has joined the namespace.
 pub(crate) async fn open(
     server: SocketAddrV4,
     plan: Plan,
     world: Rc<World>,
-) -> Result<(Rc<Page>, Ear)> {
+) -> Result<(Rc<Page>, Reader)> {
     let target = match plan.engine {
         Engine::Three => "/socket.io/?EIO=3&transport=websocket",
         Engine::Four => "/socket.io/?EIO=4&transport=websocket",
     };
-    let visitor = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() | plan.number);
-    let (mouth, mut ear) = websocket::open(server, target, visitor)
+    let client = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() | plan.number);
+    let (writer, mut reader) = websocket::open(server, target, client)
         .await
         .context("connect")?;
     let page = Rc::new(Page {
         number: plan.number.try_into()?,
         user: plan.user,
         engine: plan.engine,
-        mouth,
+        writer,
         world,
-        is_in: Cell::new(false),
+        has_joined: Cell::new(false),
         case: Cell::new(plan.case),
     });
-    while !page.is_in.get() {
-        ear.hear(|text| page.hears(text)).await.context("join")?;
+    while !page.has_joined.get() {
+        reader
+            .receive(|text| page.receives(text))
+            .await
+            .context("join")?;
     }
     page.identifies();
     page.opens(plan.case);
-    Ok((page, ear))
+    Ok((page, reader))
 }
 
-/// Hears what a page is told for as long as it is open.
-pub(crate) async fn listen(page: Rc<Page>, mut ear: Ear) {
-    while ear.hear(|text| page.hears(text)).await.is_ok() {}
+/// Receives events of a page until its connection ends.
+pub(crate) async fn listen(page: Rc<Page>, mut reader: Reader) {
+    while reader.receive(|text| page.receives(text)).await.is_ok() {}
     page.world.cut_off();
 }
 
 impl Page {
-    /// The case that it shows, or showed last.
+    /// The current or last case.
     pub(crate) fn case(&self) -> u32 {
         self.case.get()
     }
 
-    /// Turns to a case.
+    /// Opens a case.
     pub(crate) fn opens(&self, case: u32) {
         self.case.set(case);
         let mut expectation = self.world.expectation.borrow_mut();
         expectation.opens(self.number, self.user, case, Instant::now());
-        self.says(&format!(
+        self.sends(&format!(
             r#"42/socket.io,["startViewingCase","case{case}"]"#
         ));
     }
 
-    /// Leaves its case.
+    /// Leaves the case.
     pub(crate) fn closes(&self) {
         let mut expectation = self.world.expectation.borrow_mut();
         expectation.closes(self.number, self.user, Instant::now());
         let case = self.case.get();
-        self.says(&format!(r#"42/socket.io,["stopViewingCase","case{case}"]"#));
+        self.sends(&format!(r#"42/socket.io,["stopViewingCase","case{case}"]"#));
     }
 
-    /// Clients of Engine.IO 3 send the heartbeat, those of 4 answer it.
-    pub(crate) fn beats(&self) {
+    /// Sends the heartbeat of Engine.IO 3. With Engine.IO 4 the client only answers it.
+    pub(crate) fn sends_heartbeat(&self) {
         if self.engine == Engine::Three {
-            self.says("2");
+            self.sends("2");
         }
     }
 
     fn identifies(&self) {
         let name = name(self.user);
-        self.says(&format!(
+        self.sends(&format!(
             r#"42/socket.io,["identify",{{"username":"{name}","usertype":"operator","appVersion":"1.0"}}]"#
         ));
     }
 
-    fn hears(&self, text: &[u8]) {
+    fn receives(&self, text: &[u8]) {
         if let Some(list) = argument(text, LIST) {
             let mut expectation = self.world.expectation.borrow_mut();
             expectation.shows(self.number, list, Instant::now());
         } else if argument(text, NOTIFICATION).is_some() {
             self.world.notified();
         } else if text.starts_with(b"40/socket.io") {
-            self.is_in.set(true);
+            self.has_joined.set(true);
         } else if text == b"2" {
-            self.says("3");
+            self.sends("3");
         } else if text == b"40" || (self.engine == Engine::Four && text.starts_with(b"0")) {
-            self.says(JOIN);
+            self.sends(JOIN);
         }
     }
 
-    fn says(&self, text: &str) {
-        // Otherwise the connection is over, which is noticed where it is read, or the server does not read, and what it has
-        // not heard will be missed.
-        let _ = self.mouth.say(text);
+    fn sends(&self, text: &str) {
+        // Errors show elsewhere: `listen` notices a closed connection, and the model misses an event that was not sent.
+        let _ = self.writer.send(text);
     }
 }
 
-/// The one argument of an event, as JSON.
+/// The argument of an event, as JSON.
 fn argument<'text>(text: &'text [u8], event: &[u8]) -> Option<&'text [u8]> {
     text.strip_prefix(event)?.strip_suffix(b"]")
 }

@@ -1,6 +1,6 @@
-//! A websocket, with as little work as can be: the generator must cost less than what it loads.
+//! A minimal websocket client: the generator must cost less than the server that it loads.
 //!
-//! Lives here: bytes and frames. Not here: what is in them (`page`).
+//! Lives here: bytes and frames. Not here: the packets in them (`page`).
 
 use std::{
     cell::RefCell,
@@ -19,18 +19,18 @@ use tokio::{
     },
 };
 
-/// The way to the server.
-pub(crate) struct Mouth(OwnedWriteHalf);
+/// Sends frames to the server.
+pub(crate) struct Writer(OwnedWriteHalf);
 
-/// The way from it.
-pub(crate) struct Ear {
+/// Receives frames from the server.
+pub(crate) struct Reader {
     socket: OwnedReadHalf,
     is_upgraded: bool,
-    /// The beginning of a frame whose rest is still to come.
+    /// The beginning of an incomplete frame.
     rest: Vec<u8>,
 }
 
-/// One websocket reads at a time, so they share a buffer.
+/// Size of the read buffer, which all websockets share because one thread reads at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 thread_local! {
@@ -40,49 +40,49 @@ thread_local! {
 const TEXT: u8 = 0x81;
 const MASKED: u8 = 0x80;
 
-/// Opens a websocket for a visitor whose address nginx would tell.
+/// Opens a websocket of a client, whose address is sent as `X-Real-IP`, as behind nginx.
 pub(crate) async fn open(
     server: SocketAddrV4,
     target: &str,
-    visitor: Ipv4Addr,
-) -> io::Result<(Mouth, Ear)> {
+    client: Ipv4Addr,
+) -> io::Result<(Writer, Reader)> {
     let socket = TcpSocket::new_v4()?;
-    socket.bind((source(visitor), 0).into())?;
+    socket.bind((source(client), 0).into())?;
     let stream = socket.connect(server.into()).await?;
     stream.set_nodelay(true)?;
     let (socket, writer) = stream.into_split();
     let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {server}\r\nX-Real-IP: {visitor}\r\n\
+        "GET {target} HTTP/1.1\r\nHost: {server}\r\nX-Real-IP: {client}\r\n\
          User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:115.0) Gecko/20100101 Firefox/115.0\r\n\
          Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    let mouth = Mouth(writer);
-    mouth.write(request.as_bytes())?;
-    let ear = Ear {
+    let writer = Writer(writer);
+    writer.write(request.as_bytes())?;
+    let reader = Reader {
         socket,
         is_upgraded: false,
         rest: Vec::new(),
     };
-    Ok((mouth, ear))
+    Ok((writer, reader))
 }
 
-/// One of sixteen addresses of this machine. With one for all the kernel looks longer and longer for a free port.
-fn source(visitor: Ipv4Addr) -> Ipv4Addr {
-    let [.., last] = visitor.octets();
+/// One of sixteen source addresses. With a single one, the kernel would need longer and longer to find a free port.
+fn source(client: Ipv4Addr) -> Ipv4Addr {
+    let [.., last] = client.octets();
     Ipv4Addr::new(127, 0, 0, 2 + last % 16)
 }
 
-impl Mouth {
-    /// Sends a text, of less than 126 bytes.
-    pub(crate) fn say(&self, text: &str) -> io::Result<()> {
+impl Writer {
+    /// Sends a text of less than 126 bytes.
+    pub(crate) fn send(&self, text: &str) -> io::Result<()> {
         let length = u8::try_from(text.len()).map_err(io::Error::other)?;
-        // Under a mask of zeros a text stays as it is.
+        // A mask of zeros leaves the text unchanged.
         let head = [TEXT, MASKED | length, 0, 0, 0, 0];
         self.write(&[&head, text.as_bytes()].concat())
     }
 
-    /// So little is said that it always fits, unless the server has stopped reading.
+    /// Writes to the send buffer of the kernel, which has room unless the server has stopped reading.
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         if self.0.try_write(bytes)? == bytes.len() {
             Ok(())
@@ -92,9 +92,9 @@ impl Mouth {
     }
 }
 
-impl Ear {
-    /// Waits for something and hands on every text in it.
-    pub(crate) async fn hear(&mut self, mut on_text: impl FnMut(&[u8])) -> io::Result<()> {
+impl Reader {
+    /// Waits for data and calls `on_text` for every text frame in it.
+    pub(crate) async fn receive(&mut self, mut on_text: impl FnMut(&[u8])) -> io::Result<()> {
         poll_fn(|cx| {
             BUFFER.with_borrow_mut(|shared| {
                 let mut buffer = ReadBuf::new(shared);
@@ -129,7 +129,7 @@ impl Ear {
     }
 }
 
-/// Takes off the answer to the handshake. Returns whether it was all there.
+/// Removes the answer to the handshake from the data. Returns whether it was complete.
 fn upgraded(bytes: &mut &[u8]) -> io::Result<bool> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(false);
@@ -145,7 +145,7 @@ fn upgraded(bytes: &mut &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Takes off the first frame, if it is all there. Servers of Socket.IO send nothing but whole texts, and a close frame.
+/// Removes the first frame from the data, if it is complete. Socket.IO servers send only unfragmented texts and a close frame.
 fn text<'bytes>(bytes: &mut &'bytes [u8]) -> io::Result<Option<&'bytes [u8]>> {
     let (length, rest) = match **bytes {
         [TEXT, 127, ref rest @ ..] => match rest.split_first_chunk() {

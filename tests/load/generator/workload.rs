@@ -1,6 +1,6 @@
-//! What goes on: pages come, do something for a while, and what that cost is worked out.
+//! The workloads: pages connect, produce load for a while, and the cost is computed.
 //!
-//! Lives here: phases and pace. Not here: what a page says (`page`), what must arrive (`expectation`).
+//! Lives here: phases and rates. Not here: the events of a page (`page`), the expected lists (`expectation`).
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,28 +25,28 @@ use crate::{
     page::{self, Page, Plan},
 };
 
-/// Nothing that is waited for may take longer.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Time-out of every wait.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often it is looked whether everything has arrived.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval between two checks whether everything has arrived.
+const POLL: Duration = Duration::from_millis(5);
 
-/// How long a server with nothing to do may tidy up before its memory is read.
+/// Pause before the memory of an idle server is measured.
 const REST: Duration = Duration::from_secs(5);
 
-/// As often as clients do it.
+/// Interval of the heartbeat, as in the clients.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 
-/// So many pages are about to connect at a time, unless that is what is measured.
+/// Number of pages that connect at a time, except where connecting is measured.
 const CONNECTING: usize = 100;
 
-/// So many pages are away from the hot case at a time: nobody shall leave it and be back within one list.
+/// Number of pages that have left the hot case at a time, so that no page leaves it and returns within one list.
 const AWAY: usize = 20;
 
-/// How long staff look at a page before they ask for the next.
+/// Pause of the staff between two requests.
 const READING: Duration = Duration::from_millis(100);
 
-/// What the back-end posts.
+/// Body of the back-end's post.
 const NOTIFICATION: &str = concat!(
     r#"{"usertype":"operator","notifications":[{"id":7,"type":"warning","#,
     r#""notification":"CHS will be down for maintenance from 18:00 to 19:00 today","#,
@@ -54,16 +54,16 @@ const NOTIFICATION: &str = concat!(
     r#""start_time":"2026-11-26T17:00:00Z","end_time":"2026-11-26T19:00:00Z"}]}"#
 );
 
-/// What all pages share.
+/// State shared by all pages.
 pub(crate) struct World {
     pub(crate) expectation: RefCell<Expectation>,
-    /// How many notifications have arrived, and when the last one did.
+    /// Number of notifications received, and the time of the last one.
     arrived: Cell<(usize, Instant)>,
     cut_off: Cell<usize>,
 }
 
 impl World {
-    /// A notification has arrived at a page.
+    /// A page has received a notification.
     pub(crate) fn notified(&self) {
         self.arrived
             .update(|(count, _)| (count + 1, Instant::now()));
@@ -74,20 +74,20 @@ impl World {
         self.cut_off.update(|count| count + 1);
     }
 
-    /// Waits until everything has arrived. Returns how much is missed if it does not.
+    /// Waits until all changes have arrived. Returns the number of missed ones after the time-out.
     async fn settle(&self) -> usize {
         let begun = Instant::now();
         loop {
             let awaited = self.expectation.borrow().awaited();
-            if awaited == 0 || begun.elapsed() > PATIENCE {
+            if awaited == 0 || begun.elapsed() > TIMEOUT {
                 return awaited;
             }
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
     }
 }
 
-/// Loads the server as it is told, and returns what that cost.
+/// Runs the chosen workload and returns its cost.
 pub(crate) async fn run(options: Options) -> Result<Value> {
     let count = options.users * options.tabs;
     let server = Process::Server(options.pid);
@@ -114,14 +114,14 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     let acting = start.until_now(options.pid)?;
     let tally = world.expectation.borrow_mut().tally();
     let cut_off = world.cut_off.get();
-    ensure!(cut_off == 0, "the server has cut off {cut_off} connections");
+    ensure!(cut_off == 0, "the server has closed {cut_off} connections");
     let busy = match options.workload {
         Workload::Idle | Workload::Storm => joining.own_share(),
         Workload::Switch | Workload::Hot | Workload::Notify | Workload::Staff => acting.own_share(),
     };
     Ok(json!({
         "users": options.users, "tabs": options.tabs, "cases": options.cases,
-        "connects_per_s": joining.pace(count),
+        "connects_per_s": joining.rate(count),
         "cpu_us_per_connect": joining.server_us_per(count),
         "generator_cpu_us_per_connect": joining.own_us_per(count),
         "resident_bytes": resident,
@@ -129,7 +129,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         "changes": tally.changes, "lists": tally.lists, "seen": tally.delays.len(),
         "missed": missed + missed_by_newcomers, "left_unseen": tally.left_unseen, "wrong": tally.wrong + at_first.wrong,
         "generator_busy": busy,
-        "lists_per_s": acting.pace(tally.lists),
+        "lists_per_s": acting.rate(tally.lists),
         "cpu_us_per_list": acting.server_us_per(tally.lists),
         "cpu_us_per_change": acting.server_us_per(tally.changes),
         "generator_cpu_us_per_list": acting.own_us_per(tally.lists),
@@ -153,14 +153,14 @@ impl Options {
                 sleep_until(begun + Duration::from_secs_f64(f64::from(number) / rate)).await;
             }
             let opening = page::open(self.public, self.plan(number)?, world.clone());
-            let (page, ear) = timeout(PATIENCE, opening).await??;
-            spawn_local(page::listen(page.clone(), ear));
+            let (page, reader) = timeout(TIMEOUT, opening).await??;
+            spawn_local(page::listen(page.clone(), reader));
             anyhow::Ok((number, page))
         });
         let mut pages: Vec<_> = opening.buffer_unordered(limit).try_collect().await?;
         pages.sort_unstable_by_key(|(number, _)| *number);
         let pages: Vec<_> = pages.into_iter().map(|(_, page)| page).collect();
-        spawn_local(beat(pages.clone()));
+        spawn_local(send_heartbeats(pages.clone()));
         Ok(pages)
     }
 
@@ -180,7 +180,7 @@ impl Options {
         })
     }
 
-    /// Does what the workload is about, and returns what only that can tell.
+    /// Produces the load of the workload. Returns the figures that only this workload has.
     async fn act(&self, world: &World, pages: &[Rc<Page>]) -> Result<Value> {
         match self.workload {
             Workload::Idle | Workload::Storm => {}
@@ -188,7 +188,7 @@ impl Options {
             Workload::Hot => self.leave_and_return(pages).await,
             Workload::Notify => return self.notify(world, pages.len()).await,
             Workload::Staff => {
-                let (found, ()) = tokio::join!(self.look_in(), self.switch(pages));
+                let (found, ()) = tokio::join!(self.request_pages(), self.switch(pages));
                 return found;
             }
         }
@@ -199,11 +199,11 @@ impl Options {
         let mut chance = Rng::with_seed(1);
         let mut order: Vec<_> = pages.iter().collect();
         chance.shuffle(&mut order);
-        // One after the other, so that none is back within one list.
+        // One after another, so that no page leaves a case and returns within one list.
         let mut order = order.into_iter().cycle();
         self.at_rate(|| {
             if let Some(page) = order.next() {
-                // Another one, if there is one.
+                // A different case, if there is more than one.
                 let step = chance.u32(1..self.cases.max(2));
                 page.opens((page.case() + step) % self.cases);
             }
@@ -237,8 +237,8 @@ impl Options {
             let posted = Instant::now();
             world.arrived.set((0, posted));
             meter::ask(self.admin, "POST", "/admin/notifications/", NOTIFICATION).await?;
-            while world.arrived.get().0 < pages && posted.elapsed() < PATIENCE {
-                sleep(LOOK).await;
+            while world.arrived.get().0 < pages && posted.elapsed() < TIMEOUT {
+                sleep(POLL).await;
             }
             let (count, last) = world.arrived.get();
             took.push(last - posted);
@@ -249,8 +249,8 @@ impl Options {
         }))
     }
 
-    /// Staff look at one page after the other.
-    async fn look_in(&self) -> Result<Value> {
+    /// Staff request one page after another.
+    async fn request_pages(&self) -> Result<Value> {
         let (mut page, mut people) = (Vec::new(), Vec::new());
         let before = meter::hub_latencies(self.admin).await;
         let begun = Instant::now();
@@ -272,7 +272,7 @@ impl Options {
         }))
     }
 
-    /// Does something as often as it is told, for as long as it is told.
+    /// Calls `act` at the chosen rate for the chosen time.
     async fn at_rate(&self, mut act: impl FnMut()) {
         let begun = Instant::now();
         let mut due = Duration::ZERO;
@@ -284,13 +284,13 @@ impl Options {
     }
 }
 
-/// Keeps the connections of clients that have to say so.
-async fn beat(pages: Vec<Rc<Page>>) {
+/// Sends the heartbeat of all pages.
+async fn send_heartbeats(pages: Vec<Rc<Page>>) {
     let mut due = interval(HEARTBEAT);
     loop {
         due.tick().await;
         for page in &pages {
-            page.beats();
+            page.sends_heartbeat();
         }
     }
 }

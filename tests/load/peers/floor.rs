@@ -1,13 +1,13 @@
-//! The floor: a bare tokio-tungstenite server that sends the bytes of the daemon and does as little for it as it can.
+//! The floor: a bare tokio-tungstenite server that sends the same bytes as the daemon with as little work as possible.
 //!
-//! The daemon is measured against it. It takes websockets only, merges nothing, limits nothing, checks no origin, drops
-//! nobody and beats no heart: whatever the daemon costs more than this is the price of what it does more.
-//! Allocator and buffers are what a bare server has, but for one: tungstenite fills its read buffer with zeros before
-//! every read, and with the 128 KiB that it has by default a list cost twice as much here. It has the 4 KiB that
-//! tungstenite recommends for many connections.
+//! `tests/load/compare` compares the daemon with it. It supports websockets only, and has no merging, limits, origin check,
+//! time-outs or heartbeats: the additional cost of the daemon is the price of these.
+//! Allocator and buffers have the defaults, except one: tungstenite fills its read buffer with zeros before every read, and
+//! with the default of 128 KiB a list cost twice as much here. The buffer has the 4 KiB that tungstenite recommends for many
+//! connections.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the rules of the daemon about tasks and channels are what this is measured without"
+    reason = "the daemon's rules about tasks and channels are part of the cost that the floor leaves out"
 )]
 
 use std::{
@@ -39,8 +39,8 @@ type Socket = WebSocketStream<TcpStream>;
 type Out = UnboundedSender<Utf8Bytes>;
 type Shared = Arc<Mutex<Presence>>;
 
-/// A connection: its outlet, who it is, and what it views.
-struct Seat {
+/// A connection: its outgoing queue, its user and its case.
+struct Connection {
     id: u64,
     out: Out,
     identity: Option<Identity>,
@@ -48,24 +48,24 @@ struct Seat {
 }
 
 struct Identity {
-    /// As it is written in JSON.
+    /// The name as JSON text.
     username: Arc<str>,
     usertype: String,
-    /// The position of the user in the order of identify.
+    /// Position of the user in the order of identify.
     rank: u64,
 }
 
-/// Who is there, and who views what.
+/// All users, and the viewers of each case.
 #[derive(Default)]
 struct Presence {
-    /// The rank of each, and how many connections there are.
+    /// Rank and number of connections of each user.
     users: HashMap<Arc<str>, (u64, usize)>,
     types: HashMap<String, HashMap<u64, Out>>,
     cases: HashMap<String, Viewers>,
     next_rank: u64,
 }
 
-/// By rank and connection: in the order of the list, the tabs of a user beside each other.
+/// Viewers by rank and connection id, which is the order of the list. Connections of one user are adjacent.
 type Viewers = BTreeMap<(u64, u64), (Arc<str>, Out)>;
 
 #[derive(Deserialize)]
@@ -77,7 +77,7 @@ struct Notification<'text> {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // As the others do.
+    // The other servers raise the limit too.
     let maximum = getrlimit(Resource::Nofile).maximum;
     let current = maximum;
     setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
     let routes = Router::new().route("/admin/notifications/", post(notify));
     let routes = routes.with_state(presence.clone());
     tokio::spawn(async { axum::serve(admin, routes).await });
-    // In a task, because this thread is none of those that the connections run on.
+    // In a task, because the main thread is not one of the worker threads, on which the connections run.
     tokio::spawn(accept(public, presence)).await?
 }
 
@@ -108,7 +108,7 @@ async fn accept(listener: TcpListener, presence: Shared) -> anyhow::Result<()> {
 
 #[expect(
     clippy::result_large_err,
-    reason = "tungstenite says what a refusal looks like; nobody is refused"
+    reason = "tungstenite defines the type of a refusal; this server never refuses"
 )]
 async fn serve(stream: TcpStream, presence: &Mutex<Presence>) -> Result<(), Error> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -123,7 +123,7 @@ async fn serve(stream: TcpStream, presence: &Mutex<Presence>) -> Result<(), Erro
     let mut socket = accept_hdr_async_with_config(stream, see_version, Some(config)).await?;
     let id = NEXT_ID.fetch_add(1, Relaxed);
     let (out, inbox) = unbounded_channel();
-    let mut seat = Seat {
+    let mut connection = Connection {
         id,
         out,
         identity: None,
@@ -139,16 +139,16 @@ async fn serve(stream: TcpStream, presence: &Mutex<Presence>) -> Result<(), Erro
         format!(r#"40/socket.io,{{"sid":"{id:016x}"}}"#).into()
     };
     socket.flush().await?;
-    let ended = converse(&mut socket, inbox, &mut seat, welcome, presence).await;
-    lock(presence).leave(&mut seat);
+    let ended = converse(&mut socket, inbox, &mut connection, welcome, presence).await;
+    lock(presence).leave(&mut connection);
     ended
 }
 
-/// Reads what a connection says, and writes what others have to say to it, until it ends.
+/// Reads the frames of a connection and writes its outgoing queue, until it ends.
 async fn converse(
     socket: &mut Socket,
     mut inbox: UnboundedReceiver<Utf8Bytes>,
-    seat: &mut Seat,
+    connection: &mut Connection,
     welcome: Utf8Bytes,
     presence: &Mutex<Presence>,
 ) -> Result<(), Error> {
@@ -160,7 +160,7 @@ async fn converse(
                     "2" => socket.send("3".into()).await?,
                     text if text.starts_with("40/") => socket.send(Message::Text(welcome.clone())).await?,
                     text if text.starts_with("41/") => return Ok(()),
-                    text => hear(text, seat, presence),
+                    text => handle(text, connection, presence),
                 },
                 Some(_) => {}
                 None => return Ok(()),
@@ -176,38 +176,40 @@ async fn converse(
     }
 }
 
-/// Takes an event; what is none is ignored.
-fn hear(text: &str, seat: &mut Seat, presence: &Mutex<Presence>) {
+/// Handles an event. Other text is ignored.
+fn handle(text: &str, connection: &mut Connection, presence: &Mutex<Presence>) {
     let json = text.strip_prefix("42/socket.io,").unwrap_or_default();
     match serde_json::from_str(json) {
-        Ok(("identify", said)) => lock(presence).identify(seat, &said),
-        Ok(("startViewingCase", Value::String(case))) => lock(presence).view(seat, Some(case)),
-        Ok(("stopViewingCase", Value::String(_))) => lock(presence).view(seat, None),
+        Ok(("identify", said)) => lock(presence).identify(connection, &said),
+        Ok(("startViewingCase", Value::String(case))) => {
+            lock(presence).view(connection, Some(case))
+        }
+        Ok(("stopViewingCase", Value::String(_))) => lock(presence).view(connection, None),
         Ok(_) | Err(_) => {}
     }
 }
 
 impl Presence {
-    fn identify(&mut self, seat: &mut Seat, said: &Value) {
+    fn identify(&mut self, connection: &mut Connection, said: &Value) {
         let username = said.get("username").unwrap_or(said);
         if !username.is_string() {
             return;
         }
         let username: Arc<str> = username.to_string().into();
-        if seat
+        if connection
             .identity
             .as_ref()
             .is_some_and(|known| known.username == username)
         {
             return;
         }
-        let case = seat.case.take();
-        if let (Some(case), Some(known)) = (&case, &seat.identity)
+        let case = connection.case.take();
+        if let (Some(case), Some(known)) = (&case, &connection.identity)
             && let Some(viewers) = self.cases.get_mut(case)
         {
-            viewers.remove(&(known.rank, seat.id));
+            viewers.remove(&(known.rank, connection.id));
         }
-        self.leave(seat);
+        self.leave(connection);
         let newcomer = (self.next_rank, 0);
         self.next_rank += 1;
         let (rank, tabs) = self.users.entry(username.clone()).or_insert(newcomer);
@@ -215,24 +217,24 @@ impl Presence {
         let usertype = said.get("usertype").and_then(Value::as_str);
         let usertype = usertype.unwrap_or("unknown").to_owned();
         let alike = self.types.entry(usertype.clone()).or_default();
-        alike.insert(seat.id, seat.out.clone());
+        alike.insert(connection.id, connection.out.clone());
         let rank = *rank;
-        seat.identity = Some(Identity {
+        connection.identity = Some(Identity {
             username,
             usertype,
             rank,
         });
-        self.view(seat, case);
+        self.view(connection, case);
     }
 
-    /// Ends what a connection views, and lets it view another case or none.
-    fn view(&mut self, seat: &mut Seat, case: Option<String>) {
-        let Some(identity) = &seat.identity else {
+    /// Makes a connection leave its case and view another one, or none.
+    fn view(&mut self, connection: &mut Connection, case: Option<String>) {
+        let Some(identity) = &connection.identity else {
             return;
         };
-        let place = (identity.rank, seat.id);
-        let left = mem::replace(&mut seat.case, case);
-        if let Some(left) = left.filter(|left| seat.case.as_ref() != Some(left))
+        let place = (identity.rank, connection.id);
+        let left = mem::replace(&mut connection.case, case);
+        if let Some(left) = left.filter(|left| connection.case.as_ref() != Some(left))
             && let Some(viewers) = self.cases.get_mut(&left)
         {
             viewers.remove(&place);
@@ -241,23 +243,23 @@ impl Presence {
                 self.cases.remove(&left);
             }
         }
-        if let Some(case) = &seat.case {
+        if let Some(case) = &connection.case {
             let viewers = self.cases.entry(case.clone()).or_default();
-            viewers.insert(place, (identity.username.clone(), seat.out.clone()));
+            viewers.insert(place, (identity.username.clone(), connection.out.clone()));
             announce(viewers);
         }
     }
 
-    fn leave(&mut self, seat: &mut Seat) {
-        self.view(seat, None);
+    fn leave(&mut self, connection: &mut Connection) {
+        self.view(connection, None);
         let Some(Identity {
             username, usertype, ..
-        }) = seat.identity.take()
+        }) = connection.identity.take()
         else {
             return;
         };
         if let Some(alike) = self.types.get_mut(&usertype) {
-            alike.remove(&seat.id);
+            alike.remove(&connection.id);
         }
         if let Some((_, tabs)) = self.users.get_mut(&username) {
             *tabs -= 1;
@@ -268,7 +270,7 @@ impl Presence {
     }
 }
 
-/// Sends the list of a case to all who view it.
+/// Sends the list of a case to all its viewers.
 fn announce(viewers: &Viewers) {
     let mut text = String::from(r#"42/socket.io,["peopleViewing",["#);
     let mut listed = None;
@@ -297,11 +299,11 @@ async fn notify(State(presence): State<Shared>, body: String) -> impl IntoRespon
     (StatusCode::OK, json, r#"{"success":true}"#)
 }
 
-/// Sends a text that was made once to many.
+/// Sends one text to many connections.
 fn send<'a>(outs: impl Iterator<Item = &'a Out>, text: String) {
     let text = Utf8Bytes::from(text);
     for out in outs {
-        // An error is a connection that is ending, which leaves in a moment.
+        // An error means that the connection is ending. Its task removes it.
         let _ = out.send(text.clone());
     }
 }
