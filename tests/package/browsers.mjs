@@ -1,15 +1,15 @@
-// A room full of browsers, all on one case.
+// Many browsers on one case.
 //
 //   node browsers.mjs SITE [COUNT]
 //
-// COUNT people (one for each client, unless told otherwise) sit down in turn at each version of the client, over each
-// choice of transports. Ends well once all of them are connected at the same time, have reached the last of their
-// transports, and everybody's screen names everybody. Else it says who is missing, after half a minute.
+// Connects COUNT users, by default one for each client version and choice of transports. Succeeds when all of them are
+// connected at the same time over their last transport and every screen names every user. Otherwise it prints the incomplete
+// ones after 30 s.
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { clients } from './clients.mjs';
 
-const patience = 30_000;
+const limitMs = 30_000;
 
 class Browser {
   screen = new Set();
@@ -49,8 +49,8 @@ const names = browsers.map(({ name }) => name);
 const missing = () => browsers.filter((browser) => !browser.sees(names));
 
 const started = performance.now();
-while (missing().length > 0 && performance.now() < started + patience) await pause(50);
+while (missing().length > 0 && performance.now() < started + limitMs) await pause(50);
 missing().forEach((browser) => console.error(String(browser)));
 const seconds = ((performance.now() - started) / 1000).toFixed(1);
-console.log(`${count - missing().length} of ${count} browsers see everybody after ${seconds} s`);
+console.log(`${count - missing().length} of ${count} browsers see all users after ${seconds} s`);
 process.exit(missing().length === 0 ? 0 : 1);

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The package as a file: what is in it, what it asks for, what lintian thinks of it. Needs no box.
+# The package file: its contents, its dependencies, and lintian. Needs no box.
 source "$(dirname "$0")/lib.bash"
 
-lintian_has_nothing_to_say() {
-  # Every tag counts, also those that lintian itself only shows when asked to be pedantic.
+lintian_reports_nothing() {
+  # All tags count, including pedantic and experimental ones.
   local tags
   tags=$(lintian --allow-root --display-experimental --pedantic --fail-on none "$(changes)" 2>&1)
   same "$tags" ''
 }
 
-everything_an_operator_needs_is_in_it() {
+it_contains_every_file_an_operator_needs() {
   local file wanted=(
     etc/cla-socketserver/config.toml
     usr/lib/systemd/system/cla-socketserver.service
@@ -46,11 +46,11 @@ every_crate_in_the_daemon_has_its_notice() {
     sed -n 's/^\([^ ]*\) v\([^ ]*\).*/==== \1 \2: /p' | grep -v '^==== cla-socketserver ' | sort -u)
   dpkg-deb --fsys-tarfile "$(package)" | tar -xO ./usr/share/doc/cla-socketserver/third-party-notices.gz | gunzip >"$scratch/notices"
   same "$(sed -n 's/^\(==== [^ ]* [^ ]*: \).*/\1/p' "$scratch/notices" | sort)" "$crates"
-  # Their words, not only their names.
+  # The texts of the licences, not only their names.
   grep -F 'Copyright (c) Tokio Contributors' "$scratch/notices"
 }
 
-a_scanner_finds_every_crate_in_the_daemon_itself() {
+the_daemon_contains_the_list_of_its_crates_for_scanners() {
   unpack_daemon
   objcopy --dump-section .dep-v0="$scratch/list" "$scratch/daemon" "$scratch/copy"
   python3 - "$scratch/list" >"$scratch/listed" <<-'LIST'
@@ -58,42 +58,42 @@ a_scanner_finds_every_crate_in_the_daemon_itself() {
 	for crate in json.loads(zlib.decompress(open(sys.argv[1], "rb").read()))["packages"]:
 	    print(crate["name"], crate["version"])
 	LIST
-  # What builds the daemon has had a hand in it, too.
+  # Build dependencies are listed too.
   same "$(LC_ALL=C sort "$scratch/listed")" "$(cd "$root" && cargo tree --locked --all-features --edges normal,build \
     --prefix none --no-dedupe --format '{p}' | sed 's/^\([^ ]*\) v\([^ ]*\).*/\1 \2/' | LC_ALL=C sort -u)"
 }
 
-nothing_lies_beside_the_modules_that_is_not_theirs() {
+its_shared_folder_contains_only_nginx_terraform_and_sealed_files() {
   same "$(contents | sed -n 's,^\./usr/share/cla-socketserver/\(.*[^/]\)$,\1,p' | sort)" \
     "$(cd "$root" && { echo sealed.conf; ls nginx/*.conf terraform/README.md terraform/*.tf terraform/examples/*/*.tf; } | sort)"
 }
 
-nothing_of_the_workshop_is_in_it() {
-  if contents | grep -E 'test|\.lock|\.tfstate|/target/|Cargo|\.rs$'; then fail 'that is in the package'; fi
+it_contains_no_source_and_no_test() {
+  if contents | grep -E 'test|\.lock|\.tfstate|/target/|Cargo|\.rs$'; then fail 'the package contains these files'; fi
 }
 
-every_file_belongs_to_root_and_only_the_daemon_can_be_run() {
+every_file_belongs_to_root_and_only_the_daemon_is_executable() {
   local odd
   odd=$(dpkg-deb --contents "$(package)" | awk '$2 != "root/root" || $1 !~ /^(drwxr-xr-x|-rw-r--r--)$/ {print $1, $2, $6}')
   same "$odd" '-rwxr-xr-x root/root ./usr/bin/cla-socketserver'
 }
 
-only_the_configuration_is_the_operators_to_edit() {
+only_the_configuration_is_a_conffile() {
   same "$(dpkg-deb --info "$(package)" conffiles)" /etc/cla-socketserver/config.toml
 }
 
-it_needs_little_of_the_system() {
+it_depends_on_two_system_libraries_only() {
   local needs
   needs=$(dpkg-deb --field "$(package)" Depends | tr , '\n' | sed 's/^ *//; s/ .*//')
   same "$needs" $'libc6\nlibgcc-s1'
 }
 
-the_daemon_in_it_is_the_one_the_other_tests_run() {
+its_daemon_is_the_one_that_other_tests_run() {
   unpack_daemon
   same "$(build_id "$scratch/daemon")" "$(build_id "$root/target/release/cla-socketserver")"
 }
 
-debug_symbols_of_that_very_daemon_are_beside_it() {
+the_debug_symbols_are_of_the_same_daemon() {
   local id
   unpack_daemon
   id=$(build_id "$scratch/daemon")
@@ -101,7 +101,7 @@ debug_symbols_of_that_very_daemon_are_beside_it() {
   if readelf --sections --wide "$scratch/daemon" | grep '\.debug_info'; then fail 'the daemon still has its debug symbols'; fi
 }
 
-the_man_pages_read_without_a_warning() {
+man_renders_the_pages_without_a_warning() {
   local page
   for page in cla-socketserver.8 cla-socketserver.toml.5; do
     same "$(LC_ALL=C.UTF-8 man --warnings --local-file "$root/packaging/$page" 2>&1 >/dev/null)" ''
@@ -116,15 +116,15 @@ unpack_daemon() { dpkg-deb --fsys-tarfile "$(package)" | tar -xO ./usr/bin/cla-s
 
 build_id() { readelf --notes "$1" | sed -n "s/^ *Build ID: //p"; }
 
-claim lintian_has_nothing_to_say
-claim everything_an_operator_needs_is_in_it
+claim lintian_reports_nothing
+claim it_contains_every_file_an_operator_needs
 claim every_crate_in_the_daemon_has_its_notice
-claim a_scanner_finds_every_crate_in_the_daemon_itself
-claim nothing_lies_beside_the_modules_that_is_not_theirs
-claim nothing_of_the_workshop_is_in_it
-claim every_file_belongs_to_root_and_only_the_daemon_can_be_run
-claim only_the_configuration_is_the_operators_to_edit
-claim it_needs_little_of_the_system
-claim the_daemon_in_it_is_the_one_the_other_tests_run
-claim debug_symbols_of_that_very_daemon_are_beside_it
-claim the_man_pages_read_without_a_warning
+claim the_daemon_contains_the_list_of_its_crates_for_scanners
+claim its_shared_folder_contains_only_nginx_terraform_and_sealed_files
+claim it_contains_no_source_and_no_test
+claim every_file_belongs_to_root_and_only_the_daemon_is_executable
+claim only_the_configuration_is_a_conffile
+claim it_depends_on_two_system_libraries_only
+claim its_daemon_is_the_one_that_other_tests_run
+claim the_debug_symbols_are_of_the_same_daemon
+claim man_renders_the_pages_without_a_warning

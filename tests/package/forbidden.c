@@ -1,10 +1,10 @@
-// Tries what the sandbox of the daemon forbids.
+// Tries the acts that the sandbox of the daemon forbids.
 //
-//   forbidden          lists the acts: number, file with the directives against it, these, properties to try it with, what it is
-//   forbidden NUMBER   says "trying" and does one; the status is 0 if it was done and 1 if not
-//   forbidden all      does each in a process of its own and says how that went
+//   forbidden          lists the acts: number, file, directives against the act, properties for the test, description
+//   forbidden NUMBER   prints "trying" and tries one act; the exit status is 0 if it succeeds and 1 if not
+//   forbidden all      tries each act in its own process and prints the results
 //
-// In C, because these are system calls.
+// In C, because the acts are system calls.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,7 +33,7 @@
 
 static int there(const char *path) { return access(path, F_OK) == 0; }
 
-// In the same namespace as PID 1, as the test wrote it down: a sandbox may not look at PID 1 itself.
+// Whether this process is in the namespace of PID 1. The test has saved its name, because a sandboxed process cannot read it.
 static int shared(const char *kind) {
   char ours[64] = "", theirs[64] = "", path[64];
   snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
@@ -127,7 +127,7 @@ static int reads_another_process(void) {
   return read;
 }
 
-static int reads_the_clock_as_its_keeper(void) {
+static int reads_the_clock_controls(void) {
   struct timex asked = {0};
   return adjtimex(&asked) >= 0;
 }
@@ -153,23 +153,23 @@ static int dumps_core(void) {
   ROW("NoExecPaths ExecPaths", "", "run another program", runs("/usr/bin/true"))                                       \
   ROW("UMask", "", "create a file that everybody can read", opens_its_files_to_everybody())                            \
   ROW("ProtectProc", "User=nobody", "see processes of others", there("/proc/1/status"))                                \
-  ROW("ProcSubset", "", "see what the kernel tells in /proc", there("/proc/meminfo"))                                  \
-  ROW("PrivateUsers", "", "tell whose a file is", owner("/usr/lib/forbidden/of-user-1") == 1)                          \
+  ROW("ProcSubset", "", "see files of the kernel in /proc", there("/proc/meminfo"))                                    \
+  ROW("PrivateUsers", "", "read the owner of a file", owner("/usr/lib/forbidden/of-user-1") == 1)                          \
   ROW("PrivateIPC", "", "share memory with everybody", shared("ipc"))                                                  \
   ROW("CapabilityBoundingSet", "", "give a file away", gives_away("/var/tmp/mine"))                                    \
   ROW("NoNewPrivileges", "User=nobody", "become root by a set-user-ID program", runs("/usr/lib/forbidden/set-user-id")) \
   ROW("RestrictSUIDSGID", "", "make a set-user-ID program", makes_set_user_id())                                       \
-  ROW("ProtectClock", "", "use the clock's controls", reads_the_clock_as_its_keeper())                                 \
+  ROW("ProtectClock", "", "use the clock's controls", reads_the_clock_controls())                                 \
   ROW("ProtectControlGroups", "", "make a control group", makes_control_group("/sys/fs/cgroup/forbidden"))             \
   ROW("ProtectHostname", "", "change the host name", sethostname("forbidden", 9) == 0)                                 \
-  ROW("ProtectKernelLogs", "", "ask for the kernel's log", klogctl(10, NULL, 0) >= 0)                                  \
+  ROW("ProtectKernelLogs", "", "read the kernel log", klogctl(10, NULL, 0) >= 0)                                       \
   ROW("ProtectKernelModules", "", "see kernel modules", there("/usr/lib/modules/secret"))                              \
   ROW("ProtectKernelTunables", "", "change a kernel setting", open("/proc/sys/net/ipv4/ip_forward", O_WRONLY) >= 0)    \
   ROW("LockPersonality", "", "switch off address randomisation", personality(ADDR_NO_RANDOMIZE) >= 0)                  \
   ROW("MemoryDenyWriteExecute", "", "have memory that is writable and executable",                                     \
       mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)                      \
   ROW("RestrictNamespaces", "", "make a namespace", unshare(CLONE_NEWUTS) == 0)                                        \
-  ROW("RestrictRealtime", "", "hog a processor", goes_realtime())                                                      \
+  ROW("RestrictRealtime", "", "get realtime scheduling", goes_realtime())                                              \
   ROW("SystemCallArchitectures", "", "call as a 32-bit program", calls_as_32_bit())                                    \
   ROW("SystemCallFilter SystemCallErrorNumber", "", "execute a file in memory", executes(syscall(SYS_memfd_create, "x", 0))) \
   ROW("SystemCallFilter", "", "use io_uring", syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno == EFAULT)             \
@@ -180,7 +180,7 @@ static int dumps_core(void) {
   ROW("SystemCallFilter", "", "share memory", shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) >= 0)                        \
   ROW("SystemCallFilter", "", "become another user", setresuid(2, 2, 2) == 0)                                          \
   ROW("SystemCallFilter", "", "give a file away", gives_away("/var/tmp/mine"))                                         \
-  ROW("SystemCallFilter", "", "go first", setpriority(PRIO_PROCESS, 0, -5) == 0)                                       \
+  ROW("SystemCallFilter", "", "raise the own priority", setpriority(PRIO_PROCESS, 0, -5) == 0)                         \
   ROW("SystemCallFilter", "", "mount", mount("none", "/mnt", "tmpfs", 0, NULL) == 0)                                   \
   SEALED("PrivateNetwork", "be in the machine's network", shared("net"))                                               \
   SEALED("RestrictAddressFamilies", "open a socket to anywhere", socket(AF_INET, SOCK_DGRAM, 0) >= 0)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# An operator installs the package on a fresh machine, removes it, purges it.
+# An operator installs the package on a new machine, removes it and purges it.
 source "$(dirname "$0")/lib.bash"
 
-installing_it_is_all_it_takes() {
+installing_it_enables_and_starts_every_unit() {
   install_package
   local unit
   for unit in "${units[@]}"; do
     same "$unit $(box systemctl is-enabled "$unit") $(box systemctl is-active "$unit")" "$unit enabled active"
   done
-  box systemctl is-active cla-socketserver-statsd.socket && fail 'only sealed.conf asks for that socket'
+  box systemctl is-active cla-socketserver-statsd.socket && fail 'the socket is active without sealed.conf'
   same "$(box systemctl is-system-running)" running
 }
 
@@ -26,7 +26,7 @@ both_listeners_answer_and_are_not_mixed_up() {
   same "$(box curl -so /dev/null -w '%{http_code}' 127.0.0.1:8005/readyz)" 404
 }
 
-it_warns_of_nothing_but_the_missing_site_hostname() {
+it_warns_only_of_the_missing_site_hostname() {
   local complaints
   complaints=$(journal --priority warning)
   same "$(cut -d : -f 1 <<<"$complaints")" 'site_hostname is not set'
@@ -37,17 +37,17 @@ the_shipped_configuration_changes_nothing() {
   local effective
   effective=$(box cla-socketserver check --all)
   [[ -n $effective ]]
-  if grep -v -e '# default$' -e '# from limits' -e '# ListenStream= of ' -e '# variable RUNTIME_DIRECTORY$' <<<"$effective"; then fail 'that is not a default'; fi
+  if grep -v -e '# default$' -e '# from limits' -e '# ListenStream= of ' -e '# variable RUNTIME_DIRECTORY$' <<<"$effective"; then fail 'these values are not defaults'; fi
 }
 
-removing_it_ends_it_and_leaves_the_configuration() {
+removing_it_stops_it_and_keeps_the_configuration() {
   box apt-get remove -qq --yes cla-socketserver
   nothing_runs
   box test -e /etc/cla-socketserver/config.toml
   local left
   left=$(box find /usr/bin /usr/share -maxdepth 1 -name cla-socketserver)
   same "$left" ''
-  # Places outlive a stop, but not the package: they name people and cases.
+  # Places contain names of users and cases, so the removal deletes them.
   left=$(box sh -c 'ls -Ad /run/cla-socketserver /run/private/cla-socketserver 2>/dev/null' || true)
   same "$left" ''
 }
@@ -59,13 +59,13 @@ purging_it_leaves_nothing() {
   diff -u "$scratch/before" "$scratch/after"
 }
 
-it_can_be_purged_at_once_while_it_runs() {
+it_can_be_purged_while_it_runs() {
   install_package
   box cla-socketserver check
   purging_it_leaves_nothing
 }
 
-places_that_outlive_a_reboot_go_too() {
+purging_it_deletes_persistent_places_too() {
   install_package
   echo '[Service]
 StateDirectory=cla-socketserver
@@ -97,8 +97,8 @@ nothing_runs() {
   same "$ports" ''
 }
 
-# Every file that a package could leave behind. What dpkg, apt, systemd and the journal note for themselves is not one.
-# Without /run/private and /var/lib/private themselves, where systemd puts the directories of all services that have a user of their own.
+# Lists the files that a package could leave behind, without those of dpkg, apt, systemd and the journal. Also without
+# /run/private and /var/lib/private themselves, which systemd creates for all services with a dynamic user.
 snapshot() {
   box find /etc /usr /var /run /root /home /opt /srv -xdev \( \
     -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /run/systemd -o -path /run/log \
@@ -109,13 +109,13 @@ snapshot() {
 for suite in "${suites[@]}"; do
   open_box "$suite"
   snapshot >"$scratch/before"
-  claim installing_it_is_all_it_takes
+  claim installing_it_enables_and_starts_every_unit
   claim it_listens_on_loopback_with_room_for_every_browser_at_once
   claim both_listeners_answer_and_are_not_mixed_up
-  claim it_warns_of_nothing_but_the_missing_site_hostname
+  claim it_warns_only_of_the_missing_site_hostname
   claim the_shipped_configuration_changes_nothing
-  claim removing_it_ends_it_and_leaves_the_configuration
+  claim removing_it_stops_it_and_keeps_the_configuration
   claim purging_it_leaves_nothing
-  claim it_can_be_purged_at_once_while_it_runs
-  claim places_that_outlive_a_reboot_go_too
+  claim it_can_be_purged_while_it_runs
+  claim purging_it_deletes_persistent_places_too
 done

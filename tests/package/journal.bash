@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The journal and reloads: what the daemon says is found by its priority and its fields, a reload takes up a changed
-# configuration, and a journal that stands still holds up nobody.
+# The journal and reloads: log entries have priorities and fields, a reload applies a changed configuration, and a stopped
+# journal does not block the daemon.
 source "$(dirname "$0")/lib.bash"
 
-it_says_to_the_journal_what_it_is_and_how_severe() {
+journal_entries_have_a_message_a_priority_and_fields() {
   install_package
   entries --priority warning >"$scratch/warnings"
   same "$(field MESSAGE <"$scratch/warnings" | cut -d : -f 1)" 'site_hostname is not set'
   same "$(field PRIORITY <"$scratch/warnings")" 4
-  # A sentence: no time stamp, no level, no fields.
+  # The message is a plain sentence without time stamp, level and fields.
   entries LISTEN_NAME=admin >"$scratch/listening"
   same "$(field MESSAGE <"$scratch/listening")" 'admin: listening on 127.0.0.1:8006'
   same "$(field PRIORITY <"$scratch/listening")" 6
@@ -16,13 +16,13 @@ it_says_to_the_journal_what_it_is_and_how_severe() {
   same "$(field SYSLOG_IDENTIFIER <"$scratch/listening")" cla-socketserver
 }
 
-a_reload_takes_up_the_configuration_and_keeps_the_process() {
+a_reload_applies_the_configuration_and_keeps_the_process() {
   local old
   old=$(main_pid)
   same "$(origin https://chs.example)" 403
   configure 'site_hostname = ["chs.example"]'
   box systemctl reload $unit
-  # The command has waited until that was done.
+  # systemctl returns after the reload.
   same "$(origin https://chs.example)" 200
   same "$(main_pid)" "$old"
   same "$(box systemctl is-active $unit)" active
@@ -32,14 +32,14 @@ a_reload_of_a_wrong_configuration_fails_and_changes_nothing() {
   local old
   old=$(main_pid)
   configure $'site_hostname = ["other.example"]\nstatsd.port = "abc"'
-  if box systemctl reload $unit; then fail 'it was content'; fi
+  if box systemctl reload $unit; then fail 'the reload succeeds'; fi
   eventually 5 error_says 'statsd.port = "abc" (file /etc/cla-socketserver/config.toml): must be a whole number from 1 to 65535'
   same "$(origin https://chs.example)" 200
   same "$(main_pid)" "$old"
   same "$(box systemctl is-active $unit)" active
 }
 
-a_hangup_sent_by_hand_is_a_reload_too() {
+a_sighup_sent_by_hand_is_a_reload_too() {
   local old
   old=$(main_pid)
   box systemctl kill --signal HUP $unit
@@ -50,19 +50,19 @@ a_hangup_sent_by_hand_is_a_reload_too() {
   same "$(main_pid)" "$old"
 }
 
-a_journal_that_stands_still_holds_up_nobody() {
+a_stopped_journal_blocks_nobody() {
   local journald
   journald=$(box systemctl show --property MainPID --value systemd-journald)
   trap 'box kill -CONT "$journald"' EXIT
   box kill -STOP "$journald"
-  # Each leaves a line at debug, and the journal's socket has room for some hundred.
+  # Each request logs a line at debug; the socket of the journal has room for some hundred lines.
   box python3 -c '
 import socket
 for _ in range(3000):
-    with socket.create_connection(("127.0.0.1", 8005), 5) as stranger:
-        stranger.settimeout(5)
-        stranger.sendall(b"nonsense\r\n\r\n")
-        assert stranger.recv(1000)
+    with socket.create_connection(("127.0.0.1", 8005), 5) as client:
+        client.settimeout(5)
+        client.sendall(b"nonsense\r\n\r\n")
+        assert client.recv(1000)
 '
   box curl -fsS --max-time 2 127.0.0.1:8006/healthz
   same "$(origin https://chs.example)" 200
@@ -74,12 +74,12 @@ for _ in range(3000):
   eventually 10 box curl -fsS --max-time 2 127.0.0.1:8006/healthz
 }
 
-why_a_start_failed_is_an_error() {
+the_reason_of_a_failed_start_is_logged_as_an_error() {
   configure 'limits.sessions = "many"'
   if box systemctl restart $unit; then fail 'it started'; fi
   eventually 5 error_says 'limits.sessions = "many"'
   configure ''
-  sleep 3
+  eventually 10 start_limit_is_over
   box systemctl restart $unit
 }
 
@@ -103,19 +103,19 @@ the_sealed_daemon_reaches_the_journal_too() {
 
 unit=cla-socketserver.service
 
-# What the daemon that runs, or ran last, has logged, as JSON.
+# The log of the current or last run of the daemon, as JSON: entries OPTION...
 entries() {
   box journalctl --quiet --output json "_SYSTEMD_INVOCATION_ID=$(box systemctl show --property InvocationID --value $unit)" "$@"
 }
 
-# The values of a field: field NAME
+# Prints a field of all entries on standard input: field NAME
 field() {
   python3 -c 'import json, sys
 for line in sys.stdin:
     print(json.loads(line).get(sys.argv[1]))' "$1"
 }
 
-# Searches as an operator does, by unit.
+# Searches the errors of the unit, as an operator does.
 error_says() { box journalctl --quiet --unit $unit --priority err --output cat | grep -F "$1"; }
 
 logged() { box journalctl --quiet --unit $unit --output cat | grep -F "$1"; }
@@ -124,19 +124,19 @@ listening() { entries LISTEN_NAME=public | grep .; }
 
 gone() { ! box pgrep -x cla-socketserve; }
 
-# The status of a handshake from a page of that origin.
+# Status of a handshake with this origin: origin ORIGIN
 origin() {
   box curl -s -o /dev/null --max-time 5 -w '%{http_code}' -H "Origin: $1" '127.0.0.1:8005/socket.io/?EIO=4&transport=polling'
 }
 
 for suite in "${suites[@]}"; do
   open_box "$suite"
-  claim it_says_to_the_journal_what_it_is_and_how_severe
-  claim a_reload_takes_up_the_configuration_and_keeps_the_process
+  claim journal_entries_have_a_message_a_priority_and_fields
+  claim a_reload_applies_the_configuration_and_keeps_the_process
   claim a_reload_of_a_wrong_configuration_fails_and_changes_nothing
-  claim a_hangup_sent_by_hand_is_a_reload_too
-  claim a_journal_that_stands_still_holds_up_nobody
-  claim why_a_start_failed_is_an_error
+  claim a_sighup_sent_by_hand_is_a_reload_too
+  claim a_stopped_journal_blocks_nobody
+  claim the_reason_of_a_failed_start_is_logged_as_an_error
   claim lines_in_json_have_priorities_too
   claim the_sealed_daemon_reaches_the_journal_too
 done

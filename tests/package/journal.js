@@ -1,7 +1,6 @@
-// What the case page of CHS (tests/support/chs.html) goes through. Stands below the page's own script and uses its names.
+// A journal of the events of the CHS case page (tests/support/chs.html). It follows the page's own script and uses its names.
 //
-// The page's address says which `seat` of the office it is. Times are those of the machine's clock, so that the journals
-// of all pages can be put in order.
+// `seat` in the URL identifies the page. Times are those of the system clock, so that the journals of all pages can be merged.
 
 let events = [];
 let viewed = settings.caseRef;
@@ -10,32 +9,32 @@ function note(what, details) {
   events.push({ at: Date.now(), seat: settings.seat, what, ...details });
 }
 
-/** What has happened since the last time. */
+/** Returns the events since the last call. */
 function readJournal() {
   const { transport } = socket.io.engine ?? {};
-  const told = { seat: settings.seat, connected: socket.connected, transport: transport?.name, events };
+  const journal = { seat: settings.seat, connected: socket.connected, transport: transport?.name, events };
   events = [];
-  return told;
+  return journal;
 }
 
-/** Turns to another case as the page of CHS does, without loading anything. */
-function turnTo(caseRef) {
-  note('turns', { to: caseRef });
+/** Switches to another case as CHS does, without loading a page. */
+function switchTo(caseRef) {
+  note('switches', { to: caseRef });
   history.pushState(null, '', `/call_centre/${caseRef}/?seat=${settings.seat}`);
   socket.emit('stopViewingCase', viewed);
   socket.emit('startViewingCase', caseRef);
   viewed = caseRef;
 }
 
-/** Turns to another case as soon as the connection is lost, before another one is tried. */
-function turnWhenLost(caseRef) {
-  socket.once('disconnect', () => turnTo(caseRef));
+/** Switches to another case when the connection is lost, before the client reconnects. */
+function switchWhenLost(caseRef) {
+  socket.once('disconnect', () => switchTo(caseRef));
 }
 
-/** Turns to another case while the next connection is on its way, which was asked for under the old address. */
-function turnWhenTrying(caseRef) {
-  // The client tries right after it has said so.
-  socket.once('reconnect_attempt', () => setTimeout(() => turnTo(caseRef)));
+/** Switches to another case while the client reconnects, after it has sent the request with the old URL as its `Referer`. */
+function switchWhenTrying(caseRef) {
+  // The client sends the request right after the event.
+  socket.once('reconnect_attempt', () => setTimeout(() => switchTo(caseRef)));
 }
 
 note('opens', { name: settings.name, to: viewed });

@@ -1,21 +1,21 @@
-# What the groups of package tests share: claims, one box at a time, the package in two versions.
+# Functions shared by the groups of package tests: claims, boxes, the package in two versions.
 #
-# A group is a script beside this file. It sources this file, defines functions whose names are claims, opens a box
-# and calls `claim` for each. It ends with a status other than 0 when one of them failed; the box goes in any case.
+# A group is a script beside this file. It sources this file, defines functions whose names are claims, opens a box and calls
+# `claim` for each function. Its exit status is not 0 if a claim failed. The box is removed in any case.
 # shellcheck shell=bash
 set -euo pipefail
 
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
-# Root file systems are kept here, by what they are made from.
+# Root file systems, with a checksum of their ingredients in the name.
 boxes=$root/target/boxes
 suites=(bookworm trixie)
-# What any group needs inside a box. nodejs runs the JavaScript clients.
+# Debian packages in a box, for all groups. nodejs runs the JavaScript clients.
 box_packages=nginx-light,python3-minimal,nodejs,socat
 
 failed=0
 suite=host
 box=
-# Files of this group. Gone at its end. Not in /tmp, from where programs may not be run everywhere.
+# Temporary files of this group, removed at its end. Not in /tmp, which may be mounted noexec.
 mkdir -p "$root/target"
 scratch=$(mktemp -d "$root/target/claims.XXXXXX")
 
@@ -25,17 +25,17 @@ trap 'exit 130' INT TERM
 finish() {
   local status=$?
   trap '' INT TERM
-  # What a group has to take away besides its box.
+  # A group that starts more than its box defines `tidy`.
   ! declare -F tidy >/dev/null || tidy
   close_box
   rm -rf "$scratch"
   exit $((status == 0 ? failed : status))
 }
 
-# Runs one claim and says whether it held; if not, what it wrote and what the daemon logged.
+# Runs one claim and prints its result; after a failure, also its output and the end of the daemon's log.
 claim() {
   local name=$1 started=$SECONDS status
-  # In a subshell of its own, so that the first command that fails ends the claim.
+  # In a subshell, so that the first failing command ends the claim.
   set +e
   (set -e; "$name") >"$scratch/output" 2>&1
   status=$?
@@ -50,13 +50,13 @@ claim() {
   [[ -z $box ]] || box journalctl --no-pager --lines 30 --unit 'cla-socketserver*' | sed 's/^/        # /' || true
 }
 
-# Ends a claim that does not hold.
+# Fails the claim: fail MESSAGE
 fail() {
   echo "$*" >&2
   exit 1
 }
 
-# Holds two texts to be the same, and shows how they are not.
+# Compares two texts and prints the difference: same ACTUAL EXPECTED
 same() {
   diff -u --label expected --label actual <(echo "$2") <(echo "$1")
 }
@@ -68,13 +68,13 @@ eventually() {
   until "$@" >"$scratch/attempt" 2>&1; do
     if ((SECONDS >= deadline)); then
       cat "$scratch/attempt" >&2
-      fail "still not so: $*"
+      fail "time-out: $*"
     fi
     sleep 0.1
   done
 }
 
-# Boots a new box of a suite in place of the last one.
+# Boots a new box of a suite and removes the last one.
 open_box() {
   close_box
   suite=$1
@@ -83,7 +83,7 @@ open_box() {
   "$root/tests/package/sdbox" up "$box" "$(tar_of "$suite")"
 }
 
-# The root file system of a suite, once for all groups.
+# Builds the root file system of a suite, unless it exists.
 make_root() {
   local tar
   tar=$(tar_of "$1")
@@ -93,7 +93,7 @@ make_root() {
 
 tar_of() { echo "$boxes/$1-$(cksum <<<"$box_packages $(<"$root/tests/package/sdbox")" | cut -d ' ' -f 1).tar"; }
 
-# Those of all suites, side by side.
+# Builds the root file systems of all suites in parallel.
 make_roots() {
   local one makers=()
   for one in "${suites[@]}"; do
@@ -109,16 +109,16 @@ close_box() {
   suite=host
 }
 
-# Runs a command in the box. What it writes comes back, its status too.
+# Runs a command in the box, with its output and status: box COMMAND...
 box() { "$root/tests/package/sdbox" run "$box" "$@"; }
 
 # Copies a file into the box: put FILE PATH
 put() { "$root/tests/package/sdbox" put "$box" "$1" "$2"; }
 
-# Installs a package as an operator would, the one under test unless another is named.
+# Installs a package as an operator does, by default the one under test: install_package [FILE]
 install_package() {
   put "${1:-$(package)}" /tmp/package.deb
-  # Without a terminal a question that dpkg asks is an error, so nothing is asked here.
+  # Without a terminal, a question of dpkg is an error, so this also checks that dpkg asks none.
   box env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --option Dpkg::Use-Pty=0 /tmp/package.deb </dev/null
 }
 
@@ -127,7 +127,7 @@ package() {
   echo "${SOCKETSERVER_DEB:?is not set; run tests/package/run, or set it to the path of the package}"
 }
 
-# Path of the package again, as a version before: the same daemon, another default configuration if given as text.
+# Prints the path of an older version of the package, with the same daemon: previous_package [DEFAULT_CONFIGURATION]
 previous_package() {
   local defaults=${1-} tree=$scratch/previous
   rm -rf "$tree"
@@ -138,10 +138,10 @@ previous_package() {
   echo "$scratch/previous.deb"
 }
 
-# Puts the JavaScript clients that users have into the box, for programs in /tmp/clients.
+# Copies the JavaScript clients that users have to /tmp/clients in the box.
 put_clients() {
   need_modules
-  # Without what drives Chromium, which runs on this machine.
+  # Without the packages for Chromium, which runs outside of the box.
   tar -C "$root/tests/support" --exclude 'node_modules/*playwright*' --exclude 'node_modules/*axe*' \
     -cf "$scratch/clients.tar" clients.mjs name-server.mjs wait.mjs package.json node_modules
   put "$scratch/clients.tar" /tmp/clients/clients.tar
@@ -152,10 +152,10 @@ need_modules() {
   [[ -e $root/tests/support/node_modules ]] || npm ci --no-audit --no-fund --prefix "$root/tests/support"
 }
 
-# Keeps the daemon busy with browsers and requests, through load.mjs and its arguments, until end_load. Needs put_clients.
+# Keeps the daemon busy with browsers and requests until end_load: start_load ARGUMENT... of load.mjs. Needs put_clients.
 start_load() {
   put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
-  # The load ends when its standard input does, which is a pipe that this process holds open.
+  # The load ends at the end of its standard input, a pipe that this process keeps open.
   rm -f "$scratch/hold"
   mkfifo "$scratch/hold"
   box node /tmp/clients/load.mjs "$@" <"$scratch/hold" >"$scratch/load" 2>&1 &
@@ -164,10 +164,10 @@ start_load() {
   eventually 20 grep -q busy "$scratch/load"
 }
 
-# What came of it is in $scratch/load.
+# Ends the load. Its report is in $scratch/load.
 end_load() {
   exec 9>&-
-  wait "$load" || { cat "$scratch/load" >&2; fail 'the load did not end well'; }
+  wait "$load" || { cat "$scratch/load" >&2; fail 'the load failed'; }
 }
 
 # Replaces the box's configuration: configure TEXT
@@ -176,5 +176,14 @@ configure() {
   put "$scratch/config" /etc/cla-socketserver/config.toml
 }
 
-# The box's daemon, by process id.
+# Process id of the daemon in the box.
 main_pid() { box systemctl show --property MainPID --value cla-socketserver.service; }
+
+# Whether systemd allows another start of the daemon: StartLimitIntervalSec= has passed since its last change of state. After
+# several starts within that time it refuses.
+start_limit_is_over() {
+  local interval changed
+  interval=$(box systemctl show --property StartLimitIntervalUSec --value cla-socketserver.service)
+  changed=$(box systemctl show --property StateChangeTimestampMonotonic --value cla-socketserver.service)
+  python3 -c 'import sys, time; sys.exit(time.monotonic() * 1e6 < int(sys.argv[1]) + float(sys.argv[2]) * 1e6)' "$changed" "${interval%s}"
+}

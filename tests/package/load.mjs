@@ -1,9 +1,9 @@
 // Browsers and short requests that keep the daemon busy while a test restarts or upgrades it.
 //
-//   node load.mjs [SITE]   SITE is where browsers find the daemon; without it, the public listener itself
+//   node load.mjs [SITE]   SITE is the address for browsers, by default the public listener
 //
-// Says "busy" once every browser is on its case and a hundred requests were answered. Goes on until its standard input
-// ends, waits for every browser to be on its case again, and reports, one line each:
+// Prints "busy" when every browser is on its case and 100 requests were answered. At the end of its standard input it waits
+// until every browser is on its case again, and prints a report:
 //   requests N, refused N, slowest N ms
 //   refused URL: reason
 //   browser VERSION TRANSPORTS: back after N tries
@@ -29,7 +29,7 @@ let slowest = 0;
 const refused = [];
 let ending = false;
 
-/** A browser with the client as users have it: its own delays between tries. */
+/** A browser with the default delays between reconnects. */
 class Browser {
   tries = 0;
 
@@ -48,7 +48,7 @@ class Browser {
 
 function ask(url, start) {
   return new Promise((resolve, reject) => {
-    // Without an agent every request is a connection of its own.
+    // Without an agent, every request opens a new connection.
     const request = http.get(url, { agent: false, timeout: 10_000 }, (response) => {
       let body = '';
       response.setEncoding('utf8');
@@ -81,7 +81,7 @@ const callersEnded = Promise.all(Array.from({ length: callers }, caller));
 await until('every browser on its case and 100 answered requests', () => everybodyIsBack() && answered >= 100, { limitMs });
 console.log('busy');
 
-// Blocks nobody: the callers and browsers above go on while nothing comes.
+// Waits for the end of the input. Meanwhile the callers and browsers continue.
 for await (const _ of process.stdin);
 await until('every browser back on its case', everybodyIsBack, { limitMs, observe: () => browsers });
 ending = true;

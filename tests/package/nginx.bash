@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Browsers reach the daemon through Debian's nginx, with the configuration that the package ships, and nothing else of it.
+# Browsers reach the Socket.IO listener, and nothing else of the daemon, through Debian's nginx with the shipped configuration.
 source "$(dirname "$0")/lib.bash"
 
-gixy_finds_nothing_in_what_is_shipped() {
+gixy_finds_nothing_in_the_shipped_files() {
   same "$(gixy upstream.conf)" ''
   same "$(gixy two-nodes.conf)" ''
 }
@@ -11,24 +11,24 @@ gixy_would_find_a_mistake() {
   gixy upstream.conf 's/\$host;/$http_host;/' | grep host_spoofing
 }
 
-nginx_takes_it_without_a_warning() {
+nginx_accepts_the_files_without_a_warning() {
   install_package
   box sh -c "cp $shipped/example.conf $available && ln -s ../sites-available/cla-socketserver.conf /etc/nginx/sites-enabled/ &&
     rm /etc/nginx/sites-enabled/default && systemctl restart nginx"
   same "$(box nginx -t 2>&1 | grep -v -e 'syntax is ok$' -e 'test is successful$')" ''
 }
 
-every_client_gets_through_on_every_transport() { browsers; }
+every_client_connects_over_every_transport() { browsers; }
 
-two_hundred_browsers_of_one_address_are_all_served() { browsers 200; }
+two_hundred_browsers_of_one_address_can_connect() { browsers 200; }
 
-the_last_slash_may_be_left_out() {
+the_last_slash_of_the_path_is_optional() {
   ask '/socket.io?EIO=4&transport=polling' | grep '^0{"sid":'
-  # The websocket stays open, so curl gives up by itself.
+  # The websocket stays open, so curl ends by its time-out.
   same "$(box curl -sS --max-time 1 -o /dev/null -w '%{http_code}' "${websocket[@]}" "$site/socket.io?EIO=4&transport=websocket" || true)" 101
 }
 
-nginx_is_more_patient_than_the_daemon() {
+nginx_times_out_later_than_the_daemon() {
   local nginx_s daemon_ms
   nginx_s=$(directive proxy_read_timeout)
   daemon_ms=$(($(setting public.ping_interval_ms) + $(setting public.ping_timeout_ms)))
@@ -36,42 +36,42 @@ nginx_is_more_patient_than_the_daemon() {
   ((${nginx_s%s} * 1000 > daemon_ms + 10000))
 }
 
-nginx_takes_messages_as_long_as_the_daemon_does() {
+nginx_and_the_daemon_limit_messages_to_the_same_length() {
   same "$(directive client_max_body_size)" "$(($(setting limits.message_bytes) / 1024))k"
   same "$(directive client_body_buffer_size)" "$(directive client_max_body_size)"
 }
 
-pages_of_the_site_get_through_and_those_of_strangers_do_not() {
+pages_of_the_site_can_connect_and_pages_of_other_sites_cannot() {
   configure 'site_hostname = ["chs.example.org"]'
   box systemctl restart cla-socketserver
   same "$(handshake_from https://chs.example.org)" 200
-  same "$(handshake_from https://stranger.example.org)" 403
+  same "$(handshake_from https://other-site.example.org)" 403
 }
 
 without_nginx_the_admin_app_answers() {
   same "$(box curl -sS -o /dev/null -w '%{http_code}' 127.0.0.1:8006/admin/peopleMap/)" 200
 }
 
-through_nginx_no_spelling_of_admin_reaches_anything() { same "$(reached)" ''; }
+nginx_answers_404_to_every_spelling_of_admin() { same "$(reached)" ''; }
 
-not_even_if_the_site_leads_to_the_admin_app_by_mistake() {
+also_when_the_site_proxies_to_the_admin_app_by_mistake() {
   site_with "$by_mistake"
   same "$(reached)" ''
 }
 
-without_admin_closed_every_spelling_would_reach_it() {
+without_admin_closed_every_spelling_would_reach_the_admin_app() {
   site_with "$by_mistake; /admin-closed/d"
   ask /admin/peopleMap/ -w ' %{http_code}' | grep '^{.* 200$'
   same "$(reached)" "$spellings"
 }
 
-a_site_may_have_pages_whose_names_begin_like_admin() {
+other_paths_of_the_site_may_begin_with_admin() {
   site_with "s/return 404/return 204/"
   local path
   for path in / /administration /admin-help; do same "$(ask "$path" -w '%{http_code}')" 204; done
 }
 
-nothing_that_a_browser_forges_reaches_the_daemon() {
+forged_headers_of_a_browser_do_not_reach_the_daemon() {
   box systemd-run --quiet --unit=echo node -e '
     require("node:http").createServer((request, response) => {
       const { rawHeaders } = request;
@@ -92,11 +92,11 @@ X-Real-IP: 127.0.0.1"
   box systemctl stop echo
 }
 
-beyond_the_limit_of_an_address_others_of_it_wait() {
+further_sessions_of_an_address_at_its_limit_are_refused() {
   box sh -c "sed 's/ 1000;/ 3;/' $shipped/limits.conf >/etc/nginx/limits.conf"
   site_with "s#$shipped/limits.con.f.#/etc/nginx/limits.conf#"
   handshake_is 200
-  # They come back, as browsers do, when the worker that nginx has just replaced cuts them off.
+  # The clients reconnect, as browsers do, after the old nginx worker has closed their connections.
   box systemd-run --quiet --unit=office sh -c 'for seat in 1 2 3; do while :; do curl -sN "$@"; done >/dev/null & done; wait' sh \
     "${websocket[@]}" "$site/socket.io/?EIO=4&transport=websocket"
   eventually 5 handshake_is 429
@@ -105,7 +105,7 @@ beyond_the_limit_of_an_address_others_of_it_wait() {
   eventually 5 handshake_is 200
 }
 
-a_restart_of_the_daemon_costs_nobody_an_answer() {
+during_a_restart_of_the_daemon_every_request_is_answered() {
   site_with ''
   local old
   old=$(main_pid)
@@ -119,13 +119,13 @@ a_restart_of_the_daemon_costs_nobody_an_answer() {
   same "$(grep -c '^browser .*: back after 1 tries$' "$scratch/load")" 6
 }
 
-with_two_nodes_a_session_stays_on_the_node_that_it_began_on() {
+with_two_nodes_a_session_stays_on_its_node() {
   second_node
   nodes "$(box cat $shipped/two-nodes.conf)" 's#include.*/socket.io.con.*;#&\nadd_header Set-Cookie $cla_node_cookie always;#'
   local first=0 second=0
   for _ in {1..20}; do
     session=$(sid --cookie-jar /tmp/jar)
-    # The way up through nginx must find the session, which one node knows and the other does not.
+    # Only one node has the session, so nginx must choose that node.
     same "$(frame_up "$site" --cookie /tmp/jar)" ok
     if [[ $(frame_up 127.0.0.1:8005) == ok ]]; then first=$((first + 1)); else second=$((second + 1)); fi
     box rm /tmp/jar
@@ -144,16 +144,16 @@ without_the_cookie_sessions_would_get_lost() {
   ((lost > 0))
 }
 
-the_cookie_is_for_socket_io_and_given_once() {
+the_cookie_is_for_socket_io_only_and_set_once() {
   local made='^Set-Cookie: cla_node=[0-9a-f]{32}; Path=/socket.io; HttpOnly; SameSite=Lax$' known=0123456789abcdef0123456789abcdef
   cookie_of '/socket.io/' | grep -E "$made"
   same "$(cookie_of '/socket.io/' -H "Cookie: cla_node=$known")" ''
-  # What was not made by nginx is replaced.
+  # nginx replaces a cookie that it did not set.
   cookie_of '/socket.io/' -H "Cookie: cla_node=${known}0" | grep -E "$made"
   same "$(cookie_of /)" ''
 }
 
-a_spare_node_takes_over_when_the_first_is_down() {
+the_backup_node_takes_over_when_the_first_is_down() {
   nodes "$(box sed -n '/^# *upstream/,/^# *}/s/^#//p' $shipped/two-nodes.conf)"
   session=$(sid)
   same "$(frame_up 127.0.0.1:8005)" ok
@@ -163,7 +163,7 @@ a_spare_node_takes_over_when_the_first_is_down() {
   box systemctl start cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver.service
 }
 
-without_the_package_the_site_goes_on() {
+the_site_works_after_the_removal_of_the_package() {
   site_with 's/return 404/return 204/'
   handshake_is 200
   remove_package
@@ -171,22 +171,22 @@ without_the_package_the_site_goes_on() {
   box nginx -t
   box systemctl restart nginx
   same "$(ask / -o /dev/null -w '%{http_code}')" 204
-  # Nothing of the daemon is left: its paths are the site's own.
+  # The site itself answers on the paths of the daemon.
   handshake_is 204
   same "$(ask /admin -o /dev/null -w '%{http_code}')" 204
 }
 
-a_site_that_names_our_files_is_named_when_they_go() {
+the_removal_names_a_site_that_includes_our_files() {
   install_package
   site_with 's/con.f.;/conf;/'
   handshake_is 200
   remove_package
   grep -F 'nginx still uses files of this package' "$scratch/removal"
   grep -F "$shipped/upgrade.conf" "$scratch/removal"
-  if box nginx -t; then fail 'it does not refuse them'; fi
+  if box nginx -t; then fail 'nginx accepts missing files'; fi
 }
 
-a_copy_that_still_needs_ours_is_named_too() {
+the_removal_names_a_copy_that_needs_our_files_too() {
   install_package
   box sh -c "cp $shipped/socket.io.conf /etc/nginx/socket.io.conf"
   site_with "s#$shipped/socket.io.con.f.#/etc/nginx/socket.io.conf#"
@@ -194,12 +194,12 @@ a_copy_that_still_needs_ours_is_named_too() {
   grep -F cla_socketserver "$scratch/removal"
 }
 
-a_mistake_of_the_site_s_own_is_not_ours_to_name() {
+the_removal_does_not_report_mistakes_of_the_site_itself() {
   install_package
   site_with ''
   box sh -c 'echo nonsense >>/etc/nginx/nginx.conf'
   remove_package
-  if grep -F nonsense "$scratch/removal"; then fail 'it is named'; fi
+  if grep -F nonsense "$scratch/removal"; then fail 'the removal reports it'; fi
 }
 
 shipped=/usr/share/cla-socketserver/nginx
@@ -233,10 +233,10 @@ spellings='/admin
 /socket.io/../socket.io/../ADMIN/
 http://127.0.0.1:8006/admin/peopleMap/'
 
-# Requests to the site, with the path as it is written: ask PATH OPTION...
+# Sends a request to the site without normalising the path: ask PATH OPTION...
 ask() { box curl -sS --max-time 5 --request-target "$1" "${@:2}" "$site"; }
 
-# Spellings that anybody but nginx itself has answered.
+# Prints the spellings that were not answered by nginx with 404.
 reached() {
   local path
   while read -r path; do
@@ -251,22 +251,22 @@ handshake_is() { [[ $(ask '/socket.io/?EIO=4&transport=polling' -o /dev/null -w 
 
 handshake_from() { ask '/socket.io/?EIO=4&transport=polling' -H "Origin: $1" -o /dev/null -w '%{http_code}'; }
 
-# A value that the daemon works with, or that nginx does.
+# A value of the daemon, and a value of nginx.
 setting() { box cla-socketserver check --all | sed -n "s/^$1 = \([0-9]*\) .*/\1/p"; }
 directive() { box nginx -T 2>/dev/null | sed -n "s/^ *$1 \(.*\);/\1/p"; }
 
-# Has nginx serve the example site, changed by a script for sed.
+# Makes nginx serve the example site, changed by a sed script: site_with SCRIPT
 site_with() {
   box sed "$1" $shipped/example.conf >"$scratch/site"
   put "$scratch/site" $available
   box nginx -t
-  # Not a reload, after which processes with the old configuration go on answering for a while. And more often than
-  # systemd would let an operator do it.
+  # A restart, because after a reload the old workers still answer for a while. reset-failed, because these tests restart nginx
+  # more often than its start limit allows.
   box systemctl reset-failed nginx
   box systemctl restart nginx
 }
 
-# The same with a text in place of upstream.conf, and with two daemons on this host instead of on the addresses in it.
+# The same with another text for upstream.conf, whose addresses become two daemons in the box: nodes TEXT [SCRIPT]
 nodes() {
   sed 's/10.0.1.5:8006/127.0.0.1:8005/; s/10.0.1.6:8006/127.0.0.1:8015/' <<<"$1" >"$scratch/nodes"
   put "$scratch/nodes" /etc/nginx/nodes.conf
@@ -291,12 +291,12 @@ sid() { ask '/socket.io/?EIO=4&transport=polling' "$@" | sed -n 's/^0{"sid":"\([
 # Sends a frame of $session to a site or node, and prints the answer.
 frame_up() { box curl -sS --max-time 5 "${@:2}" --data '40/socket.io,' "$1/socket.io/?EIO=4&transport=polling&sid=$session"; }
 
-# What gixy says about the example site with that file in the place of upstream.conf, changed by a script for sed.
+# Prints the findings of gixy in the example site, with another upstream file and changed by a sed script: gixy FILE [SCRIPT]
 gixy() {
   local tree=$scratch/gixy
   rm -rf "$tree"
   cp -r "$root/nginx" "$tree"
-  # Without the patterns, so that a file that gixy does not find is an error.
+  # Replaces the patterns in include directives by names, so that a missing file is an error.
   sed -i "s#con\[f\];#conf;#; s#$shipped/upstream.conf#$shipped/$1#; s#$shipped#$tree#" "$tree/example.conf"
   sed -i "${2-}" "$tree"/*.conf
   echo "events {} http { include $tree/example.conf; }" >"$tree/nginx"
@@ -314,34 +314,34 @@ if ! cmp --quiet "$root/tests/package/requirements.txt" "$venv/requirements.txt"
   "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$root/tests/package/requirements.txt"
   cp "$root/tests/package/requirements.txt" "$venv"
 fi
-claim gixy_finds_nothing_in_what_is_shipped
+claim gixy_finds_nothing_in_the_shipped_files
 claim gixy_would_find_a_mistake
 
 for suite in "${suites[@]}"; do
   open_box "$suite"
   put_clients
   put "$root/tests/package/browsers.mjs" /tmp/clients/browsers.mjs
-  claim nginx_takes_it_without_a_warning
-  claim every_client_gets_through_on_every_transport
-  claim two_hundred_browsers_of_one_address_are_all_served
-  claim the_last_slash_may_be_left_out
-  claim nginx_is_more_patient_than_the_daemon
-  claim nginx_takes_messages_as_long_as_the_daemon_does
-  claim pages_of_the_site_get_through_and_those_of_strangers_do_not
+  claim nginx_accepts_the_files_without_a_warning
+  claim every_client_connects_over_every_transport
+  claim two_hundred_browsers_of_one_address_can_connect
+  claim the_last_slash_of_the_path_is_optional
+  claim nginx_times_out_later_than_the_daemon
+  claim nginx_and_the_daemon_limit_messages_to_the_same_length
+  claim pages_of_the_site_can_connect_and_pages_of_other_sites_cannot
   claim without_nginx_the_admin_app_answers
-  claim through_nginx_no_spelling_of_admin_reaches_anything
-  claim not_even_if_the_site_leads_to_the_admin_app_by_mistake
-  claim without_admin_closed_every_spelling_would_reach_it
-  claim a_site_may_have_pages_whose_names_begin_like_admin
-  claim nothing_that_a_browser_forges_reaches_the_daemon
-  claim beyond_the_limit_of_an_address_others_of_it_wait
-  claim a_restart_of_the_daemon_costs_nobody_an_answer
-  claim with_two_nodes_a_session_stays_on_the_node_that_it_began_on
+  claim nginx_answers_404_to_every_spelling_of_admin
+  claim also_when_the_site_proxies_to_the_admin_app_by_mistake
+  claim without_admin_closed_every_spelling_would_reach_the_admin_app
+  claim other_paths_of_the_site_may_begin_with_admin
+  claim forged_headers_of_a_browser_do_not_reach_the_daemon
+  claim further_sessions_of_an_address_at_its_limit_are_refused
+  claim during_a_restart_of_the_daemon_every_request_is_answered
+  claim with_two_nodes_a_session_stays_on_its_node
   claim without_the_cookie_sessions_would_get_lost
-  claim the_cookie_is_for_socket_io_and_given_once
-  claim a_spare_node_takes_over_when_the_first_is_down
-  claim without_the_package_the_site_goes_on
-  claim a_site_that_names_our_files_is_named_when_they_go
-  claim a_copy_that_still_needs_ours_is_named_too
-  claim a_mistake_of_the_site_s_own_is_not_ours_to_name
+  claim the_cookie_is_for_socket_io_only_and_set_once
+  claim the_backup_node_takes_over_when_the_first_is_down
+  claim the_site_works_after_the_removal_of_the_package
+  claim the_removal_names_a_site_that_includes_our_files
+  claim the_removal_names_a_copy_that_needs_our_files_too
+  claim the_removal_does_not_report_mistakes_of_the_site_itself
 done

@@ -1,106 +1,40 @@
-// An office full of people: 200 of them on 50 cases, each at a page in Chromium (or in a frame of one) that has the
-// address of the case and the client of CHS. To the daemon all of them are one browser at one address, as an office is that
-// has the same browser everywhere. survive.bash says what is done to them; this says whether anybody noticed.
+// An office of 200 users on 50 cases, each with a page in Chromium (most of them in a frame) that has the address of the
+// case and the client of CHS. All users have the same address and the same `User-Agent`, as behind the NAT of an office.
+// survive.bash causes failures; this program checks that no user notices them.
 //
 //   node office.mjs
 //
-// Runs in the network of the box. Takes an order a line on its standard input and answers it with lines that explain,
-// then `ok` or `no`. Closes the browser when the input ends.
+// Runs in the network of the box. Reads one order per line from standard input, and answers with lines of text, then `ok` or
+// `no`. Closes the browser at the end of the input.
 //
-//   open          everybody sits down
-//   brace         some turn to other cases; after that something may be done to all connections
-//   back          that was done: everybody has to lose their connection and come back, with nobody noticing
-//   tour          visitors come to every case, everybody is told of them, and every screen is right
-//   close         somebody closes their tab, and others are told at once
-//   reload        somebody reloads their page, and so on
-//   navigate      somebody goes to another case by loading its page, and so on
+//   open          opens all pages
+//   prepare       some users switch cases, or will do so when disconnected; then survive.bash may break all connections
+//   recover       waits until all users were disconnected and are back, and checks that no list lacked a user
+//   tour          roaming users open every case in turn; checks that all viewers receive them and all screens are right
+//   close         closes a tab; the other viewers must receive a list without its user at once
+//   reload        the same for a reload of the page
+//   navigate      the same for loading the page of another case
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { launch } from '../support/browser.mjs';
+import { cases, elsewhere, nameOf, place, Seat, seatCount, site } from './seat.mjs';
 import { vanished } from './witness.mjs';
 
-const site = 'http://127.0.0.1';
 const peopleMap = 'http://127.0.0.1:8006/admin/peopleMap/';
-const cases = Array.from({ length: 50 }, (_, row) => `AB-1234-${5650 + row}`);
-const seatsOfCase = 4;
-// Of browsers' profiles. Each has its own pool of connections, as every person of a real office has.
-const halls = 10;
-const patience = 20_000;
+// Number of browser profiles. Each has its own pool of connections.
+const profiles = 10;
+const timeoutMs = 20_000;
 // Far below the time for which lost places are kept.
 const atOnceMs = 2_000;
-// A crash may cost what was done in the last second: places are written down that often.
-const writtenDownMs = 1_100;
-
-/** A page, and where whoever sits at it is. */
-class Seat {
-  gone = false;
-  connected = false;
-  losses = 0;
-  returns = 0;
-  list = [];
-  /** Whether the list was sent to this connection, and on this case. */
-  fresh = false;
-  /** Whether the last turn to another case was made without a connection. */
-  turnedAway = false;
-  longestAwayMs = 0;
-
-  constructor(number) {
-    this.row = Math.floor(number / seatsOfCase);
-    this.chair = number % seatsOfCase;
-    this.id = `${this.row}.${this.chair}`;
-    this.case = cases[this.row];
-    this.name = this.isOfTwoTabs ? `Zoë ${group(this.row)}` : nameOf(this.row, this.chair);
-  }
-
-  // The first two chairs of a case never leave it, so that somebody always watches; the third chair is movers'.
-
-  /** Goes round five cases, so that everybody on them is sent a list. */
-  get isVisitor() {
-    return this.chair === 3 && this.row % 5 === 0;
-  }
-
-  /** Two of these are the same person, who has two cases open. */
-  get isOfTwoTabs() {
-    return this.chair === 3 && [1, 2].includes(this.row % 5);
-  }
-
-  /** Has a tab, which can be closed and reloaded, where others have a frame. */
-  get isTab() {
-    return this.chair === 3 && this.row % 5 === 3;
-  }
-
-  address(caseRef = this.case) {
-    const settings = { seat: this.id, server: site, name: this.name, usertype: 'operator', caseRef };
-    return `${site}/call_centre/${caseRef}/?${new URLSearchParams(settings)}`;
-  }
-
-  hear({ at, what, to, names }) {
-    switch (what) {
-      case 'opens':
-        return Object.assign(this, { case: to, fresh: false, connected: false, gone: false });
-      case 'turns':
-        return Object.assign(this, { case: to, fresh: false, turnedAway: !this.connected });
-      case 'leaves':
-        return (this.gone = true);
-      case 'disconnects':
-        this.losses += 1;
-        return Object.assign(this, { connected: false, lostAt: at });
-      case 'connects':
-        this.returns += 1;
-        this.longestAwayMs = Math.max(this.longestAwayMs, at - (this.lostAt ?? at));
-        return Object.assign(this, { connected: true, fresh: false });
-      case 'list':
-        return Object.assign(this, { list: names, fresh: true });
-    }
-  }
-}
+// Pause after which all changes are in the places file, which is written once a second.
+const writtenMs = 1_100;
 
 class Office {
-  seats = Array.from({ length: cases.length * seatsOfCase }, (_, number) => new Seat(number));
+  seats = Array.from({ length: seatCount }, (_, number) => new Seat(number));
   pages = new Set();
   events = [];
-  /** Where browsers said that they were when they asked for connections. */
+  /** Handshakes of the pages: `{ at, seat, case }`, from the `Referer`. */
   handshakes = [];
   round = 0;
 
@@ -111,45 +45,45 @@ class Office {
   // Orders.
 
   async open() {
-    await Promise.all(Array.from({ length: halls }, (_, hall) => this.#openHall(hall)));
+    await Promise.all(Array.from({ length: profiles }, (_, profile) => this.#openProfile(profile)));
     await this.#settle();
     const seats = this.seats.filter(({ id }) => !this.handshakes.some(({ seat }) => seat === id));
-    if (seats.length > 0) throw new Error(`handshakes without the address of the page: ${seats.map(({ id }) => id)}`);
-    return `${this.present.length} people on ${cases.length} cases`;
+    if (seats.length > 0) throw new Error(`handshakes without a Referer: ${seats.map(({ id }) => id)}`);
+    return `${this.present.length} users on ${cases.length} cases`;
   }
 
-  async brace() {
+  async prepare() {
     this.round += 1;
     const movers = { now: this.#movers(0), whenLost: this.#movers(1), whenTrying: this.#movers(2) };
-    for (const seat of movers.now) await this.#turn(seat, 'turnTo');
+    for (const seat of movers.now) await this.#switch(seat, 'switchTo');
     await this.#settle();
-    for (const seat of movers.whenLost) await this.#turn(seat, 'turnWhenLost');
-    for (const seat of movers.whenTrying) await this.#turn(seat, 'turnWhenTrying');
-    await pause(writtenDownMs);
-    await this.#listen();
+    for (const seat of movers.whenLost) await this.#switch(seat, 'switchWhenLost');
+    for (const seat of movers.whenTrying) await this.#switch(seat, 'switchWhenTrying');
+    await pause(writtenMs);
+    await this.#readJournals();
     this.before = new Map(this.seats.map((seat) => [seat, { ...seat }]));
-    this.seats.forEach((seat) => Object.assign(seat, { longestAwayMs: 0, turnedAway: false }));
+    this.seats.forEach((seat) => Object.assign(seat, { longestAwayMs: 0, switchedAway: false }));
     this.movers = movers;
     this.began = Date.now();
-    return Object.entries(movers).map(([when, seats]) => `${seats.length} turn to another case ${when}`);
+    return Object.entries(movers).map(([when, seats]) => `${seats.length} switch cases (${when})`);
   }
 
-  async back() {
+  async recover() {
     const troubles = [];
     const attempt = (step) => step.catch((error) => troubles.push(error.message));
-    // Were nobody cut off, this would prove nothing.
-    await attempt(this.#until(() => this.#stillAway()));
+    // A user who was not disconnected is an error too: the test would prove nothing.
+    await attempt(this.#until(() => this.#notBack()));
     await attempt(this.#settle());
     troubles.push(...this.#wrongHandshakes());
-    const turned = [...this.movers.whenLost, ...this.movers.whenTrying];
-    troubles.push(...turned.filter((seat) => !seat.turnedAway).map(({ id }) => `${id} did not turn to another case while away`));
+    const switched = [...this.movers.whenLost, ...this.movers.whenTrying];
+    troubles.push(...switched.filter((seat) => !seat.switchedAway).map(({ id }) => `${id} did not switch cases while disconnected`));
     if (troubles.length === 0) await attempt(this.#tour());
     const lists = this.events.filter(({ at, what }) => what === 'list' && at >= this.began);
     troubles.push(...this.#missing());
-    if (troubles.length === 0 && !this.#wouldBeSeen(lists)) troubles.push('a list without somebody would not have been noticed');
+    if (troubles.length === 0 && !this.#detectsMissing(lists)) troubles.push('this program would not notice a list that lacks a user');
     if (troubles.length > 0) throw new Error(troubles.join('\n'));
     const slowest = Math.max(...this.present.map(({ longestAwayMs }) => longestAwayMs));
-    return `${this.present.length} people were cut off and came back, the slowest after ${slowest} ms; ${lists.length} lists, nobody missing`;
+    return `${this.present.length} users were disconnected and are back, the slowest after ${slowest} ms; ${lists.length} lists are complete`;
   }
 
   async tour() {
@@ -157,44 +91,44 @@ class Office {
     await this.#tour();
     const missing = this.#missing();
     if (missing.length > 0) throw new Error(missing.join('\n'));
-    return `${this.events.length - began} events, nobody missing`;
+    return `${this.events.length - began} events, all lists are complete`;
   }
 
   close() {
     const [seat] = this.#atTabs();
-    return this.#toldOfLeaving(seat, async () => {
+    return this.#checkLeaving(seat, async () => {
       this.pages.delete(seat.page);
-      // As a person closes it; without this, Chromium drops the page.
+      // As when a user closes the tab. Without the option, Chromium ends the page without its unload handlers.
       await seat.page.close({ runBeforeUnload: true });
     });
   }
 
   reload() {
     const [seat] = this.#atTabs();
-    return this.#toldOfLeaving(seat, () => seat.page.reload());
+    return this.#checkLeaving(seat, () => seat.page.reload());
   }
 
   navigate() {
     const [seat] = this.#atTabs();
     const to = elsewhere(seat);
-    return this.#toldOfLeaving(seat, () => seat.page.goto(seat.address(to)));
+    return this.#checkLeaving(seat, () => seat.page.goto(seat.address(to)));
   }
 
   async leave() {
     await Promise.all(this.browser.contexts().map((context) => context.close()));
   }
 
-  // What orders are made of.
+  // Parts of the orders.
 
   /**
-   * Most people of a hall sit in frames, which cost less than tabs and say in their requests where they are as well.
-   * Hidden, so that nothing is drawn; scripts and connections do not know.
+   * Opens the pages of one browser profile. Most are frames of one page: they need less memory than tabs, and their requests
+   * have a `Referer` as well. They are hidden, so that nothing is drawn.
    */
-  async #openHall(hall) {
+  async #openProfile(profile) {
     const context = await this.browser.newContext();
     context.on('request', (request) => this.#noteHandshake(request));
-    const seats = this.seats.filter((_, number) => number % halls === hall);
-    const page = await this.#openPage(context, `${site}/hall.html`);
+    const seats = this.seats.filter((_, number) => number % profiles === profile);
+    const page = await this.#openPage(context, `${site}/frames.html`);
     await page.evaluate(
       (seats) => {
         const frames = seats.map(([name, src]) => Object.assign(document.createElement('iframe'), { name, src, hidden: true }));
@@ -230,7 +164,7 @@ class Office {
     return this.seats.filter(({ gone }) => !gone);
   }
 
-  /** Those in the third chairs, by turns: what they do in this round. */
+  /** The users on chair 2 who switch cases in this round, at one of three moments. */
   #movers(what) {
     return this.seats.filter(({ row, chair }) => chair === 2 && (row + this.round) % 5 === what);
   }
@@ -239,36 +173,36 @@ class Office {
     return this.present.filter(({ isTab }) => isTab);
   }
 
-  #turn(seat, how, to = elsewhere(seat)) {
+  #switch(seat, how, to = elsewhere(seat)) {
     return seat.frame.evaluate(([how, to]) => window[how](to), [how, to]);
   }
 
-  /** Hears of everything that has happened until now. */
-  async #listen() {
+  /** Reads the journals of all pages and updates the seats. */
+  async #readJournals() {
     const read = () => Array.from([window, ...Array.from(frames)], (page) => page.readJournal?.()).filter(Boolean);
-    const told = await Promise.all(Array.from(this.pages, (page) => page.evaluate(read)));
-    for (const { seat: id, transport, events } of told.flat()) {
+    const journals = await Promise.all(Array.from(this.pages, (page) => page.evaluate(read)));
+    for (const { seat: id, transport, events } of journals.flat()) {
       const seat = this.seats.find((seat) => seat.id === id);
       seat.transport = transport;
-      events.forEach((event) => seat.hear(event));
+      events.forEach((event) => seat.update(event));
       this.events.push(...events);
     }
   }
 
-  /** Waits until there is nothing to object to. */
-  async #until(objections, ms = patience) {
+  /** Waits until `problems` returns none. */
+  async #until(problems, ms = timeoutMs) {
     const deadline = Date.now() + ms;
     for (;;) {
-      await this.#listen();
-      const left = await objections();
+      await this.#readJournals();
+      const left = await problems();
       if (left.length === 0) return;
-      if (Date.now() > deadline) throw new Error(`${left.length} things are still wrong after ${ms} ms:\n${left.slice(0, 8).join('\n')}`);
+      if (Date.now() > deadline) throw new Error(`${left.length} problems after ${ms} ms:\n${left.slice(0, 8).join('\n')}`);
       await pause(250);
     }
   }
 
-  /** Waits until every screen, and the daemon itself, say where everybody is. */
-  #settle(ms = patience) {
+  /** Waits until every screen and the people map are right. */
+  #settle(ms = timeoutMs) {
     return this.#until(async () => [...this.#wrongScreens(), ...(await this.#wrongPlaces())], ms);
   }
 
@@ -290,46 +224,46 @@ class Office {
     const found = places.filter(({ lost }) => !lost).map(({ place }) => place);
     const expected = this.present.map(place);
     return [
-      ...without(expected, found).map((place) => `the daemon does not know of ${place}`),
-      ...without(found, expected).map((place) => `the daemon thinks of ${place}`),
-      ...places.filter(({ lost }) => lost).map(({ place }) => `the daemon still waits for ${place}`),
+      ...without(expected, found).map((place) => `the people map lacks ${place}`),
+      ...without(found, expected).map((place) => `the people map has too much: ${place}`),
+      ...places.filter(({ lost }) => lost).map(({ place }) => `the people map counts as lost: ${place}`),
     ];
   }
 
-  #stillAway() {
+  #notBack() {
     const away = this.present.filter((seat) => {
       const before = this.before.get(seat);
       return seat.losses === before.losses || seat.returns === before.returns || !seat.connected;
     });
-    return away.map(({ id, losses }) => `${id} was ${losses > 0 ? 'cut off and is not back' : 'not cut off'}`);
+    return away.map(({ id, losses }) => `${id} was ${losses > 0 ? 'disconnected and is not back' : 'not disconnected'}`);
   }
 
-  /** A browser has to say where it is, or nothing was proved of what the daemon makes of it. */
+  /** Handshakes whose `Referer` does not name the case. Without it, the test would not show how the daemon uses it. */
   #wrongHandshakes() {
     const recent = groupedBy(this.handshakes.filter(({ at }) => at >= this.began), ({ seat }) => seat);
     return this.present.flatMap((seat) => {
       const said = recent.get(seat.id)?.map((handshake) => handshake.case) ?? [];
       const expected = this.movers.whenTrying.includes(seat) ? this.before.get(seat).case : seat.case;
-      return said.includes(expected) ? [] : `${seat.id} asked for a connection from ${said}, not ${expected}`;
+      return said.includes(expected) ? [] : `${seat.id} connected from the page of ${said}, not ${expected}`;
     });
   }
 
-  /** Visitors come to every case: whoever is in its room, and nobody else, hears of them. */
+  /** The roaming users open every case in turn. All its viewers must receive them. */
   async #tour() {
-    const visitors = this.present.filter(({ isVisitor }) => isVisitor);
+    const roaming = this.present.filter(({ isRoaming }) => isRoaming);
     const began = Date.now();
     for (const step of [1, 2, 3, 4, 0]) {
-      await Promise.all(visitors.map((seat) => this.#turn(seat, 'turnTo', cases[seat.row + step])));
-      const lonely = () => visitors.filter((seat) => !seat.list.includes(nameOf(seat.row + step, 0)));
-      await this.#until(() => lonely().map(({ id, case: caseRef }) => `${id} sees nobody on ${caseRef}`));
+      await Promise.all(roaming.map((seat) => this.#switch(seat, 'switchTo', cases[seat.row + step])));
+      const withoutList = () => roaming.filter((seat) => !seat.list.includes(nameOf(seat.row + step, 0)));
+      await this.#until(() => withoutList().map(({ id, case: caseRef }) => `${id} has no list of ${caseRef}`));
     }
     await this.#settle();
     const lists = groupedBy(this.events.filter(({ at, what }) => what === 'list' && at >= began), ({ seat }) => seat);
-    const unaware = this.present.filter((seat) => {
+    const uninformed = this.present.filter((seat) => {
       const row = cases.indexOf(seat.case);
       return !lists.get(seat.id)?.some(({ names }) => names.includes(nameOf(row - (row % 5), 3)));
     });
-    if (unaware.length > 0) throw new Error(`not told of somebody who came: ${unaware.map(({ id }) => id)}`);
+    if (uninformed.length > 0) throw new Error(`did not receive a roaming user: ${uninformed.map(({ id }) => id)}`);
   }
 
   #missing() {
@@ -337,48 +271,31 @@ class Office {
     const shown = missing.slice(0, 8).map(({ at, seat, case: caseRef, names, missing }) => {
       return `${seat} on ${caseRef} was shown ${names} without ${missing}, ${at - this.began} ms after it began`;
     });
-    return missing.length > 0 ? [`${missing.length} lists lack somebody who was there:`, ...shown] : [];
+    return missing.length > 0 ? [`${missing.length} lists lack a user who was on the case:`, ...shown] : [];
   }
 
-  /** Whether one name fewer on one of the lists would be noticed. */
-  #wouldBeSeen(lists) {
+  /** Whether this program notices a list from which it removes one name. */
+  #detectsMissing(lists) {
     const list = lists.findLast(({ names }) => names.length > 1);
     const forged = { ...list, names: list?.names.filter((name) => name !== list.names[0]) };
     return vanished(this.events.map((event) => (event === list ? forged : event))).length === vanished(this.events).length + 1;
   }
 
-  /** How long it took until the last of the others on the case was told. */
-  async #toldOfLeaving(seat, leave) {
+  /** Checks that the other viewers of the case receive a list without the user at once. */
+  async #checkLeaving(seat, leave) {
     const others = this.present.filter((other) => other !== seat && other.case === seat.case);
     const left = { at: Date.now(), seat: seat.id, what: 'leaves' };
     this.events.push(left);
-    seat.hear(left);
+    seat.update(left);
     await leave();
-    const tells = ({ at, what, names }) => what === 'list' && at >= left.at && !names.includes(seat.name);
-    const toldAt = (other) => this.events.find((event) => event.seat === other.id && tells(event))?.at;
-    await this.#until(() => others.filter((other) => !toldAt(other)).map(({ id }) => `${id} was not told that ${seat.id} has left`));
+    const isUpdate = ({ at, what, names }) => what === 'list' && at >= left.at && !names.includes(seat.name);
+    const updatedAt = (other) => this.events.find((event) => event.seat === other.id && isUpdate(event))?.at;
+    await this.#until(() => others.filter((other) => !updatedAt(other)).map(({ id }) => `${id} has no list without ${seat.id}`));
     await this.#settle();
-    const slowest = Math.max(...others.map((other) => toldAt(other) - left.at));
-    if (slowest > atOnceMs) throw new Error(`${slowest} ms until everybody was told`);
-    return `${others.length} others were told within ${slowest} ms`;
+    const slowest = Math.max(...others.map((other) => updatedAt(other) - left.at));
+    if (slowest > atOnceMs) throw new Error(`the last viewer received the list after ${slowest} ms`);
+    return `${others.length} viewers received the list within ${slowest} ms`;
   }
-}
-
-function nameOf(row, chair) {
-  return `名 ${row}.${chair}`;
-}
-
-function group(row) {
-  return Math.floor(row / 5);
-}
-
-function elsewhere(seat) {
-  return cases[(cases.indexOf(seat.case) + cases.length / 2) % cases.length];
-}
-
-/** How peopleMap and this file call somebody on a case. */
-function place(seat) {
-  return `${seat.case} ${seat.name}`;
 }
 
 function groupedBy(items, key) {
@@ -395,7 +312,7 @@ function same(some, others) {
   return JSON.stringify([...some].sort()) === JSON.stringify([...others].sort());
 }
 
-/** The first list without one of each item of the second. */
+/** The first list without the items of the second, each removed once. */
 function without(items, taken) {
   const left = [...items];
   for (const item of taken) {
@@ -405,24 +322,24 @@ function without(items, taken) {
   return left;
 }
 
-const orders = ['open', 'brace', 'back', 'tour', 'close', 'reload', 'navigate'];
+const orders = ['open', 'prepare', 'recover', 'tour', 'close', 'reload', 'navigate'];
 const browser = await launch();
 let office = new Office(browser);
-let sound = true;
+let isIntact = true;
 for await (const order of createInterface({ input: process.stdin })) {
   try {
     if (!orders.includes(order)) throw new Error(`no such order: ${order}`);
-    if (!sound) {
-      // What went wrong before is not to be held against what comes now.
+    if (!isIntact) {
+      // Starts again after an error, so that it does not affect the next order.
       await office.leave();
       office = new Office(browser);
       await office.open();
-      sound = true;
+      isIntact = true;
     }
     console.log([await office[order]()].flat().join('\n'));
     console.log('ok');
   } catch (error) {
-    sound = false;
+    isIntact = false;
     console.log(error.message.startsWith('[') ? error.stack : error.message);
     console.log('no');
   }

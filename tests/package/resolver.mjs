@@ -1,4 +1,4 @@
-// A name server of a box: every name is 127.0.0.1 and has no IPv6 address.
+// A name server for a box. It resolves every name to 127.0.0.1 and to no IPv6 address.
 import { createSocket } from 'node:dgram';
 
 import { answerTo } from './name-server.mjs';

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# How much the sandbox of the units leaves open, that each of its directives holds, and that the daemon is at home in it.
+# The sandbox of the units: its exposure, the effect of each directive, and that the daemon works in it.
 #
-# Each forbidden act, see forbidden.c, is tried three times: free, where it must succeed; with only the directives against
-# it as the shipped file has them; and under the whole shipped unit. So a directive that is silently ignored shows.
+# Each forbidden act (see forbidden.c) is tried three times: without a sandbox, where it must succeed; with only the directives
+# against it, as in the shipped file; and under the whole shipped unit. So a directive that systemd ignores is found.
 source "$(dirname "$0")/lib.bash"
 
 unit=cla-socketserver.service
 probe=/usr/lib/forbidden/forbidden
-# Acts that the box itself forbids, so that it cannot show what the directives against them do.
-undoable=("use the clock's controls" "ask for the kernel's log" "use a keyring")
-# Acts that a release cannot forbid, by its suite.
+# Acts that the box itself forbids, so that the directives against them cannot be tested.
+undoable=("use the clock's controls" "read the kernel log" "use a keyring")
+# Acts that the systemd of a suite cannot forbid.
 declare -A unforbidden=([bookworm]='open a port')
-# Limits that the box does not impose.
+# Limits that have no effect in a box.
 not_imposed=(LimitNOFILE TasksMax MemoryMax MemorySwapMax)
 
-every_directive_has_its_reason_in_a_line_above_it() {
+every_directive_has_a_comment_above_it() {
   awk '/^[A-Z]/ && before !~ /^#+ / { print FILENAME ": " $0; bad = 1 } { before = $0 } END { exit bad }' \
     <(grep -hv '^\(Description\|Documentation\)=' "$root"/systemd/*)
 }
 
-systemd_finds_no_fault_with_the_units() {
+systemd_analyze_verifies_the_units() {
   install_package
-  # Without looking for the man page, for which a box has no program.
+  # --man=no, because a box has no man.
   local faults
   faults=$(box sh -c 'systemd-analyze verify --man=no /usr/lib/systemd/system/cla-socketserver* 2>&1') || fail "$faults"
   same "$faults" ''
@@ -29,17 +29,17 @@ systemd_finds_no_fault_with_the_units() {
 
 exposure_is_at_most_1_0() { box systemd-analyze security --no-pager --threshold=10 $unit; }
 
-every_directive_is_tried_or_known_not_to_be_imposed_in_the_box() {
-  # That is everything below the heading of limits; how the daemon is started and stopped is for other groups.
+every_directive_is_tested_or_has_no_effect_in_a_box() {
+  # Every directive from the heading "Limits" on. Other groups test the directives for start and stop.
   same "$(sed '1,/^#### Limits/d' "$root/systemd/$unit" | grep -o '^[A-Z][A-Za-z]*' | sort -u)" \
     "$({ grep "$unit" "$rows" | cut -d '|' -f 3 | tr ' ' '\n'; printf '%s\n' "${not_imposed[@]}"; } | grep -v DynamicUser | sort -u)"
 }
 
-free_every_act_can_be_done() {
+without_a_sandbox_every_act_succeeds() {
   local number directives base what tried=0
   while IFS='|' read -r number _ directives base what; do
     if undoable "$what"; then continue; fi
-    attempt "$number" "$base" || fail "$what ($directives): cannot be done anyway, so refusing it shows nothing"
+    attempt "$number" "$base" || fail "$what ($directives): fails without a sandbox, so its failure in the sandbox shows nothing"
     tried=$((tried + 1))
   done <"$rows"
   same "$tried" $(($(acts) - ${#undoable[@]}))
@@ -51,10 +51,10 @@ each_directive_alone_forbids_its_act() {
     if undoable "$what" || [[ $what == "${unforbidden[$suite]-}" ]]; then continue; fi
     local properties=("$base")
     for name in $directives; do
-      # systemd-run does not know the name.
+      # systemd-run does not accept the name localhost.
       while read -r line; do properties+=("${line//localhost/127.0.0.0/8 ::1}"); done < <(grep "^$name=" "$root/systemd/$file")
     done
-    if attempt "$number" "${properties[@]}"; then fail "$what: was done in spite of $directives"; fi
+    if attempt "$number" "${properties[@]}"; then fail "$what: succeeds in spite of $directives"; fi
     tried=$((tried + 1))
   done <"$rows"
   forbidden=$(($(acts) - ${#undoable[@]}))
@@ -65,36 +65,36 @@ each_directive_alone_forbids_its_act() {
 the_whole_unit_forbids_every_act() {
   whole_unit forbidden
   same "$(grep "$unit" "$scratch/acts" | done_acts)" "${unforbidden[$suite]-}"
-  # SystemCallErrorNumber= lets a daemon live that tried, but for calls of another architecture.
+  # With SystemCallErrorNumber= a forbidden call only fails, except a call of another architecture.
   same "$(sed -n 's/^killed.*|//p' "$scratch/acts")" 'call as a 32-bit program'
 }
 
-the_sealed_unit_forbids_even_more() {
-  # Without the socket that it asks for, which is passed to the daemon only.
+the_sealed_unit_forbids_more_acts() {
+  # Without [Unit], which requires a socket for the daemon.
   sed '/^\[Unit\]/,/^$/d' "$root/systemd/sealed.conf" >"$scratch/sealed"
   put "$scratch/sealed" /run/systemd/system/forbidden-sealed.service.d/sealed.conf
   whole_unit forbidden-sealed
   same "$(done_acts <"$scratch/acts")" ''
 }
 
-the_daemon_serves_under_the_whole_unit() {
+the_daemon_works_under_the_whole_unit() {
   configure 'statsd.host = "metrics.internal"'
-  at_home
+  daemon_works
 }
 
 the_daemon_makes_no_forbidden_call() {
-  # As shipped such a call would only fail, and perhaps nobody would notice.
+  # With SystemCallErrorNumber=kill, because in the shipped unit a forbidden call only fails, perhaps unnoticed.
   echo $'[Service]\nSystemCallErrorNumber=kill' >"$scratch/kill"
   put "$scratch/kill" /run/systemd/system/$unit.d/kill.conf
-  # However this claim ends, the next ones are about the unit as shipped.
+  # Restores the shipped unit for the next claims.
   trap without_kill EXIT
   box systemctl daemon-reload
-  at_home
-  # Nor while it says goodbye, and takes back what it told StatsD.
+  daemon_works
+  # Nor at the end, when it sends zeros to StatsD.
   statsd
   box systemd-run --quiet --collect --unit browsers sh -c 'sleep infinity | node /tmp/clients/load.mjs'
   eventually 20 statsd_knows_of 6
-  # Browsers that hold still, or their next knock would have it started again.
+  # The browsers are stopped, because a new connection would start the daemon again.
   box systemctl kill --signal STOP browsers
   box systemctl stop $unit cla-socketserver.socket cla-socketserver-admin.socket
   same "$(box systemctl show --property Result --value $unit)" success
@@ -107,7 +107,7 @@ without_kill() {
   box systemctl daemon-reload
 }
 
-# Nothing separates the datagrams in that file.
+# Whether the last gauge in the file of StatsD has this value. The file has no line ends between datagrams.
 statsd_knows_of() { [[ $(box grep -o 'people_connected:[0-9]*|g' /run/statsd | tail -n 1) == "people_connected:$1|g" ]]; }
 
 sealed_exposure_is_at_most_0_2() {
@@ -117,15 +117,15 @@ sealed_exposure_is_at_most_0_2() {
   box systemd-analyze security --no-pager --threshold=2 $unit
 }
 
-the_sealed_daemon_serves_too() {
-  # It cannot ask a name server.
+the_sealed_daemon_works_too() {
+  # The sealed daemon cannot reach a name server.
   configure ''
-  at_home
+  daemon_works
   box test "$(box readlink "/proc/$(main_pid)/ns/net")" != "$(box readlink /proc/1/ns/net)"
 }
 
-# Clients, the admin app, StatsD, the watchdog, and a journal without a complaint.
-at_home() {
+# Checks clients, the admin app, StatsD, the watchdog, and a journal without warnings.
+daemon_works() {
   statsd
   box systemctl restart $unit
   box node /tmp/clients/load.mjs </dev/null >"$scratch/load"
@@ -139,13 +139,13 @@ at_home() {
   logged=$(box journalctl --quiet --no-pager "_SYSTEMD_INVOCATION_ID=$(invocation)")
   [[ -n $logged ]] || fail 'no journal'
   warned=$(box journalctl --quiet --no-pager --output cat --priority warning "_SYSTEMD_INVOCATION_ID=$(invocation)")
-  # The site is nobody's concern here.
+  # site_hostname is not set in these tests.
   same "$(grep -v '^site_hostname is not set' <<<"$warned" || true)" ''
 }
 
-# A StatsD that keeps what it is told in /run/statsd.
+# Starts a StatsD that writes all datagrams to /run/statsd.
 statsd() {
-  # An earlier claim may have failed and left it.
+  # It may still run after a claim that failed.
   box systemctl stop statsd 2>/dev/null || true
   box systemd-run --quiet --collect --unit statsd --property StandardOutput=truncate:/run/statsd socat -u UDP-RECV:8125 STDOUT
   eventually 5 box sh -c 'ss -Hlun sport = :8125 | grep -q .'
@@ -166,7 +166,8 @@ done_acts() { sed -n 's/^done.*|//p'; }
 
 undoable() { printf '%s\n' "${undoable[@]}" | grep -qxF "$1"; }
 
-# Tries an act with properties as if they were in a unit. Says whether it was done; ends the claim if it was not even tried.
+# Tries an act with properties of a unit, and returns whether it succeeds. Fails the claim if it was not tried:
+# attempt NUMBER PROPERTY...
 attempt() {
   local number=$1 property said status=0 options=()
   shift
@@ -176,7 +177,7 @@ attempt() {
   return "$status"
 }
 
-# Runs all acts in place of the daemon: whole_unit NAME
+# Runs all acts in place of the daemon, under a unit of this name: whole_unit NAME
 whole_unit() {
   sed -e '/^ExecStartPre=/d' -e "s,^ExecStart=.*,ExecStart=$probe all," -e 's/^Type=.*/Type=oneshot/' \
     -e "s,^StandardError=.*,StandardOutput=truncate:/run/acts\n&," -e '/^\(Restart.*\|WatchdogSec\)=/d' \
@@ -189,8 +190,8 @@ whole_unit() {
   same "$(wc -l <"$scratch/acts")" "$(acts)"
 }
 
-# What the acts are about.
-lay_out() {
+# Creates the files, namespaces and addresses that the acts use.
+prepare_acts() {
   put "$scratch/forbidden" $probe
   box sh -ec "
     chmod 755 $probe
@@ -204,33 +205,33 @@ lay_out() {
     ip address add 169.254.169.254/32 dev lo"
   put_clients
   put "$root/tests/package/load.mjs" /tmp/clients/load.mjs
-  # StatsD goes by a name, which takes more system calls than an address.
+  # StatsD has a host name, because resolving it takes more system calls than an address.
   put "$root/tests/package/resolver.mjs" /tmp/clients/resolver.mjs
   box systemd-run --quiet --unit resolver node /tmp/clients/resolver.mjs
   box sh -c 'echo nameserver 127.0.0.1 >/etc/resolv.conf'
 }
 
 cc -static -O1 -Wall -Wextra -o "$scratch/forbidden" "$root/tests/package/forbidden.c"
-# A line for each act; this group ends here if the probe cannot be run.
+# One line for each act. The group fails here if the probe does not run.
 rows=$scratch/rows
 "$scratch/forbidden" >"$rows"
 [[ -s $rows ]]
-claim every_directive_has_its_reason_in_a_line_above_it
-claim every_directive_is_tried_or_known_not_to_be_imposed_in_the_box
+claim every_directive_has_a_comment_above_it
+claim every_directive_is_tested_or_has_no_effect_in_a_box
 for suite in "${suites[@]}"; do
   open_box "$suite"
-  lay_out
-  claim systemd_finds_no_fault_with_the_units
+  prepare_acts
+  claim systemd_analyze_verifies_the_units
   claim exposure_is_at_most_1_0
-  claim free_every_act_can_be_done
+  claim without_a_sandbox_every_act_succeeds
   claim each_directive_alone_forbids_its_act
   claim the_whole_unit_forbids_every_act
-  claim the_daemon_serves_under_the_whole_unit
+  claim the_daemon_works_under_the_whole_unit
   claim the_daemon_makes_no_forbidden_call
-  claim the_sealed_unit_forbids_even_more
+  claim the_sealed_unit_forbids_more_acts
   claim sealed_exposure_is_at_most_0_2
-  claim the_sealed_daemon_serves_too
+  claim the_sealed_daemon_works_too
 done
-printf 'not shown, a box cannot do it anyway: %s\n' "${undoable[@]}"
-printf 'not shown, a box does not impose it: %s\n' "${not_imposed[@]}"
+printf 'not tested, because the box itself forbids it: %s\n' "${undoable[@]}"
+printf 'not tested, because it has no effect in a box: %s\n' "${not_imposed[@]}"
 for suite in "${!unforbidden[@]}"; do echo "not forbidden by $suite: ${unforbidden[$suite]}"; done

@@ -1,9 +1,9 @@
-// People with a case open, over the clients that users have, who open it once and never say so again: after a loss only the
-// daemon can know that they are on it.
+// Users who open a case once and never again, with the clients that users have: after a loss only the daemon can know their
+// case.
 //
 //   node viewers.mjs SITE
 //
-// Each is named after its client and its transport, and looks at a case of that name. Runs until it is ended.
+// Each user is named after client and transport, and views a case of the same name. Runs until it is killed.
 import { createRequire } from 'node:module';
 
 const require = createRequire('/tmp/clients/');

@@ -1,14 +1,14 @@
-// Whether somebody who was there was missing from a list that somebody else was sent.
+// Finds lists that lack a user who was on the case.
 //
-// Lives here: putting the journals of all pages (`journal.js`) in order, and the judgement. Not here: browsers.
-// Invariant: nobody is called missing who may rightly be so. A list can be on its way while somebody arrives or leaves, so
-// somebody has to be on the lists of an observer from the first one that names them until they set out to leave, and
-// on those of a newcomer if they knew themselves to be listed before the newcomer set out.
+// Lives here: merging the journals of all pages (`journal.js`) and checking the lists. Not here: browsers.
+// Invariant: no false alarms. A list can be in transit while a user arrives or leaves. So a user must be on the lists of
+// another viewer from the first list that names the user until the user begins to leave. On the lists of a viewer who opens
+// the case later, the user must be if an earlier list has named the user on the user's own page.
 
-/** Order of what happened in the same millisecond: lists last, because they may have been sent before it. */
-const order = ['leaves', 'opens', 'turns', 'disconnects', 'connects', 'list'];
+/** Order of events in the same millisecond. Lists are last, because they may have been sent before the other events. */
+const order = ['leaves', 'opens', 'switches', 'disconnects', 'connects', 'list'];
 
-/** Lists that lacked somebody: when, whose screen, what it showed, and who was missing. */
+/** The lists that lack a user: `{ at, seat, case, names, missing }`. */
 export function vanished(events) {
   const witness = new Witness();
   const inOrder = [...events].sort((one, other) => one.at - other.at || order.indexOf(one.what) - order.indexOf(other.what));
@@ -16,19 +16,19 @@ export function vanished(events) {
 }
 
 class Witness {
-  /** Who sits where, by seat: name, case, the names they have to go on seeing. */
+  /** Users by seat: name, case, and the names that their lists must contain. */
   #people = new Map();
 
   opens({ seat, name, to }) {
     this.leaves({ seat });
     const listed = this.#listed(to);
-    this.#people.set(seat, { name, case: to, listed, knowsItself: false });
+    this.#people.set(seat, { name, case: to, listed, isConfirmed: false });
   }
 
-  turns({ seat, to }) {
+  switches({ seat, to }) {
     const { name, case: from } = this.#people.get(seat);
     this.opens({ seat, name, to });
-    // The last lists of the other case may still be on their way.
+    // The last lists of the old case may still be in transit.
     this.#people.get(seat).from = from;
   }
 
@@ -41,23 +41,23 @@ class Witness {
 
   list({ at, seat, names }) {
     const person = this.#people.get(seat);
-    if (person.from && this.#isOfTheOtherCase(person, names)) return [];
+    if (person.from && this.#isOfOldCase(person, names)) return [];
     delete person.from;
     const missing = [...person.listed].filter((name) => !names.includes(name));
     person.listed = new Set(names.filter((name) => this.#isOn(person.case, name)));
-    person.knowsItself ||= names.includes(person.name);
+    person.isConfirmed ||= names.includes(person.name);
     return missing.length > 0 ? [{ at, seat, case: person.case, names, missing }] : [];
   }
 
-  /** A list names no case: it is of the other one if it names people who are there, and nobody else but the newcomer. */
-  #isOfTheOtherCase(person, names) {
+  /** Whether a list, which names no case, is of the old case: it names users of that case and, except its own, no other. */
+  #isOfOldCase(person, names) {
     const others = names.filter((name) => name !== person.name);
     return others.some((name) => this.#isOn(person.from, name)) && !others.some((name) => this.#isOn(person.case, name));
   }
 
-  /** Names on a case that the daemon certainly knows of. */
+  /** Names on a case that the daemon has certainly processed. */
   #listed(caseRef) {
-    return new Set(this.#on(caseRef).filter(({ knowsItself }) => knowsItself).map(({ name }) => name));
+    return new Set(this.#on(caseRef).filter(({ isConfirmed }) => isConfirmed).map(({ name }) => name));
   }
 
   #on(caseRef) {

@@ -182,7 +182,7 @@ fn handle(text: &str, connection: &mut Connection, presence: &Mutex<Presence>) {
     match serde_json::from_str(json) {
         Ok(("identify", said)) => lock(presence).identify(connection, &said),
         Ok(("startViewingCase", Value::String(case))) => {
-            lock(presence).view(connection, Some(case))
+            lock(presence).view(connection, Some(case));
         }
         Ok(("stopViewingCase", Value::String(_))) => lock(presence).view(connection, None),
         Ok(_) | Err(_) => {}
