@@ -1,16 +1,16 @@
-# The layers of tests: what each needs and runs. README.md beside this file tells about them.
+# The layers of tests: the needs and the commands of each. README.md beside this file describes them.
 #
-# Sourced by tests/run, which installs what is needed and runs the layers.
+# Sourced by tests/run, which installs the needs and runs the layers.
 # shellcheck shell=bash
 
 layers=(style supply core server package fuzz terraform clients python browser idle compare overload soak blackout)
 on_demand=(slow)
 quick=(style supply core server clients python idle)
-# In the order in which steps start: the layers, and among them what is prepared once for several. The release build and
-# after it the package take longest, so they begin as soon as they can.
+# Order in which steps start: the layers, and the preparations that several layers share. The release build and the package
+# take longest, so they start first.
 order=(modules release style package supply core server fuzz generator terraform clients python browser)
 order+=(idle compare overload soak blackout slow)
-# What measures times, or takes so much that others would.
+# Layers that run alone, because they measure times or use the whole machine.
 alone=(idle compare overload soak blackout slow)
 
 # Conditions, by the names of the functions in support/needs.bash.
@@ -55,7 +55,7 @@ declare -A packages=(
 )
 packages[slow]="${packages[package]} git piuparts"
 
-# What is built or fetched once for several layers.
+# Preparations that a layer uses. Each is done once for all layers.
 uses=(
   [package]='release modules'
   [clients]='release modules'
@@ -69,24 +69,25 @@ uses=(
   [slow]='release modules'
 )
 
-# The first three build in the same folder, where cargo lets one build at a time; and no build should disturb the server.
+# style, core and server build in the same folder, where cargo runs one build at a time. fuzz waits, because its build would
+# disturb the server tests.
 after=([core]='style' [server]='style core' [fuzz]='server')
 
-# The binary that goes into the package, and that the tests which use it run.
+# Path of the release build, which the package contains and the other layers run.
 SOCKETSERVER_BIN=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/cla-socketserver
 export SOCKETSERVER_BIN
 run_release() { packaging/build --binary-only; }
 
-# It is needed last of all, so it gives way to what runs beside it.
+# At low priority, because it is needed last.
 run_generator() { nice tests/load/compare --build; }
 
-# The JavaScript that tests share or need.
+# The npm packages of all layers.
 run_modules() {
   local folder
   for folder in tests/support tests/load/peers/node; do npm_ci "$folder"; done
 }
 
-# A second run need not install again what the lock file has not changed.
+# Installs npm packages, unless the lock file is older than the last installation: npm_ci FOLDER
 npm_ci() {
   local stamp=$1/node_modules/.stamp
   [[ $stamp -nt $1/package-lock.json ]] && return
@@ -94,7 +95,7 @@ npm_ci() {
   touch "$stamp"
 }
 
-# Formatting, lints, and the program that runs the tests.
+# Formatting, lints, and the tests of the test runner.
 run_style() {
   cargo fmt --all --check
   cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
@@ -103,13 +104,13 @@ run_style() {
   macos
 }
 
-# Some developers who try the daemon have a Mac.
+# Checks that the daemon compiles for macOS, which some developers use.
 macos() {
   local target=aarch64-apple-darwin
   if [[ -d $(rustc --print sysroot)/lib/rustlib/$target ]]; then
     cargo check --locked --target "$target"
   else
-    echo "not checked for macOS, because Rust is not prepared for it here: rustup target add $target"
+    echo "not checked for macOS, because Rust has no standard library for it here: rustup target add $target"
   fi
 }
 
@@ -117,10 +118,10 @@ run_supply() { tests/supply/run; }
 
 run_core() { cargo test --locked --workspace --lib --bins; }
 
-# Most of these tests wait for a time-out most of the time, so more of them run side by side than there are processors.
+# More threads than processors, because these tests spend most of their time waiting for time-outs.
 run_server() { cargo test --locked --test it -- --test-threads 6; }
 
-# A quarter of a minute each, and a build that gives way to what runs beside it. Longer runs: tests/fuzz/README.md.
+# 15 s for each target, at low priority. tests/fuzz/README.md describes longer runs.
 run_fuzz() {
   local target
   for target in wire session admin config; do

@@ -1,7 +1,7 @@
-"""Holds the manifests named as arguments, the daemon's first, to what they promise.
+"""Checks the manifests given as arguments, the daemon's first.
 
-Each must forbid unsafe code in all of its package. The daemon's says which Rust is enough for it; none of the crates that it
-is built and tested with may ask for a newer one.
+Each must forbid unsafe code in its package. The daemon's manifest states the minimum Rust version; no crate that the daemon is
+built or tested with may need a newer one.
 """
 
 import json
@@ -24,7 +24,7 @@ def unsafe_code(path):
 
 
 def lints(path):
-    """Those of the package, or of the daemon's workspace where the package says that these are its own."""
+    """The lints of a package, or those of the daemon's workspace if the package inherits them."""
     own = read(path).get("lints", {})
     return read(sys.argv[1])["workspace"]["lints"] if own.get("workspace") else own
 
@@ -54,7 +54,7 @@ def metadata(path):
 
 
 def number(version):
-    """Comparable: 1.95 and 1.95.0 are the same."""
+    """A version as a list of numbers, so that 1.95 equals 1.95.0."""
     parts = [int(part) for part in version.split("-")[0].split(".")]
     return parts + [0] * (3 - len(parts))
 

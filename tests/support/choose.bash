@@ -1,4 +1,4 @@
-# From the names on the command line to the table at the end: which layers, what they lack, what has to be done before them.
+# From the names on the command line to the table at the end: choosing layers, their missing needs, their preparations.
 #
 # Sourced by tests/run beside lanes.bash and needs.bash. The caller defines the layers, see tests/layers.bash.
 # shellcheck shell=bash
@@ -17,7 +17,7 @@ main() {
   conclude
 }
 
-# Sets the layers that the arguments mean.
+# Sets `chosen` from the arguments.
 choose() {
   local name
   case ${1-} in
@@ -45,7 +45,7 @@ usage() {
   echo "tests/README.md says what each layer shows and needs."
 }
 
-# Says what is missing and for which of the chosen layers, and marks those that cannot run.
+# Prints everything that is missing, with the layers that need it, and marks the layers that cannot run.
 judge() {
   local layer lacks lack told=()
   declare -A found=() for_layers=()
@@ -64,7 +64,7 @@ judge() {
   done
 }
 
-# Adds to `lacks` what is missing for a layer. Each need is looked for once.
+# Adds the missing needs of a layer to `lacks`. Each need is checked once.
 look_for() {
   local need
   for need in ${conditions[$1]-}; do
@@ -77,7 +77,7 @@ look_for() {
   done
 }
 
-# A layer that cannot run is skipped. Where nobody looks, a skipped layer would never be noticed, so there it has failed.
+# Marks a layer that cannot run as skipped, in CI as failed, because nobody would notice a skipped one there.
 mark() {
   state[$1]=skipped
   [[ -z ${CI-} ]] || state[$1]=failed
@@ -112,10 +112,10 @@ announce() {
   echo "to be run: ${names[*]:-nothing}"
 }
 
-# Has a step wait for the installation of what it lacks.
+# Adds the missing packages of a step to the installation, and makes the step wait for it.
 collect_packages() {
   local package wanted=${packages[$1]-}
-  # Node.js goes by a name of its own, because no package of Debian 12 will do.
+  # Node.js is no Debian package here, because that of Debian 12 is too old.
   if is_one_of node ${conditions[$1]-} && ! is_here node; then wanted+=' python3 python3-venv node'; fi
   for package in $wanted; do
     is_here "$package" || {
@@ -125,8 +125,7 @@ collect_packages() {
   done
 }
 
-
-# Whether the machine has something, looked for once.
+# Whether the machine has a package, checked once.
 declare -A here=()
 is_here() {
   if [[ -z ${here[$1]-} ]]; then
@@ -143,7 +142,7 @@ run_step() {
   "run_$1"
 }
 
-# Ends with the line that CI reads. A run in which nothing could run is not a success.
+# Prints the results; CI reads the last line. A run without a passed layer is a failure.
 conclude() {
   local passed failed
   passed=$(count passed "${chosen[@]}")

