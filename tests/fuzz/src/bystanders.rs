@@ -194,7 +194,11 @@ impl Default for Pair {
 }
 
 /// Answers heartbeats and forwards events, until the connection ends.
-fn listen(mut stream: TcpStream, writer: &Mutex<TcpStream>, events: &mpsc::Sender<(String, Value)>) {
+fn listen(
+    mut stream: TcpStream,
+    writer: &Mutex<TcpStream>,
+    events: &mpsc::Sender<(String, Value)>,
+) {
     while let Ok(packet) = websocket::receive(&mut stream) {
         if packet == b"2" {
             send(writer, &frame(TEXT, b"3"));
