@@ -90,13 +90,13 @@ function describe({ record }, { at, case: caseRef, names, who, why }, account) {
 }
 
 /** The last events before a moment: on a case, of the page that showed the list, and of the user in question. */
-function history(caseRef, moment, account, shower, who) {
+function history(caseRef, moment, account, shownBy, who) {
   const events = account.pages.flatMap(({ record }) =>
     record.log
-      .filter((deed) => deed.case === caseRef || record === shower || isOf(record, who))
+      .filter((entry) => entry.case === caseRef || record === shownBy || isOf(record, who))
       .map(({ at, what }) => ({ at, text: `${record.title} ${what}` })),
   );
-  for (const { at, names } of shower?.screens ?? []) events.push({ at, text: `it receives ${JSON.stringify(names)}` });
+  for (const { at, names } of shownBy?.screens ?? []) events.push({ at, text: `it receives ${JSON.stringify(names)}` });
   const last = events.filter(({ at }) => at <= moment + 500);
   return `  last events:\n${inOrder(last, account, LAST_EVENTS)}`;
 }
