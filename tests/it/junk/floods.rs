@@ -1,6 +1,5 @@
 //! Clients that send too much, read too little, or come in large numbers, while a bystander stays served.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -18,9 +17,10 @@ use crate::support::{
 async fn two_polls_at_once_end_a_session_and_its_presence() {
     let mut bystander = Bystander::new().await;
     let session = bystander.joined_by("twice", Version::Four).await;
-    session.until("peopleViewing").await;
-    join_all([session.poll(), session.poll()]).await;
+    let held = session.held().await;
+    session.poll().await;
     bystander.browser.until_viewing(&["bystander"]).await;
+    drop(held);
 }
 
 #[tokio::test]
