@@ -16,7 +16,8 @@ async fn a_client_that_fills_its_queue_closes_no_other_connection() {
     let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
     adam.open_case("X").await;
     adam.until_viewing(&["adam"]).await;
-    let flooder = Poller::joined(daemon.public, Version::Four).await;
+    // In version 4 the library would end the session if its first ping found the queue full.
+    let flooder = Poller::joined(daemon.public, Version::Three).await;
     let identify = event_frame("identify", json!("eve"));
     let open = event_frame("startViewingCase", json!("X"));
     flooder.post(&[&identify, &open]).await;
