@@ -25,6 +25,8 @@ trap 'exit 130' INT TERM
 finish() {
   local status=$?
   trap '' INT TERM
+  # What cannot be removed must not keep the rest from being removed.
+  set +e
   # A group that starts more than its box defines `tidy`.
   ! declare -F tidy >/dev/null || tidy
   close_box

@@ -80,7 +80,8 @@ start() {
   # A process group for each step, so that all of it can be ended.
   set -m
   if is_live "$1"; then
-    { (set -e; run_step "$1") 2>&1 | tee "$logs/$1.log"; exit "${PIPESTATUS[0]}"; } </dev/null &
+    # tee outlives a signal to the group: without a reader, a step could not clean up.
+    { (set -e; run_step "$1") 2>&1 | (trap '' INT TERM; exec tee "$logs/$1.log"); exit "${PIPESTATUS[0]}"; } </dev/null &
   else
     (set -e; run_step "$1") >"$logs/$1.log" 2>&1 </dev/null &
   fi
@@ -115,12 +116,16 @@ record() {
   fi
 }
 
-# Ends all running steps after SIGINT or SIGTERM.
+# Ends all running steps after SIGINT or SIGTERM, and waits until they have cleaned up.
 end_steps() {
   trap '' INT TERM
-  local pid
+  local pid deadline=$((SECONDS + 60))
   for pid in "${process[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   wait
+  # The shell of a step ends before the programs that it has started.
+  for pid in "${process[@]}"; do
+    while ((SECONDS < deadline)) && kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
+  done
   exit 130
 }
 
