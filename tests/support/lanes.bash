@@ -18,6 +18,8 @@ declare -A uses=()
 declare -A state=() seconds=() reason=()
 
 declare -A process=() started=()
+# The process that shows the output of a step that runs alone.
+shower=
 
 run_steps() {
   local step
@@ -77,16 +79,16 @@ start() {
   state[$1]=running
   started[$1]=$SECONDS
   echo "== $1"
-  # A process group for each step, so that all of it can be ended.
+  # A process group for each step, so that all of it can be ended. The step writes into a file, not to this program: without a
+  # reader, it could not clean up.
   set -m
-  if is_live "$1"; then
-    # tee outlives a signal to the group: without a reader, a step could not clean up.
-    { (set -e; run_step "$1") 2>&1 | (trap '' INT TERM; exec tee "$logs/$1.log"); exit "${PIPESTATUS[0]}"; } </dev/null &
-  else
-    (set -e; run_step "$1") >"$logs/$1.log" 2>&1 </dev/null &
-  fi
+  (set -e; run_step "$1") >"$logs/$1.log" 2>&1 </dev/null &
   set +m
   process[$1]=$!
+  if is_live "$1"; then
+    tail -n +1 -s 0.1 -F --pid="$!" "$logs/$1.log" 2>/dev/null &
+    shower=$!
+  fi
 }
 
 # Waits until a step ends.
@@ -102,7 +104,9 @@ record() {
   local step=$1 status=$2
   unset "process[$step]"
   seconds[$step]=$((SECONDS - started[$step]))
-  if ! is_live "$step"; then
+  if is_live "$step"; then
+    wait "$shower" || true
+  else
     echo "== what $step wrote:"
     cat "$logs/$step.log"
   fi
@@ -119,11 +123,13 @@ record() {
 # Ends all running steps after SIGINT or SIGTERM, and waits until they have cleaned up.
 end_steps() {
   trap '' INT TERM
-  local pid deadline=$((SECONDS + 60))
-  for pid in "${process[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  # Not from `process`, which does not have a step yet that has just been started.
+  local pid steps deadline=$((SECONDS + 60))
+  steps=$(jobs -p)
+  for pid in $steps; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   wait
   # The shell of a step ends before the programs that it has started.
-  for pid in "${process[@]}"; do
+  for pid in $steps; do
     while ((SECONDS < deadline)) && kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
   done
   exit 130
@@ -137,7 +143,7 @@ show_failures() {
   for step; do
     [[ ${state[$step]} == failed && -s $logs/$step.log && -n ${seconds[$step]-} ]] || continue
     echo "== the end of what $step wrote:"
-    tail -n 40 "$logs/$step.log"
+    tail -n 60 "$logs/$step.log"
   done
 }
 
