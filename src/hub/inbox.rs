@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{feed::Changes, outlet::Delivery};
 use crate::presence::{
-    Audience, ConnectionId, Ending, Event, Message, PeopleCursor, PeoplePage, Rules, Snapshot,
+    Audience, ConnectionId, Ending, Event, Load, Message, PeopleCursor, PeoplePage, Rules, Snapshot,
 };
 
 /// What the hub is asked to do, one request at a time.
@@ -62,6 +62,9 @@ pub(super) enum Request {
     Finish(oneshot::Sender<Snapshot>),
 }
 
+/// So many requests wait when the hub has a heavy load.
+const HEAVY: usize = 16;
+
 /// The receiving end of the queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -83,6 +86,15 @@ impl Inbox {
         let request = self.requests.recv().await?;
         self.depth.shrink();
         Some(request)
+    }
+
+    /// The load of the hub.
+    pub(super) fn load(&self) -> Load {
+        if self.depth.get() > HEAVY {
+            Load::Heavy
+        } else {
+            Load::Light
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Lives here: the trait. Not here: its implementations, which are the sockets (`socketio`) and the recorder of the tests.
 
-use crate::presence::{Message, Recipients};
+use crate::presence::{Load, Message, Recipients};
 
 /// A way to send messages to connections.
 pub(crate) trait Outlet: Send + Sync + 'static {
-    /// Queues a message for connections and returns how many it is for. It must not wait for the network.
-    fn send(&self, to: &Recipients, message: &Message) -> impl Future<Output = Delivery> + Send;
+    /// Sends a message to connections and returns how many it is for. It must not wait for the network.
+    fn send(&self, to: &Recipients, message: &Message, load: Load) -> Delivery;
 }
 
 /// The numbers of connections that a message is for.

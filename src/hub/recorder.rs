@@ -14,7 +14,7 @@ use super::{
     task::Hub,
 };
 use crate::{
-    presence::{Census, Message, Moment, Recipients, Registry, Rules},
+    presence::{Census, Load, Message, Moment, Recipients, Registry, Rules},
     stats::Counters,
 };
 
@@ -50,7 +50,7 @@ impl Recorder {
 }
 
 impl Outlet for Recorder {
-    async fn send(&self, to: &Recipients, message: &Message) -> Delivery {
+    fn send(&self, to: &Recipients, message: &Message, _load: Load) -> Delivery {
         self.sent.lock().push((to.clone(), message.clone()));
         self.delivery
     }

@@ -18,7 +18,7 @@ use super::{
     outlet::{Delivery, Outlet},
 };
 use crate::{
-    presence::{Audience, Census, Change, Effect, Event, Message, Moment, Registry},
+    presence::{Audience, Census, Change, Effect, Event, Message, Moment, Recipients, Registry},
     stats::Counters,
 };
 
@@ -57,15 +57,16 @@ impl<O: Outlet> Hub<O> {
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         self.census.start(&self.registry);
         loop {
+            self.registry.bear(inbox.load());
             tokio::select! {
                 biased;
                 () = until(self.next_due()) => {
                     let effects = self.registry.wake(self.now());
-                    self.perform(effects).await;
+                    self.perform(effects);
                 }
                 request = inbox.recv() => {
                     let Some(request) = request else { return };
-                    if self.handle(request).await.is_break() {
+                    if self.handle(request).is_break() {
                         return;
                     }
                 }
@@ -74,7 +75,7 @@ impl<O: Outlet> Hub<O> {
     }
 
     /// Handles one request. It makes no difference whether the caller still waits for the answer.
-    async fn handle(&mut self, request: Request) -> ControlFlow<()> {
+    fn handle(&mut self, request: Request) -> ControlFlow<()> {
         match request {
             Request::Frame {
                 event,
@@ -83,7 +84,7 @@ impl<O: Outlet> Hub<O> {
                 inbox_permit,
             } => {
                 self.counters.count_event(&event);
-                self.apply(event).await;
+                self.apply(event);
                 self.counters.handled_in(since.elapsed());
                 drop((turn, inbox_permit));
             }
@@ -93,18 +94,18 @@ impl<O: Outlet> Hub<O> {
                 since,
             } => {
                 let ending = ending.noticed_after(since.elapsed());
-                self.apply(Event::Ended { conn, ending }).await;
+                self.apply(Event::Ended { conn, ending });
             }
             Request::Post {
                 to,
                 message,
                 delivery,
             } => {
-                let _ = delivery.send(self.post(&to, &message).await);
+                let _ = delivery.send(self.post(&to, &message));
             }
             Request::Dismiss { conn, dismissed } => {
                 let is_lost = self.registry.is_lost(conn);
-                self.apply(Event::Dismissed { conn }).await;
+                self.apply(Event::Dismissed { conn });
                 let _ = dismissed.send(is_lost);
             }
             Request::People(cursor, page) => {
@@ -131,31 +132,35 @@ impl<O: Outlet> Hub<O> {
         ControlFlow::Continue(())
     }
 
-    async fn apply(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         let effects = self.registry.apply(event, self.now());
-        self.perform(effects).await;
+        self.perform(effects);
     }
 
-    async fn post(&mut self, to: &Audience, message: &Message) -> Delivery {
+    fn post(&mut self, to: &Audience, message: &Message) -> Delivery {
         let posting = self.registry.post(to, message, self.now());
-        self.perform(posting.due).await;
-        let mut delivery = self.outlet.send(&posting.to, message).await;
+        self.perform(posting.due);
+        let mut delivery = self.send(&posting.to, message);
         delivery.kept += posting.kept;
         self.publish(posting.change);
         delivery
     }
 
-    async fn perform(&mut self, effects: Vec<Effect>) {
+    fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
                     self.census.publish_if_due(&self.registry);
-                    self.outlet.send(&to, &message).await;
+                    self.send(&to, &message);
                 }
                 Effect::Changed(change) => self.publish(change),
             }
         }
         self.census.publish_if_due(&self.registry);
+    }
+
+    fn send(&self, to: &Recipients, message: &Message) -> Delivery {
+        self.outlet.send(to, message, self.registry.load())
     }
 
     fn publish(&mut self, change: Change) {

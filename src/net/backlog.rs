@@ -4,23 +4,25 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use crate::presence::Bytes;
 
 /// The bytes and messages on their way to a peer.
 ///
-/// The count of bytes shrinks by what its connections have written, which is a little more than what was added: frames have
-/// headers, and there are heartbeats. So the count is never above the truth, and reaches zero whenever nothing waits.
+/// The count of messages is exact. That of bytes shrinks by what its connections have written, which is a little more than what
+/// was added: frames have headers, and there are heartbeats. So it is never above the truth, and reaches zero whenever nothing
+/// waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backlog(Arc<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: AtomicUsize,
-    /// Messages added since nothing waited.
     messages: AtomicUsize,
+    /// Whether the peer was told that it is connected.
+    is_connected: AtomicBool,
 }
 
 /// The bound that a backlog has reached.
@@ -48,18 +50,32 @@ impl Backlog {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.bytes.load(Relaxed) == 0
+        self.0.messages.load(Relaxed) == 0
     }
 
-    /// Subtracts `written`, at most down to zero.
-    pub(crate) fn shrink(&self, written: Bytes) {
-        let shrunk = |waiting: usize| Some(waiting.saturating_sub(written.0));
-        let before = self.0.bytes.fetch_update(Relaxed, Relaxed, shrunk);
-        // `shrunk` always returns `Some`, so this is always `Ok`.
-        if before.is_ok_and(|before| before <= written.0) {
-            self.0.messages.store(0, Relaxed);
+    /// Subtracts what was written, at most down to zero: bytes, and the messages that they completed.
+    pub(crate) fn shrink(&self, bytes: Bytes, messages: usize) {
+        subtract(&self.0.bytes, bytes.0);
+        if messages > 0 {
+            subtract(&self.0.messages, messages);
         }
     }
+
+    /// Records that the peer was told that it is connected.
+    pub(crate) fn connected(&self) {
+        self.0.is_connected.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.0.is_connected.load(Relaxed)
+    }
+}
+
+fn subtract(waiting: &AtomicUsize, gone: usize) {
+    // The closure always returns `Some`, so this is always `Ok`.
+    let _ = waiting.fetch_update(Relaxed, Relaxed, |waiting| {
+        Some(waiting.saturating_sub(gone))
+    });
 }
 
 #[cfg(test)]
@@ -70,21 +86,23 @@ mod tests {
     fn a_full_backlog_does_not_grow() {
         let backlog = Backlog::default();
         let grow = |size, most| backlog.grow(Bytes(size), Bytes(most), 3);
-        let shrink = |written| backlog.shrink(Bytes(written));
+        let shrink = |written, messages| backlog.shrink(Bytes(written), messages);
         assert_eq!(grow(1000, 100), Ok(()), "nothing waits yet");
         assert_eq!(grow(1, 100), Err(Full::Bytes));
-        shrink(899);
+        shrink(899, 0);
         assert_eq!(grow(1, 100), Err(Full::Bytes));
-        shrink(1);
+        shrink(1, 0);
         assert_eq!(grow(7, 100), Ok(()));
-        shrink(5000);
+        shrink(5000, 2);
         assert!(backlog.is_empty());
         assert_eq!(grow(7, 0), Ok(()), "nothing was left");
         assert!(!backlog.is_empty());
         assert_eq!(grow(7, 100), Ok(()));
+        shrink(100, 0);
+        assert!(!backlog.is_empty(), "heartbeats are no messages");
         assert_eq!(grow(7, 100), Ok(()));
         assert_eq!(grow(7, 100), Err(Full::Messages));
-        shrink(21);
+        shrink(21, 1);
         assert_eq!(grow(7, 100), Ok(()));
     }
 }

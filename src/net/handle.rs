@@ -1,6 +1,7 @@
 //! What is known about a TCP connection, and what can be done to it from outside of its server.
 //!
-//! Lives here: handles on a connection, its traffic, and holding it. Not here: reading and writing for the server (`stream`).
+//! Lives here: handles on a connection, its traffic, holding it, and sending frames over it. Not here: reading and writing for
+//! the server (`stream`), and whose bytes go next (`frames`).
 
 use std::{
     fmt, io,
@@ -9,14 +10,25 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    task::Wake,
     time::Duration,
 };
 
+use atomic_waker::AtomicWaker;
+use axum::body::Bytes as Frame;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::{TcpStream, tcp::OwnedWriteHalf},
+    time::Instant,
+};
 
-use super::{backlog::Backlog, hold::Hold};
+use super::{
+    backlog::Backlog,
+    frames::{Frames, Sent},
+    hold::Hold,
+};
+use crate::presence::Bytes;
 
 /// The number of bytes that [`TcpHandle::tail`] remembers. It is enough for the Socket.IO edge to recognise the last
 /// websocket frame of a client as an empty close frame: six bytes, and the two before it.
@@ -25,7 +37,7 @@ pub(crate) const TAIL_BYTES: usize = size_of::<u64>();
 /// A handle on the TCP connection that a request came over.
 #[derive(Clone, Debug)]
 pub(crate) struct TcpHandle {
-    stream: Weak<TcpStream>,
+    stream: Weak<OwnedWriteHalf>,
     traffic: Arc<Traffic>,
 }
 
@@ -40,9 +52,15 @@ pub(super) struct Traffic {
     tail: AtomicU64,
     /// Whether no more bytes can be received.
     pub(super) is_over: AtomicBool,
+    /// Whether the client was let into our namespace over this connection.
+    is_connected: AtomicBool,
     /// The backlog that shrinks as bytes are written, once the connection is a websocket.
-    pub(super) backlog: OnceLock<Backlog>,
+    backlog: OnceLock<Backlog>,
+    frames: Mutex<Frames>,
     pub(super) hold: Mutex<Hold>,
+    /// The tasks that read and write, to be woken when something can be written.
+    pub(super) reader: AtomicWaker,
+    pub(super) writer: AtomicWaker,
     /// Changes received bytes, until it says that it is done.
     editor: Mutex<Option<Editor>>,
 }
@@ -51,7 +69,7 @@ pub(super) struct Traffic {
 /// connection.
 #[derive(Debug)]
 pub(crate) struct Held {
-    stream: Arc<TcpStream>,
+    stream: Arc<OwnedWriteHalf>,
     traffic: Arc<Traffic>,
 }
 
@@ -67,7 +85,7 @@ impl fmt::Debug for Editor {
 }
 
 impl TcpHandle {
-    pub(super) fn new(stream: &Arc<TcpStream>, traffic: &Arc<Traffic>) -> Self {
+    pub(super) fn new(stream: &Arc<OwnedWriteHalf>, traffic: &Arc<Traffic>) -> Self {
         Self {
             stream: Arc::downgrade(stream),
             traffic: traffic.clone(),
@@ -77,7 +95,19 @@ impl TcpHandle {
     /// Closes the connection at once, whatever either side is doing.
     pub(crate) fn close(&self) {
         if let Some(stream) = self.stream.upgrade() {
-            shut_down(&stream, Shutdown::Both);
+            shut_down(stream.as_ref().as_ref(), Shutdown::Both);
+        }
+    }
+
+    /// Sends a frame over a websocket. It is written now if that is to be done `at_once`, nothing is in its way and the kernel
+    /// takes it; otherwise by the task that reads the connection.
+    pub(crate) fn send(&self, frame: Frame, at_once: bool) {
+        let Some(stream) = self.stream.upgrade() else {
+            return;
+        };
+        self.traffic.frames.lock().push(frame);
+        if !at_once || self.traffic.flush(stream.as_ref().as_ref()) {
+            self.traffic.reader.wake();
         }
     }
 
@@ -97,9 +127,17 @@ impl TcpHandle {
         self.traffic.is_over.load(Relaxed)
     }
 
-    /// From now on, bytes written to the connection are subtracted from `backlog`. Only the first call counts.
+    /// The connection becomes a websocket with the server's next response.
+    pub(crate) fn begin_frames_after_head(&self) {
+        self.traffic.frames.lock().begin_after_head();
+    }
+
+    /// From now on, what is written to the connection is reported to `backlog`. Only the first call counts.
     pub(crate) fn report_writes_to(&self, backlog: &Backlog) {
         self.traffic.backlog.get_or_init(|| backlog.clone());
+        if self.traffic.is_connected.load(Relaxed) {
+            backlog.connected();
+        }
     }
 
     /// Keeps the HTTP server from reading until the connection is given back. `None` if the connection has ended.
@@ -133,9 +171,66 @@ impl Traffic {
             last_at: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            is_connected: AtomicBool::new(false),
             backlog: OnceLock::new(),
+            frames: Mutex::default(),
             hold: Mutex::new(Hold::Free),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
             editor: Mutex::default(),
+        }
+    }
+
+    /// Whether the connection is no websocket, or is not one yet.
+    pub(super) fn is_http(&self) -> bool {
+        self.frames.lock().is_http()
+    }
+
+    /// Whether frames of the outlet wait, and may be written.
+    pub(super) fn can_flush(&self) -> bool {
+        self.frames.lock().can_flush()
+    }
+
+    /// Writes frames of the outlet, and returns whether the kernel takes no more.
+    pub(super) fn flush(&self, stream: &TcpStream) -> bool {
+        let mut sent = Sent::default();
+        let mut frames = self.frames.lock();
+        let flushed = frames.flush(&mut sent, |bytes| stream.try_write(bytes));
+        let is_blocked =
+            matches!(&flushed, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        if flushed.is_err() && !is_blocked {
+            frames.forget();
+            // Reading then ends as well, whatever the error was.
+            shut_down(stream, Shutdown::Both);
+        }
+        drop(frames);
+        self.report(sent);
+        is_blocked
+    }
+
+    /// Writes bytes of the server, after the frames of the outlet that go first.
+    pub(super) fn write(&self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = Sent::default();
+        let mut frames = self.frames.lock();
+        let written = frames.write(bytes, &mut sent, |bytes| stream.try_write(bytes));
+        if frames.can_flush() {
+            // They came while a frame of the server was being written.
+            self.reader.wake();
+        }
+        drop(frames);
+        self.report(sent);
+        written
+    }
+
+    fn report(&self, sent: Sent) {
+        if sent.is_connected {
+            self.is_connected.store(true, Relaxed);
+        }
+        if let Some(backlog) = self.backlog.get() {
+            backlog.shrink(Bytes(sent.bytes), sent.events);
+            if sent.is_connected {
+                backlog.connected();
+            }
         }
     }
 
@@ -158,6 +253,18 @@ impl Traffic {
     }
 }
 
+/// One waker for both tasks: tokio keeps one for writing.
+impl Wake for Traffic {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.reader.wake();
+        self.writer.wake();
+    }
+}
+
 impl Held {
     /// Waits until something can be read, and appends it to `bytes`.
     ///
@@ -166,8 +273,8 @@ impl Held {
     pub(crate) async fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut buffer = [0; 64];
         let read = loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut buffer) {
+            self.stream.as_ref().as_ref().readable().await?;
+            match self.stream.as_ref().as_ref().try_read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => break read,
             }
@@ -202,8 +309,9 @@ impl Held {
     }
 
     /// Lets the HTTP server read `heard` again, in two parts. The second part begins at `second`; what the server writes before
-    /// it has read that part is dropped.
+    /// it has read that part is dropped. What it writes then is frames.
     pub(crate) fn give_back(self, heard: Vec<u8>, second: usize) {
+        self.traffic.frames.lock().begin();
         *self.traffic.hold.lock() = Hold::given_back(heard, second);
     }
 }
@@ -213,7 +321,7 @@ impl Drop for Held {
         let mut hold = self.traffic.hold.lock();
         if let Hold::Held = *hold {
             *hold = Hold::Free;
-            shut_down(&self.stream, Shutdown::Both);
+            shut_down(self.stream.as_ref().as_ref(), Shutdown::Both);
         }
     }
 }

@@ -12,10 +12,12 @@
 //! | `stream` | one TCP connection for its server: reading and writing |
 //! | `handle` | one TCP connection for others: what is known about it, holding and closing it |
 //! | `hold` | what the HTTP server reads after somebody else has used its connection |
+//! | `frames` | frames that others write between those of the server |
 //! | `backlog` | how much a peer has been sent and has not taken yet |
 
 mod backlog;
 mod budget;
+mod frames;
 mod handle;
 mod hold;
 mod listeners;

@@ -9,21 +9,21 @@ use std::{
     num::NonZeroU32,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::OwnedSemaphorePermit,
 };
 
 use super::handle::{TcpHandle, Traffic, shut_down};
-use crate::{
-    presence::Bytes,
-    stats::{Counter, Counters},
-};
+use crate::stats::{Counter, Counters};
 
 /// What a stream does when it cannot write because the connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub(crate) enum WriteErrors {
 
 /// A stream that can be closed through its [`TcpHandle`] while it is being read and written.
 pub(super) struct TrackedStream {
-    stream: Arc<TcpStream>,
+    reading: OwnedReadHalf,
+    writing: Arc<OwnedWriteHalf>,
     traffic: Arc<Traffic>,
     rate: Option<DefaultDirectRateLimiter>,
     write_errors: WriteErrors,
@@ -56,8 +57,10 @@ impl TrackedStream {
         counters: Counters,
         permit: OwnedSemaphorePermit,
     ) -> Self {
+        let (reading, writing) = stream.into_split();
         Self {
-            stream: Arc::new(stream),
+            reading,
+            writing: Arc::new(writing),
             traffic: Arc::new(Traffic::new()),
             rate: rate.map(DefaultDirectRateLimiter::direct),
             write_errors,
@@ -67,7 +70,7 @@ impl TrackedStream {
     }
 
     pub(super) fn handle(&self) -> TcpHandle {
-        TcpHandle::new(&self.stream, &self.traffic)
+        TcpHandle::new(&self.writing, &self.traffic)
     }
 
     /// Records received bytes; none means the end of the connection.
@@ -86,11 +89,15 @@ impl TrackedStream {
         }
         self.counters.count(Counter::ByteFlood);
         self.traffic.is_over.store(true, Relaxed);
-        shut_down(&self.stream, Shutdown::Both);
+        shut_down(self.tcp(), Shutdown::Both);
         Err(io::Error::new(
             io::ErrorKind::ConnectionAborted,
             "sends too fast",
         ))
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        self.reading.as_ref()
     }
 
     /// Writes `bytes` bytes or fewer by `write`, and handles errors as [`WriteErrors`] says.
@@ -98,29 +105,38 @@ impl TrackedStream {
         &self,
         cx: &mut Context<'_>,
         bytes: usize,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
+        write: impl Fn() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         if self.traffic.hold.lock().discards_writes() {
             return Poll::Ready(Ok(bytes));
         }
+        self.traffic.writer.register(cx.waker());
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match (write(&self.stream), self.write_errors) {
-                (Ok(written), _) => {
-                    if let Some(backlog) = self.traffic.backlog.get() {
-                        backlog.shrink(Bytes(written));
-                    }
-                    return Poll::Ready(Ok(written));
-                }
+            ready!(self.poll_writable())?;
+            match (write(), self.write_errors) {
+                (Ok(written), _) => return Poll::Ready(Ok(written)),
                 (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
                 (Err(error), WriteErrors::Reported) => return Poll::Ready(Err(error)),
                 (Err(_), WriteErrors::FoundByReading) => {
                     // Reading then ends as well, whatever the error was.
-                    shut_down(&self.stream, Shutdown::Both);
+                    shut_down(self.tcp(), Shutdown::Both);
                     return Poll::Ready(Ok(bytes));
                 }
             }
         }
+    }
+
+    /// Writes the frames that the outlet has left to this task.
+    fn flush(&self) {
+        while self.traffic.can_flush() && self.poll_writable().is_ready() {
+            self.traffic.flush(self.tcp());
+        }
+    }
+
+    /// Waits until the kernel takes bytes, for both the task that reads and the one that writes.
+    fn poll_writable(&self) -> Poll<io::Result<()>> {
+        let both = Waker::from(self.traffic.clone());
+        self.tcp().poll_write_ready(&mut Context::from_waker(&both))
     }
 }
 
@@ -130,25 +146,22 @@ impl AsyncRead for TrackedStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.traffic.reader.register(cx.waker());
+        this.flush();
         let before = buffer.filled().len();
-        if ready!(self.traffic.hold.lock().replay(buffer)) {
+        if ready!(this.traffic.hold.lock().replay(buffer)) {
             return Poll::Ready(Ok(()));
         }
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    self.traffic.is_over.store(true, Relaxed);
-                    return Poll::Ready(Err(error));
-                }
-                Ok(_) => {
-                    let heard = buffer.filled_mut().get_mut(before..).unwrap_or_default();
-                    self.traffic.edit(heard);
-                    return Poll::Ready(self.hear(heard));
-                }
-            }
+        // After a short read it does not ask the kernel again whether there is more.
+        let read = ready!(Pin::new(&mut this.reading).poll_read(cx, buffer));
+        if let Err(error) = read {
+            this.traffic.is_over.store(true, Relaxed);
+            return Poll::Ready(Err(error));
         }
+        let heard = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+        this.traffic.edit(heard);
+        Poll::Ready(this.hear(heard))
     }
 }
 
@@ -158,7 +171,7 @@ impl AsyncWrite for TrackedStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, bytes.len(), |stream| stream.try_write(bytes))
+        self.poll_try(cx, bytes.len(), || self.traffic.write(self.tcp(), bytes))
     }
 
     fn poll_write_vectored(
@@ -166,8 +179,12 @@ impl AsyncWrite for TrackedStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if !self.traffic.is_http() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
         let bytes = slices.iter().map(|slice| slice.len()).sum();
-        self.poll_try(cx, bytes, |stream| stream.try_write_vectored(slices))
+        self.poll_try(cx, bytes, || self.tcp().try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -179,7 +196,7 @@ impl AsyncWrite for TrackedStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        shut_down(&self.stream, Shutdown::Write);
+        shut_down(self.tcp(), Shutdown::Write);
         Poll::Ready(Ok(()))
     }
 }

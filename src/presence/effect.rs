@@ -2,8 +2,6 @@
 //!
 //! Lives here: plain data. Not here: carrying it out (`hub`).
 
-use std::collections::BTreeSet;
-
 use super::{Change, ConnectionId, Message};
 
 /// Something that the hub must do.
@@ -25,8 +23,8 @@ pub enum Effect {
 pub enum Recipients {
     /// Every connection, also one that the registry has not heard of.
     Everyone,
-    /// These connections, in order of their ids.
-    These(BTreeSet<ConnectionId>),
+    /// These connections, each once.
+    These(Vec<ConnectionId>),
 }
 
 /// What follows from posting a message.

@@ -49,6 +49,7 @@ pub use message::{Audience, Message, NumberedMessage, SystemMessage};
 pub(crate) use messages::MOST_BYTES as MOST_KEPT_BYTES;
 pub(crate) use network::networks;
 pub use number::{Bytes, MessageNumber, Rank};
+pub use pacer::Load;
 pub use place::Facts;
 pub use registry::{Registry, Rules};
 pub use saved::{SavedPlace, Snapshot};

@@ -9,11 +9,11 @@ mod losses;
 mod outcome;
 mod views;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::{
-    Audience, CaseRef, Change, ConnectionId, Departure, Effect, Ending, Event, Identity, Message,
-    Moment, Posting, Recipients, SavedPlace, Snapshot, WallTime,
+    Audience, CaseRef, Change, ConnectionId, Departure, Effect, Ending, Event, Identity, Load,
+    Message, Moment, Posting, Recipients, SavedPlace, Snapshot, WallTime,
     early::{Early, Statement},
     mass_cut::MassCutDetector,
     messages::Messages,
@@ -41,7 +41,7 @@ pub struct Registry {
 /// The settings of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The shortest time between two lists of one case, apart from the second list after a quiet time.
+    /// For how long the lists of a case may be work, and a change is told at once all the same. Zero tells every change.
     pub merge_interval: Duration,
     /// How long the place of a lost connection is kept. Zero keeps none.
     pub grace: Duration,
@@ -136,7 +136,7 @@ impl Registry {
             .filter(|(conn, place)| is_meant(to, *conn, &place.facts.identity))
             .collect();
         let connected = meant.iter().filter(|(_, place)| place.is_connected());
-        let connected: BTreeSet<_> = connected.map(|(conn, _)| *conn).collect();
+        let connected: Vec<_> = connected.map(|(conn, _)| *conn).collect();
         let kept = meant.len() - connected.len();
         let recipients = match to {
             Audience::Everyone => Recipients::Everyone,
@@ -185,6 +185,17 @@ impl Registry {
         self.rules = rules;
         self.places.reload(rules.tabs_per_browser);
         self.pacer.reload(rules.merge_interval);
+    }
+
+    /// Sets the load that later events are applied under.
+    pub fn bear(&mut self, load: Load) {
+        self.pacer.bear(load);
+    }
+
+    /// The load that events are applied under.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.pacer.load()
     }
 
     /// Prepares for the end of the daemon: connections that end from now on will come back to the next daemon, so no place

@@ -16,6 +16,7 @@ use super::{
     engine::{Engine, EngineVersion, NAMESPACE, PATH, Socket},
     session::{Session, permit},
     transports::Transports,
+    wire,
 };
 use crate::{
     net::TcpHandle,
@@ -70,11 +71,15 @@ impl Closer {
         }
     }
 
-    /// Records that a session was sent `taken` by polling.
-    pub(super) fn polled(&self, session: &str, taken: Bytes) {
+    /// Records what a session was sent by polling.
+    pub(super) fn polled(&self, session: &str, payload: &[u8]) {
         let socket = self.socket(session);
         if let Some(permit) = socket.as_deref().and_then(permit) {
-            permit.backlog.shrink(taken);
+            let packets = wire::packets(payload);
+            permit.backlog.shrink(Bytes(payload.len()), packets.events);
+            if packets.is_connected {
+                permit.backlog.connected();
+            }
         }
     }
 
@@ -160,7 +165,7 @@ fn first_transport(socket: &Socket) -> Option<&TcpHandle> {
 }
 
 fn attach_backlog(socket: &Socket, tcp: &TcpHandle) {
-    if let Some(permit) = permit(socket) {
-        tcp.report_writes_to(&permit.backlog);
+    if let Some(session) = Session::of(socket) {
+        session.moved_to(tcp);
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use socketioxide::{
     ProtocolVersion, TransportType,
     adapter::LocalAdapter,
+    extract::SocketRef,
     handler::{DisconnectHandler, MessageHandler, Value},
     socket::DisconnectReason,
 };
@@ -23,6 +24,7 @@ use super::{
     ending::{ending, fault},
     engine::Socket,
     handshake::Handshake,
+    links::Links,
     session::Session,
     wire::{self, DecodeError},
 };
@@ -40,6 +42,7 @@ pub(super) struct InOrder;
 pub(super) struct ConnectionContext {
     pub(super) hub: HubHandle,
     pub(super) closer: Closer,
+    pub(super) links: Links,
     pub(super) counters: Counters,
     /// How much one connection may send is read when it joins.
     pub(super) settings: Settings,
@@ -104,12 +107,13 @@ impl Connection {
     }
 
     /// The socket is connected: frames that were queued go to the hub now, and later ones at once.
-    pub(super) fn connected(&self, socket: &Socket) {
+    pub(super) fn connected(&self, socket: &SocketRef) {
         let Self(inner) = self;
         inner.context.closer.joined(socket);
         let mut state = inner.state.lock();
         match mem::replace(&mut *state, ConnectionState::Ended) {
             ConnectionState::Queued(waiting, end_permit) => {
+                inner.context.links.insert(inner.conn, socket);
                 *state = ConnectionState::Live(end_permit);
                 for (event, turn) in waiting {
                     inner.hand_over(socket, event, turn);
@@ -195,7 +199,9 @@ impl Inner {
     }
 
     fn end(&self, ending: Ending) {
-        match mem::replace(&mut *self.state.lock(), ConnectionState::Ended) {
+        let mut state = self.state.lock();
+        self.context.links.remove(self.conn);
+        match mem::replace(&mut *state, ConnectionState::Ended) {
             ConnectionState::Queued(_, permit) | ConnectionState::Live(permit) => {
                 permit.send(self.conn, ending);
             }

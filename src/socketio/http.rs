@@ -189,6 +189,7 @@ impl PublicApp {
         };
         let tcp = (query.transport == Transport::Websocket).then_some(tcp);
         if let Some(tcp) = &tcp {
+            tcp.begin_frames_after_head();
             tcp.report_writes_to(&permit.backlog);
             if query.version == EngineVersion::Three {
                 let mut frames = Frames::default();

@@ -16,7 +16,7 @@
 //! | `ending` | whether an end was a clean close or a loss |
 //! | `close`, `transports`, `drain` | ending sessions: one, its TCP connections, all of them |
 //! | `wire` | frames and what they mean |
-//! | `outlet` | sending messages to connections |
+//! | `outlet`, `links` | sending messages to connections |
 //! | `gauges` | counting sessions and connections |
 
 mod admission;
@@ -30,6 +30,7 @@ mod engine;
 mod gauges;
 pub(crate) mod handshake;
 mod http;
+mod links;
 mod namespaces;
 mod not_found;
 mod origin;
@@ -52,8 +53,8 @@ pub(crate) use http::PublicApp;
 pub(crate) use outlet::Sockets;
 
 use self::{
-    close::Closer, connection::ConnectionContext, namespaces::Namespaces, origin::Origins,
-    upgrade::Upgrades,
+    close::Closer, connection::ConnectionContext, links::Links, namespaces::Namespaces,
+    origin::Origins, upgrade::Upgrades,
 };
 use crate::{
     config::Settings,
@@ -89,11 +90,13 @@ impl Edge {
         let (engine, io) = engine::engine(config);
         let closer = Closer::new(engine.clone(), io.clone(), tracker.clone());
         let connections = TaskTracker::new();
+        let links = Links::default();
         let upgrades = Upgrades::default();
         let admission = Admission::new(&config.limits, counters);
         let context = ConnectionContext {
             hub: hub.clone(),
             closer: closer.clone(),
+            links: links.clone(),
             counters: counters.clone(),
             settings: settings.clone(),
             heartbeat: config.public.ping_interval + config.public.ping_timeout,
@@ -112,7 +115,7 @@ impl Edge {
                 counters: counters.clone(),
             },
             sockets: Sockets {
-                io: io.clone(),
+                links,
                 closer: closer.clone(),
                 counters: counters.clone(),
                 settings: settings.clone(),

@@ -101,7 +101,7 @@ impl Namespaces {
             let sid = unidentified.next().await;
             let socket = io.of(NAMESPACE).and_then(|ns| ns.get_socket(sid));
             if let Some(socket) = socket
-                && !Session::of(&socket).is_some_and(Session::has_identified)
+                && !Session::of(&socket).is_some_and(|session| session.has_identified())
                 && self.context.closer.close(&socket)
             {
                 debug!(conn.id = %sid, "connection closed: it did not identify in time");

@@ -1,28 +1,29 @@
 //! Sending messages to connections.
 //!
-//! Lives here: the outlet that the hub sends through. Not here: deciding who is sent what (`presence`).
-//! Invariant: no room of the library outlives the sending of one message. Rooms for cases would be a second copy of who views
-//! what, under names that clients choose.
+//! Lives here: the outlet that the hub sends through. Not here: deciding who is sent what (`presence`), and whether a message
+//! goes through the library (`links`).
 
-use socketioxide::{BroadcastError, SendError, SocketError, SocketIo, extract::SocketRef};
+use axum::body::Bytes as Frame;
+use socketioxide::{SendError, SocketError};
 use tracing::{debug, error};
 
 use super::{
     close::Closer,
-    engine::{NAMESPACE, QUEUED_MESSAGES},
-    session::permit,
+    engine::QUEUED_MESSAGES,
+    links::{Link, Links},
     wire::{self, Outgoing},
 };
 use crate::{
     config::Settings,
     hub::{Delivery, Outlet},
     net::Full,
-    presence::{Bytes, MOST_KEPT_BYTES, Message, Recipients},
+    presence::{Bytes, Load, MOST_KEPT_BYTES, Message, Recipients},
     stats::{Counter, Counters},
 };
 
-/// A room of the library for the receivers of one message.
-const AUDIENCE: &str = "audience";
+/// The most connections that a message is written to at once, without waiting for their tasks. The hub does nothing else
+/// meanwhile.
+const AT_ONCE: usize = 64;
 
 /// The most bytes that may wait for one connection when it is sent a posted message. All messages that were kept for a browser
 /// must find room when it comes back, or it would be closed again and again; on the wire, text can be three times as long.
@@ -30,15 +31,24 @@ const POSTED: Bytes = Bytes(3 * MOST_KEPT_BYTES.0);
 
 /// The sockets of all browsers.
 pub(crate) struct Sockets {
-    pub(super) io: SocketIo,
+    pub(super) links: Links,
     pub(super) closer: Closer,
     pub(super) counters: Counters,
     pub(super) settings: Settings,
 }
 
+/// A message on its way.
+struct Sending {
+    outgoing: Outgoing,
+    /// The same for a websocket.
+    frame: Frame,
+    /// The most bytes that may wait for a connection already.
+    most_waiting: Bytes,
+    at_once: bool,
+}
+
 impl Outlet for Sockets {
-    /// Does not really wait: the library's local adapter is done at once.
-    async fn send(&self, to: &Recipients, message: &Message) -> Delivery {
+    fn send(&self, to: &Recipients, message: &Message, load: Load) -> Delivery {
         let outgoing = match wire::encode(message) {
             Ok(outgoing) => outgoing,
             Err(error) => {
@@ -51,33 +61,23 @@ impl Outlet for Sockets {
             Message::System(_) => Counter::SystemMessage,
             Message::Notification(_) => Counter::Notification,
         });
-        let most = self.most_waiting(message);
-        // A client cannot understand a message before it has been told that it is connected.
-        let connected = self.sockets(to).into_iter();
-        let connected = connected.filter(|socket| socket.connected());
-        let (ready, slow): (Vec<_>, Vec<_>) =
-            connected.partition(|socket| self.has_room(socket, outgoing.bytes(), most));
+        let links = self.links.of(to);
+        let sending = Sending {
+            frame: outgoing.frame(),
+            outgoing,
+            most_waiting: self.most_waiting(message),
+            at_once: links.len() <= AT_ONCE && load == Load::Light,
+        };
+        let reached = links.iter().filter(|link| self.send_to(link, &sending));
+        let reached = reached.count();
         Delivery {
-            reached: self.emit(&ready, &outgoing).await,
-            kept: slow.len(),
+            reached,
+            kept: links.len() - reached,
         }
     }
 }
 
 impl Sockets {
-    fn sockets(&self, to: &Recipients) -> Vec<SocketRef> {
-        let Some(namespace) = self.io.of(NAMESPACE) else {
-            return Vec::new();
-        };
-        match to {
-            Recipients::Everyone => namespace.sockets(),
-            Recipients::These(connections) => connections
-                .iter()
-                .filter_map(|conn| namespace.get_socket(conn.as_str().parse().ok()?))
-                .collect(),
-        }
-    }
-
     /// The most bytes that may wait for a connection before it is sent this message.
     fn most_waiting(&self, message: &Message) -> Bytes {
         let for_lists = Bytes(self.settings.now().limits.queued_bytes);
@@ -87,77 +87,43 @@ impl Sockets {
         }
     }
 
-    /// Whether a socket can be sent `size` more. A socket without room would keep a stale list, so it is closed and its browser
-    /// comes back. What it missed is kept for it until then.
-    fn has_room(&self, socket: &SocketRef, size: Bytes, most: Bytes) -> bool {
-        let Some(permit) = permit(socket) else {
-            return true;
-        };
-        let Err(full) = permit.backlog.grow(size, most, QUEUED_MESSAGES) else {
-            return true;
-        };
-        self.close(
-            socket,
-            match full {
+    /// Sends a message to a connection, and returns whether it took it. A connection without room would keep a stale list, so it
+    /// is closed and its browser comes back. What it missed is kept for it until then.
+    fn send_to(&self, link: &Link, sending: &Sending) -> bool {
+        let backlog = &link.session.permit.backlog;
+        let has_waiting = !backlog.is_empty();
+        let size = sending.outgoing.bytes();
+        if let Err(full) = backlog.grow(size, sending.most_waiting, QUEUED_MESSAGES) {
+            let reason = match full {
                 Full::Bytes => Counter::QueueFull,
                 Full::Messages => Counter::SlowReader,
-            },
-        );
-        false
+            };
+            self.close(link, reason);
+            return false;
+        }
+        if let Some(websocket) = link.websocket(has_waiting) {
+            websocket.send(sending.frame.clone(), sending.at_once);
+            return true;
+        }
+        self.emit(link, &sending.outgoing)
     }
 
-    /// Sends a message, encoded once, to all of `sockets`, and returns the number of sockets that took it.
-    async fn emit(&self, sockets: &[SocketRef], outgoing: &Outgoing) -> usize {
-        let Some(namespace) = self.io.of(NAMESPACE) else {
-            return 0;
+    /// Sends a message through the library.
+    fn emit(&self, link: &Link, outgoing: &Outgoing) -> bool {
+        let Ok(payload) = outgoing.payload() else {
+            return false;
         };
-        // The library encodes once only for a room, so there is one for the moment.
-        for socket in sockets {
-            socket.join(AUDIENCE);
+        let sent = link.socket.emit(outgoing.event, &payload);
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
+            // What the library sends by itself, in answer to packets that are no events, is in no backlog.
+            self.close(link, Counter::SlowReader);
         }
-        let audience = namespace.within(AUDIENCE);
-        let sent = audience.emit(outgoing.event, &outgoing.payload).await;
-        for socket in sockets {
-            socket.leave_all();
-        }
-        match sent {
-            Ok(()) => sockets.len(),
-            Err(BroadcastError::Socket(errors)) => {
-                let full = |error: &SocketError| matches!(error, SocketError::InternalChannelFull);
-                if errors.iter().any(full) {
-                    return self.emit_to_each(sockets, outgoing);
-                }
-                sockets.len() - errors.len()
-            }
-            Err(error) => {
-                error!(%error, "a message could not be sent: {error}");
-                0
-            }
-        }
+        sent.is_ok()
     }
 
-    /// Sends to one socket after the other, because the error does not tell whose queue was full: what the library sends by
-    /// itself, in answer to packets that are no events, is in no backlog. The other sockets get the message twice, which changes
-    /// nothing on their screens.
-    fn emit_to_each(&self, sockets: &[SocketRef], outgoing: &Outgoing) -> usize {
-        let takes = |socket: &&SocketRef| {
-            if let Some(permit) = permit(socket) {
-                // The message may wait twice now. No connection is closed because of that.
-                let unbounded = Bytes(usize::MAX);
-                let _ = permit.backlog.grow(outgoing.bytes(), unbounded, usize::MAX);
-            }
-            let sent = socket.emit(outgoing.event, &outgoing.payload);
-            if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
-                self.close(socket, Counter::SlowReader);
-            }
-            sent.is_ok()
-        };
-        sockets.iter().filter(takes).count()
-    }
-
-    fn close(&self, socket: &SocketRef, reason: Counter) {
-        if self.closer.close(socket) {
-            debug!(conn.id = %socket.id, "connection closed: it does not read");
+    fn close(&self, link: &Link, reason: Counter) {
+        if self.closer.close(&link.socket) {
+            debug!(conn.id = %link.socket.id, "connection closed: it does not read");
             self.counters.count(reason);
         }
     }

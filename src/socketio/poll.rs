@@ -5,9 +5,8 @@
 
 use std::{convert::Infallible, future::pending};
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
-use hyper::body::Body as _;
 use socketioxide::socket::Sid;
 use tower::ServiceExt;
 
@@ -16,7 +15,7 @@ use super::{
     engine::{Engine, EngineVersion},
     upgrade::{Upgrade, Upgrades},
 };
-use crate::presence::{Bytes, ConnectionId};
+use crate::presence::ConnectionId;
 
 /// A poll of a session.
 pub(super) struct Poll {
@@ -70,18 +69,18 @@ impl Poll {
             // The library loses nothing with the response that was not ready.
             () = noop_due => noop(self.version),
         };
-        self.waiting.answered(&response);
-        Ok(response)
+        let (head, body) = response.into_parts();
+        // The library has all of it, so this neither waits nor fails.
+        let payload = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        self.waiting.answered(&payload);
+        Ok(Response::from_parts(head, Body::from(payload)))
     }
 }
 
 impl Waiting {
-    fn answered(mut self, response: &Response<Body>) {
-        if let Some(session) = self.session.take()
-            && let Some(taken) = response.body().size_hint().exact()
-        {
-            let taken = usize::try_from(taken).unwrap_or(usize::MAX);
-            self.closer.polled(session.as_str(), Bytes(taken));
+    fn answered(mut self, payload: &[u8]) {
+        if let Some(session) = self.session.take() {
+            self.closer.polled(session.as_str(), payload);
         }
     }
 }

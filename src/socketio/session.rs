@@ -4,12 +4,14 @@
 //! Invariant: the library keeps that request, and everything that it carries, exactly as long as the session.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use http::Extensions;
 use parking_lot::Mutex;
+
+use socketioxide::extract::SocketRef;
 
 use super::{admission::SessionPermit, engine::Socket, handshake::Handshake};
 use crate::net::{Peer, TcpHandle};
@@ -21,12 +23,17 @@ pub(super) struct Session {
     /// The TCP connection of a session that was a websocket from the start. A polling session has none of its own: nginx may
     /// send requests of several clients over one connection.
     pub(super) tcp: Option<TcpHandle>,
+    /// The TCP connection of the websocket that a polling session has moved to.
+    moved_to: OnceLock<TcpHandle>,
     has_identified: AtomicBool,
     /// What to do once the socket that was let into the namespace is connected. The lock is held to put it in or take it out.
     on_connected: Mutex<Option<OnConnected>>,
 }
 
-struct OnConnected(Box<dyn FnOnce(&Socket) + Send>);
+struct OnConnected(Box<dyn FnOnce(&SocketRef) + Send>);
+
+/// A session, as the request carries it.
+pub(super) type SessionRef = Arc<Session>;
 
 impl Session {
     pub(super) fn new(permit: SessionPermit, handshake: Handshake, tcp: Option<TcpHandle>) -> Self {
@@ -34,25 +41,36 @@ impl Session {
             permit,
             handshake,
             tcp,
+            moved_to: OnceLock::new(),
             has_identified: AtomicBool::new(false),
             on_connected: Mutex::default(),
         }
     }
 
     /// The session of a socket, if there was a handshake.
-    pub(super) fn of(socket: &Socket) -> Option<&Self> {
-        let session = socket.req_parts().extensions.get::<Arc<Self>>();
-        session.map(Arc::as_ref)
+    pub(super) fn of(socket: &Socket) -> Option<&SessionRef> {
+        socket.req_parts().extensions.get()
+    }
+
+    /// Records that the session continues as a websocket over `tcp`. Only the first time counts.
+    pub(super) fn moved_to(&self, tcp: &TcpHandle) {
+        tcp.report_writes_to(&self.permit.backlog);
+        self.moved_to.get_or_init(|| tcp.clone());
+    }
+
+    /// The TCP connection of the websocket, if the session has one.
+    pub(super) fn websocket(&self) -> Option<&TcpHandle> {
+        self.moved_to.get().or(self.tcp.as_ref())
     }
 
     /// Keeps `action` until the socket is connected. The library could keep it too, but for as long as the socket lasts, and in
     /// a map that takes ten times as much memory.
-    pub(super) fn when_connected(&self, action: impl FnOnce(&Socket) + Send + 'static) {
+    pub(super) fn when_connected(&self, action: impl FnOnce(&SocketRef) + Send + 'static) {
         *self.on_connected.lock() = Some(OnConnected(Box::new(action)));
     }
 
     /// Records that the socket is connected.
-    pub(super) fn connected(&self, socket: &Socket) {
+    pub(super) fn connected(&self, socket: &SocketRef) {
         let action = self.on_connected.lock().take();
         if let Some(OnConnected(action)) = action {
             action(socket);

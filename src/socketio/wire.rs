@@ -8,11 +8,16 @@ use std::{
     fmt::{self, Write},
 };
 
+use axum::body::Bytes as Frame;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use tungstenite::protocol::frame::{
+    Frame as WebSocketFrame,
+    coding::{Data, OpCode},
+};
 
 use super::handshake::Handshake;
 use crate::presence::{
@@ -34,20 +39,54 @@ pub(crate) enum DecodeError {
     Text(#[from] InvalidText),
 }
 
-/// An event for browsers. Its payload is encoded once for all receivers; the library adds the envelope for each.
+/// An event for browsers, encoded once for all receivers.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) event: &'static str,
-    pub(crate) payload: Box<RawValue>,
+    json: String,
 }
 
-/// The length of the envelope: `42/socket.io,["",]`.
-const ENVELOPE_BYTES: usize = 18;
+/// The beginning of an event in a payload of polling, and of the answer to CONNECT. No name can pass for the former, because
+/// JSON escapes its quote.
+const EVENT: &str = "42/socket.io,[\"";
+const CONNECT: &str = "40/socket.io";
 
 impl Outgoing {
+    /// The payload for the library, which adds the envelope.
+    pub(crate) fn payload(&self) -> serde_json::Result<Box<RawValue>> {
+        RawValue::from_string(self.json.clone())
+    }
+
+    /// The event as a websocket frame.
+    pub(crate) fn frame(&self) -> Frame {
+        let text = format!("{EVENT}{}\",{}]", self.event, self.json);
+        let frame = WebSocketFrame::message(text, OpCode::Data(Data::Text), true);
+        let mut bytes = Vec::with_capacity(frame.len());
+        // Writing to a vector cannot fail.
+        let _ = frame.format(&mut bytes);
+        bytes.into()
+    }
+
     /// The least number of bytes that it takes on the wire. Each transport adds something.
     pub(crate) fn bytes(&self) -> Bytes {
-        Bytes(ENVELOPE_BYTES + self.event.len() + self.payload.get().len())
+        Bytes(EVENT.len() + "\",]".len() + self.event.len() + self.json.len())
+    }
+}
+
+/// What a payload of polling holds of our namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packets {
+    pub(crate) events: usize,
+    /// Whether the client was let in.
+    pub(crate) is_connected: bool,
+}
+
+/// Looks through a payload of polling that the daemon sends.
+pub(crate) fn packets(payload: &[u8]) -> Packets {
+    let text = str::from_utf8(payload).unwrap_or_default();
+    Packets {
+        events: text.matches(EVENT).count(),
+        is_connected: text.contains(CONNECT),
     }
 }
 
@@ -115,8 +154,8 @@ pub(crate) fn encode(message: &Message) -> serde_json::Result<Outgoing> {
         Message::System(message) => ("systemMessage", serde_json::to_string(message.id())?),
         Message::Notification(json) => ("notification", json.to_string()),
     };
-    let payload = RawValue::from_string(ascii(json))?;
-    Ok(Outgoing { event, payload })
+    let json = ascii(json);
+    Ok(Outgoing { event, json })
 }
 
 /// Undoes the second UTF-8 encoding that clients 1.x apply to what they send by polling.

@@ -21,8 +21,6 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
         let daemon = settings()
             .without_rate_limits()
             .env("CLA_LOG__LEVEL", "info")
-            // No session polls, so only few lists may be sent during the test.
-            .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 10_000)
             // These sessions send no heartbeat.
             .env("CLA_PUBLIC__PING_TIMEOUT_MS", 3_600_000)
             .start()
@@ -46,6 +44,8 @@ async fn two_frames_in_one_packet_leave_the_state_of_the_last() {
                     "{version:?} in round {round}: {answer:?}"
                 );
             }
+            // Otherwise lists would pile up.
+            join_all(sessions.iter().map(Poller::poll)).await;
             let people = daemon.people().await;
             for (user, person) in people.as_object().unwrap() {
                 for connection in person["connections"].as_object().unwrap().values() {

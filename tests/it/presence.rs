@@ -98,31 +98,39 @@ async fn names_of_cases_user_types_and_sockets_do_not_mix() {
 }
 
 #[tokio::test]
-async fn a_burst_on_one_case_is_merged_and_ends_with_the_last_state() {
-    let interval = Duration::from_millis(300);
+async fn a_burst_on_a_case_with_long_lists_is_merged_and_ends_with_the_last_state() {
     let daemon = settings()
-        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", interval.as_millis())
+        .without_rate_limits()
+        .env("CLA_PUBLIC__MERGE_INTERVAL_MS", 1)
         .start()
         .await;
-    let mut adam = Browser::identified(daemon.public, Version::Four, "adam").await;
-    let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
-    let mut ruth = Browser::identified(daemon.public, Version::Four, "ruth").await;
+    // Names of 128 bytes: a list for all viewers is more than two milliseconds of work.
+    let names: Vec<_> = (0..50).map(|number| format!("{number:0128}")).collect();
+    let mut viewers = Vec::new();
+    for name in &names {
+        let mut viewer = Browser::identified(daemon.public, Version::Four, name).await;
+        viewer.open_case("X").await;
+        viewers.push(viewer);
+    }
+    let mut adam = viewers.remove(0);
+    adam.until_viewing(&Vec::from_iter(names.iter().map(String::as_str)))
+        .await;
     let begun = Instant::now();
-    adam.open_case("X").await;
-    assert_eq!(adam.event().await.1, json!(["adam"]));
-    for _ in 0..50 {
+    let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
+    for _ in 0..100 {
         eve.open_case("X").await;
         eve.close_case("X").await;
     }
     eve.open_case("X").await;
+    let mut ruth = Browser::identified(daemon.public, Version::Four, "ruth").await;
     ruth.open_case("X").await;
     let mut lists = 1;
-    while adam.event().await.1 != json!(["adam", "eve", "ruth"]) {
+    while adam.event().await.1.as_array().unwrap().len() < names.len() + 2 {
         lists += 1;
     }
-    let allowed = begun.elapsed().as_millis() / interval.as_millis() + 2;
+    let allowed = begun.elapsed().as_millis() / 2 + 2;
     assert!(
-        lists <= allowed,
+        lists <= allowed.min(150),
         "{lists} lists where {allowed} were allowed"
     );
 }
@@ -230,9 +238,10 @@ async fn a_namespace_with_a_query_is_the_namespace() {
         let mut adam = Browser::open(daemon.public, Version::Three).await;
         adam.send("2").await;
         adam.send(&connect).await;
-        // Engine.IO 3 answers the ping first.
-        assert_eq!(adam.frame().await, "3", "{query}");
-        let joined = adam.frame().await;
+        let mut answers = [adam.frame().await, adam.frame().await];
+        answers.sort();
+        let [pong, joined] = answers;
+        assert_eq!(pong, "3", "{query}");
         assert!(joined.starts_with("40/socket.io"), "{query}: {joined}");
         adam.identify("adam").await;
         adam.open_case("40/socket.io?X").await;

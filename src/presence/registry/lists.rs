@@ -9,7 +9,7 @@ use super::{Registry, outcome::Outcome};
 
 /// The most bytes a second that the lists of one case may take. With thousands of viewers each list takes tens of megabytes, and
 /// viewers of other cases must not wait for them.
-const BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
+const BYTES_PER_SECOND: u64 = 96 * 1024 * 1024;
 
 impl Registry {
     /// Returns the effects of `outcome`, and after them the list of each changed case, unless it is held back for later.
@@ -17,7 +17,7 @@ impl Registry {
         let Outcome { mut effects, cases } = outcome;
         let mut done = BTreeSet::new();
         for case in cases {
-            if done.insert(case.clone()) && self.pacer.changed(&case) {
+            if done.insert(case.clone()) && self.pacer.changed(&case, now) {
                 effects.extend(self.announce(case, now));
             }
         }
@@ -27,8 +27,8 @@ impl Registry {
     /// The list of a case as it is now, for its viewers; none if no viewer is connected.
     pub(super) fn announce(&mut self, case: CaseRef, now: Moment) -> Option<Effect> {
         let effect = self.list(&case);
-        let pause = effect.as_ref().map(pause).unwrap_or_default();
-        self.pacer.announced(case, now, pause);
+        let work = effect.as_ref().map(work).unwrap_or_default();
+        self.pacer.announced(case, now, work);
         effect
     }
 
@@ -36,7 +36,7 @@ impl Registry {
         let viewers = self.places.viewers(case)?;
         let connected = viewers.iter().map(|(_, conn)| *conn);
         let connected = connected.filter(|conn| self.places.connected(*conn).is_some());
-        let to: BTreeSet<_> = connected.collect();
+        let to: Vec<_> = connected.collect();
         (!to.is_empty()).then(|| Effect::Send {
             to: Recipients::These(to),
             message: Message::PeopleViewing(self.places.names(viewers)),
@@ -66,7 +66,7 @@ impl Registry {
 }
 
 /// How long sending a list takes at [`BYTES_PER_SECOND`].
-fn pause(effect: &Effect) -> Duration {
+fn work(effect: &Effect) -> Duration {
     let Effect::Send {
         to: Recipients::These(to),
         message: Message::PeopleViewing(names),
@@ -77,5 +77,5 @@ fn pause(effect: &Effect) -> Duration {
     // Quotes and a comma beside each name.
     let list: usize = names.iter().map(|name| name.as_str().len() + 3).sum();
     let bytes = list.saturating_mul(to.len()) as u64;
-    Duration::from_millis(bytes.saturating_mul(1000) / BYTES_PER_SECOND)
+    Duration::from_micros(bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND)
 }

@@ -2,8 +2,6 @@
 //!
 //! Lives here: collecting it. Not here: deciding (`registry`).
 
-use std::collections::BTreeSet;
-
 use super::super::{CaseRef, Change, ConnectionId, Effect, Message, Recipients};
 
 /// The effects of an event, and the cases whose lists it has changed.
@@ -30,7 +28,7 @@ impl Outcome {
     /// Sends a message to one connection.
     pub(super) fn tell(&mut self, conn: ConnectionId, message: Message) {
         self.effects.push(Effect::Send {
-            to: Recipients::These(BTreeSet::from([conn])),
+            to: Recipients::These(vec![conn]),
             message,
         });
     }

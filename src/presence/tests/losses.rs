@@ -259,7 +259,7 @@ fn a_post_counts_the_lost_places_that_the_message_is_kept_for() {
     let posting = stage.post("operator", "1");
     assert_eq!(
         (posting.to, posting.kept),
-        (Recipients::These(conns("a")), 2)
+        (Recipients::These(vec![conn("a")]), 2)
     );
 }
 

@@ -15,7 +15,7 @@ fn a_message_reaches_its_audience_and_nobody_else() {
         assert_eq!(posting.change, Change::Posted { to, text: Bytes(0) });
         posting.to
     };
-    let these = |ids: &str| Recipients::These(conns(ids));
+    let these = |ids: &str| Recipients::These(conns(ids).into_iter().collect());
     let chosen = |users: &[&str], ids: &str| Audience::Chosen {
         users: users
             .iter()
@@ -51,7 +51,7 @@ fn a_message_may_be_for_a_connection_that_has_not_identified() {
         connections: conns("z"),
     };
     let posting = registry.post(&to, &message, INTERVAL);
-    assert_eq!(posting.to, Recipients::These(conns("z")));
+    assert_eq!(posting.to, Recipients::These(vec![conn("z")]));
 }
 
 /// A provider identifies. All other users of these tests are operators.

@@ -193,14 +193,12 @@ pub(super) fn changes(effects: &[Effect]) -> impl Iterator<Item = &Change> {
 }
 
 /// The lists and messages among effects, each with the connections that it is sent to.
-pub(super) fn sends(
-    effects: &[Effect],
-) -> impl Iterator<Item = (&BTreeSet<ConnectionId>, &Message)> {
+pub(super) fn sends(effects: &[Effect]) -> impl Iterator<Item = (&[ConnectionId], &Message)> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Send {
             to: Recipients::These(to),
             message,
-        } => Some((to, message)),
+        } => Some((to.as_slice(), message)),
         Effect::Send { .. } | Effect::Changed(_) => None,
     })
 }
@@ -282,7 +280,7 @@ pub(super) fn ended(conn: ConnectionId, ending: Ending) -> Event {
 pub(super) fn sent(effects: &[Effect]) -> String {
     let lines = sends(effects).map(|(to, message)| {
         let initials = to.iter().filter_map(|conn| conn.as_str().chars().next());
-        let to: String = initials.collect();
+        let to = String::from_iter(initials.collect::<BTreeSet<_>>());
         let text = match message {
             Message::PeopleViewing(names) => {
                 let names: Vec<_> = names.iter().map(Username::as_str).collect();

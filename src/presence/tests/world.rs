@@ -299,7 +299,7 @@ impl World {
         if early.is_empty() {
             for effect in &effects {
                 if let Effect::Send { to, .. } = effect {
-                    let alone = Recipients::These(BTreeSet::from([conn]));
+                    let alone = Recipients::These(vec![conn]);
                     assert_eq!(*to, alone, "a connect sends nothing to others");
                 }
             }

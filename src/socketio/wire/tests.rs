@@ -153,23 +153,23 @@ fn frames_are_ascii_json_with_the_same_meaning() {
     let users = names.iter().map(|name| (*name).try_into().unwrap());
     let sent = encode(&Message::PeopleViewing(users.collect())).unwrap();
     assert_eq!(sent.event, "peopleViewing");
-    assert!(sent.payload.get().is_ascii(), "{}", sent.payload);
+    assert!(sent.json.is_ascii(), "{}", sent.json);
     assert_eq!(
         serde_json::from_str::<Vec<&str>>(r#"["x"]"#).unwrap(),
         ["x"]
     );
-    let read: Vec<String> = serde_json::from_str(sent.payload.get()).unwrap();
+    let read: Vec<String> = serde_json::from_str(&sent.json).unwrap();
     assert_eq!(read, names);
 
     let sent = encode(&Message::System(SystemMessage::OutOfDate)).unwrap();
     assert_eq!(
-        (sent.event, sent.payload.get()),
+        (sent.event, sent.json.as_str()),
         ("systemMessage", r#""1""#)
     );
 
     let posted = r#"{"a": 1.0,  "b":"é"}"#;
     let sent = encode(&Message::Notification(posted.into())).unwrap();
-    assert_eq!(sent.payload.get(), r#"{"a": 1.0,  "b":"\u00e9"}"#);
+    assert_eq!(sent.json.as_str(), r#"{"a": 1.0,  "b":"\u00e9"}"#);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
@@ -56,7 +56,9 @@ impl Browser {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let (socket, _) = connect_async(request).await.unwrap();
+        // Without delays for small packets, as browsers do.
+        let connected = connect_async_with_config(request, None, true).await;
+        let (socket, _) = connected.unwrap();
         let mut browser = Self::over(socket, String::new());
         let open = browser.frame().await;
         let open: Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
