@@ -9,10 +9,9 @@ use governor::Quota;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-#[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -75,9 +74,10 @@ impl Server {
     where
         S: HttpService,
     {
+        let mut inherited = None;
         while let Some(accepted) = self
             .closed
-            .run_until_cancelled(self.accept(&listener))
+            .run_until_cancelled(self.accept(&listener, &mut inherited))
             .await
         {
             match accepted {
@@ -97,13 +97,23 @@ impl Server {
         }
     }
 
-    async fn accept(&self, listener: &TcpListener) -> io::Result<(TrackedStream, Peer, Timeouts)> {
+    /// Accepts a connection, and sets its options unless it has `inherited` them from the listener.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+        inherited: &mut Option<Duration>,
+    ) -> io::Result<(TrackedStream, Peer, Timeouts)> {
         let permit = self.permit().await?;
         let (stream, peer) = listener.accept().await?;
         let config = self.settings.now();
         let timeouts = Timeouts::new(&config.limits);
-        stream.set_nodelay(true)?;
-        end_when_unacknowledged_for(timeouts.unacknowledged, &stream)?;
+        let age = timeouts.unacknowledged;
+        if *inherited != Some(age) {
+            set_options(&SockRef::from(&stream), age)?;
+            // On Linux, connections that arrive from now on have the options of the listener.
+            let is_set = set_options(&SockRef::from(listener), age).is_ok();
+            *inherited = (is_set && cfg!(target_os = "linux")).then_some(age);
+        }
         let rate = self.rate.map(|rate| rate(&config.limits));
         let counters = self.counters.clone();
         let stream = TrackedStream::new(stream, rate, self.write_errors, counters, permit);
@@ -133,7 +143,8 @@ impl Server {
                 let extensions = request.extensions_mut();
                 extensions.insert(peer);
                 extensions.insert(tcp.clone());
-                service.clone().oneshot(request)
+                // Boxed, so that a connection without a request is small.
+                Box::pin(service.clone().oneshot(request))
             })
         };
         let mut connection = pin!(
@@ -187,16 +198,22 @@ impl<S> HttpService for S where
 {
 }
 
+/// Sends small packets without delay, and ends a connection whose peer acknowledges nothing for `age`.
+fn set_options(socket: &SockRef<'_>, age: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    end_when_unacknowledged_for(age, socket)
+}
+
 /// Has the kernel end a connection whose peer acknowledges nothing for `age`.
 #[cfg(target_os = "linux")]
-fn end_when_unacknowledged_for(age: Duration, stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).set_tcp_user_timeout(Some(age))
+fn end_when_unacknowledged_for(age: Duration, socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(Some(age))
 }
 
 /// Does nothing: only Linux has such an option. On other systems the heartbeat finds a dead connection.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "Linux may refuse")]
-fn end_when_unacknowledged_for(_age: Duration, _stream: &TcpStream) -> io::Result<()> {
+fn end_when_unacknowledged_for(_age: Duration, _socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
@@ -209,4 +226,25 @@ fn is_about_one_connection(error: &io::Error) -> bool {
         NotConnected,
     ];
     kinds.contains(&error.kind())
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_inherit_the_options_of_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let age = Duration::from_secs(7);
+        set_options(&SockRef::from(&listener), age).unwrap();
+        let connect = TcpStream::connect(listener.local_addr().unwrap());
+        let (_peer, accepted) = tokio::join!(connect, listener.accept());
+        let (stream, _) = accepted.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(age));
+    }
 }
