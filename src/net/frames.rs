@@ -214,12 +214,19 @@ impl Frame {
 
     /// The lengths of the header and the payload, once the header is complete. A server does not mask.
     fn lengths(&self) -> Option<(usize, usize)> {
-        let [_, length, long @ ..] = self.start;
-        let [a, b, c, d, e, f, g, h, ..] = long;
+        let [_, length, long @ ..] = &self.start;
         let (header, payload) = match length {
-            127 => (10, u64::from_be_bytes([a, b, c, d, e, f, g, h])),
-            126 => (4, u64::from(u16::from_be_bytes([a, b]))),
-            _ => (2, u64::from(length)),
+            127 => (
+                10,
+                long.first_chunk()
+                    .map_or(0, |bytes| u64::from_be_bytes(*bytes)),
+            ),
+            126 => (
+                4,
+                long.first_chunk()
+                    .map_or(0, |bytes| u16::from_be_bytes(*bytes).into()),
+            ),
+            _ => (2, u64::from(*length)),
         };
         let is_complete = self.written >= header;
         is_complete.then_some((header, usize::try_from(payload).unwrap_or(usize::MAX)))

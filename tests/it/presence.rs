@@ -1,6 +1,6 @@
 //! The lists and messages that browsers receive, over real sockets.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -113,8 +113,8 @@ async fn a_burst_on_a_case_with_long_lists_is_merged_and_ends_with_the_last_stat
         viewers.push(viewer);
     }
     let mut adam = viewers.remove(0);
-    adam.until_viewing(&Vec::from_iter(names.iter().map(String::as_str)))
-        .await;
+    let all: Vec<_> = names.iter().map(String::as_str).collect();
+    adam.until_viewing(&all).await;
     let begun = Instant::now();
     let mut eve = Browser::identified(daemon.public, Version::Four, "eve").await;
     for _ in 0..100 {
