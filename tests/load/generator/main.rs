@@ -7,6 +7,7 @@
 mod expectation;
 mod meter;
 mod page;
+mod polling;
 mod websocket;
 mod workload;
 
@@ -53,6 +54,9 @@ struct Options {
     /// Version of Engine.IO that the pages use. If both are given, they alternate.
     #[arg(long, value_delimiter = ',', default_value = "4")]
     engine: Vec<Engine>,
+    /// Begin each session by polling and move to a websocket, as browsers do.
+    #[arg(long)]
+    polls_first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     expectation::{User, name},
+    polling,
     websocket::{self, Reader, Writer},
     workload::World,
 };
@@ -44,11 +45,13 @@ pub(crate) struct Plan {
     pub(crate) number: u32,
     pub(crate) user: User,
     pub(crate) engine: Engine,
+    /// Whether the session begins by polling.
+    pub(crate) polls_first: bool,
     /// The first case.
     pub(crate) case: u32,
 }
 
-const JOIN: &str = "40/socket.io,";
+pub(crate) const JOIN: &str = "40/socket.io,";
 const LIST: &[u8] = br#"42/socket.io,["peopleViewing","#;
 const NOTIFICATION: &[u8] = br#"42/socket.io,["notification","#;
 
@@ -63,16 +66,19 @@ pub(crate) async fn open(
         Engine::Four => "/socket.io/?EIO=4&transport=websocket",
     };
     let client = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() | plan.number);
-    let (writer, mut reader) = websocket::open(server, target, client)
-        .await
-        .context("connect")?;
+    let opened = if plan.polls_first {
+        polling::open(server, plan.engine, client).await
+    } else {
+        websocket::open(server, target, client).await
+    };
+    let (writer, mut reader) = opened.context("connect")?;
     let page = Rc::new(Page {
         number: plan.number.try_into()?,
         user: plan.user,
         engine: plan.engine,
         writer,
         world,
-        has_joined: Cell::new(false),
+        has_joined: Cell::new(plan.polls_first),
         case: Cell::new(plan.case),
     });
     while !page.has_joined.get() {

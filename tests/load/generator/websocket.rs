@@ -93,6 +93,14 @@ impl Writer {
 }
 
 impl Reader {
+    /// Waits for the answer to the handshake.
+    pub(crate) async fn until_upgraded(&mut self) -> io::Result<()> {
+        while !self.is_upgraded {
+            self.receive(|_| {}).await?;
+        }
+        Ok(())
+    }
+
     /// Waits for data and calls `on_text` for every text frame in it.
     pub(crate) async fn receive(&mut self, mut on_text: impl FnMut(&[u8])) -> io::Result<()> {
         poll_fn(|cx| {

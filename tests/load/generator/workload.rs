@@ -176,6 +176,7 @@ impl Options {
             number,
             user: number / self.tabs,
             engine: *engine.unwrap_or(&page::Engine::Four),
+            polls_first: self.polls_first,
             case: number % cases,
         })
     }
