@@ -42,7 +42,7 @@ const MAX_LEFT_MIB = 8;
 /** Bound on memory after the second round, beyond that after the first. */
 const MAX_GROWTH_MIB = 2;
 
-const ORDER = ['abandoned', 'idle', 'flood', 'slow-readers', 'slow-requests', 'huge-frames', 'flapping', 'files'];
+const ORDER = ['abandoned', 'idle', 'flood', 'slow-readers', 'full-sockets', 'slow-requests', 'huge-frames', 'flapping', 'files'];
 
 /** A child process that runs a program of this folder and exchanges messages. */
 class Child {
