@@ -18,8 +18,8 @@ use cla_socketserver::presence::{
 };
 use divan::{Bencher, Divan};
 
-/// How many users there may be. With the last figure the limit of open files is reached.
-const USERS: [usize; 3] = [1_000, 5_000, 19_000];
+/// How many users there may be. With 19,000 the limit of open files of one process is reached.
+const USERS: [usize; 4] = [1_000, 5_000, 19_000, 100_000];
 
 /// How many there are where the size of cases is what matters.
 const SOME_USERS: usize = 5_000;

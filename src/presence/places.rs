@@ -7,7 +7,7 @@
 mod search;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
 };
 
@@ -22,12 +22,12 @@ pub(super) use search::Predecessor;
 /// Every place, by its connection, its user, its browser, its case and its deadline.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Places {
-    all: BTreeMap<ConnectionId, Ranked>,
-    users: BTreeMap<Username, User>,
+    all: HashMap<ConnectionId, Ranked>,
+    users: HashMap<Username, User>,
     /// Places by the rank of their user and by browser. Any client may claim a user name, so the places of one browser must
     /// be found without looking at those of other browsers.
     tabs: BTreeSet<Tab>,
-    cases: BTreeMap<CaseRef, Viewers>,
+    cases: HashMap<CaseRef, Viewers>,
     lost: LostPlaces,
     /// The most places of one user in one browser that are searched for the place that a new connection continues.
     tabs_per_browser: usize,
@@ -43,7 +43,7 @@ pub(super) type Viewers = BTreeSet<(Rank, ConnectionId)>;
 #[derive(Debug, PartialEq, Eq)]
 struct Ranked {
     rank: Rank,
-    /// Boxed, because a third of what a tree has room for is empty.
+    /// Boxed, because up to half of what a table has room for is empty.
     place: Box<Place>,
 }
 
@@ -59,10 +59,10 @@ struct User {
 impl Places {
     pub(super) fn new(tabs_per_browser: usize) -> Self {
         Self {
-            all: BTreeMap::new(),
-            users: BTreeMap::new(),
+            all: HashMap::new(),
+            users: HashMap::new(),
             tabs: BTreeSet::new(),
-            cases: BTreeMap::new(),
+            cases: HashMap::new(),
             lost: LostPlaces::default(),
             tabs_per_browser,
             versions: BTreeMap::new(),
@@ -84,6 +84,7 @@ impl Places {
         self.get(conn).filter(|place| place.is_connected())
     }
 
+    /// All places, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Place)> {
         self.all
             .iter()

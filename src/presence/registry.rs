@@ -136,7 +136,8 @@ impl Registry {
             .filter(|(conn, place)| is_meant(to, *conn, &place.facts.identity))
             .collect();
         let connected = meant.iter().filter(|(_, place)| place.is_connected());
-        let connected: Vec<_> = connected.map(|(conn, _)| *conn).collect();
+        let mut connected: Vec<_> = connected.map(|(conn, _)| *conn).collect();
+        connected.sort_unstable();
         let kept = meant.len() - connected.len();
         let recipients = match to {
             Audience::Everyone => Recipients::Everyone,
