@@ -8,7 +8,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::body::{Body, to_bytes};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{RETRY_AFTER, SEC_WEBSOCKET_KEY},
+    header::{CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
@@ -253,16 +253,15 @@ async fn mended(request: Request<Body>, most: usize) -> Request<Body> {
     Request::from_parts(parts, Body::from(bytes))
 }
 
-/// Copies the one header that the library needs. The library keeps the headers of a handshake as long as the session, and each
-/// header value would keep the whole buffer that it was read into: 8 kB for each connection.
+/// The headers that a handshake of a websocket needs. The engine keeps them no longer than that, and would keep all others for
+/// as long as the session.
 fn kept_for_the_session(headers: &HeaderMap) -> HeaderMap {
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
-    let Some(Ok(key)) = key.map(HeaderValue::from_bytes) else {
-        return HeaderMap::new();
-    };
-    // The default capacity is six headers.
-    let mut kept = HeaderMap::with_capacity(1);
-    kept.insert(SEC_WEBSOCKET_KEY, key);
+    let mut kept = HeaderMap::new();
+    for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_KEY] {
+        for value in headers.get_all(&name) {
+            kept.append(&name, value.clone());
+        }
+    }
     kept
 }
 

@@ -1,0 +1,112 @@
+//! When a client must have given a sign of life.
+//!
+//! Lives here: the pure rule for both versions. Not here: timers (`sweep` for polling, `websocket`).
+//!
+//! Version 4: the server pings an interval after the last pong, and the pong must come within the time-out. Version 3: the client
+//! pings, and the next ping must come within the interval and the time-out.
+
+use std::time::Duration;
+
+use engineioxide_core::ProtocolVersion;
+use tokio::time::Instant;
+
+/// How often a client gives a sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rhythm {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// The signs of life of one client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heartbeat {
+    /// When something is to be done unless the client is heard before.
+    due: Instant,
+    /// Whether the session ends then. Otherwise the client is pinged.
+    is_last: bool,
+}
+
+/// What is to be done, and when to ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// Nothing.
+    Wait(Instant),
+    /// The client is to be pinged.
+    Ping(Instant),
+    /// The session has ended.
+    Dead,
+}
+
+impl Heartbeat {
+    /// The state of a session that begins, and after a sign of life.
+    pub(crate) fn heard(now: Instant, version: ProtocolVersion, rhythm: Rhythm) -> Self {
+        match version {
+            ProtocolVersion::V3 => Self {
+                due: now + rhythm.interval + rhythm.timeout,
+                is_last: true,
+            },
+            ProtocolVersion::V4 => Self {
+                due: now + rhythm.interval,
+                is_last: false,
+            },
+        }
+    }
+
+    /// Tells what is to be done now. The moment to ask again is early enough whatever is heard meanwhile.
+    pub(crate) fn beat(&mut self, now: Instant, rhythm: Rhythm) -> Beat {
+        if now < self.due {
+            return Beat::Wait(self.due.min(now + rhythm.interval));
+        }
+        if self.is_last {
+            return Beat::Dead;
+        }
+        self.due = now + rhythm.timeout;
+        self.is_last = true;
+        Beat::Ping(self.due.min(now + rhythm.interval))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RHYTHM: Rhythm = Rhythm {
+        interval: Duration::from_secs(25),
+        timeout: Duration::from_secs(20),
+    };
+
+    #[test]
+    fn a_client_of_version_4_is_pinged_after_the_interval_and_ends_after_the_time_out() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V4, RHYTHM);
+        assert_eq!(heartbeat.beat(at(0), RHYTHM), Beat::Wait(at(25)));
+        assert_eq!(heartbeat.beat(at(25), RHYTHM), Beat::Ping(at(45)));
+        assert_eq!(heartbeat.beat(at(44), RHYTHM), Beat::Wait(at(45)));
+        assert_eq!(heartbeat.beat(at(45), RHYTHM), Beat::Dead);
+        heartbeat = Heartbeat::heard(at(45), ProtocolVersion::V4, RHYTHM);
+        assert_eq!(heartbeat.beat(at(45), RHYTHM), Beat::Wait(at(70)));
+    }
+
+    #[test]
+    fn a_pong_is_never_followed_by_a_late_ping() {
+        let rhythm = Rhythm {
+            interval: Duration::from_secs(1),
+            ..RHYTHM
+        };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V4, rhythm);
+        assert_eq!(heartbeat.beat(at(1), rhythm), Beat::Ping(at(2)));
+        assert_eq!(heartbeat.beat(at(2), rhythm), Beat::Wait(at(3)));
+    }
+
+    #[test]
+    fn a_client_of_version_3_pings_by_itself() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V3, RHYTHM);
+        assert_eq!(heartbeat.beat(at(44), RHYTHM), Beat::Wait(at(45)));
+        assert_eq!(heartbeat.beat(at(45), RHYTHM), Beat::Dead);
+    }
+}
