@@ -20,7 +20,7 @@ use http::{
 use parking_lot::Mutex;
 
 use crate::{
-    Socket,
+    Rewrite, Socket,
     config::EngineIoConfig,
     ended::Ended,
     handle::SessionHandle,
@@ -66,10 +66,7 @@ impl<H: EngineIoHandler> Engine<H> {
     }
 
     pub(crate) fn rhythm(&self) -> Rhythm {
-        Rhythm {
-            interval: self.config.ping_interval,
-            timeout: self.config.ping_timeout,
-        }
+        Rhythm::of(&self.config)
     }
 
     /// A new session. The handler is not told yet.
@@ -79,11 +76,10 @@ impl<H: EngineIoHandler> Engine<H> {
         transport: TransportType,
         request: Parts,
     ) -> SocketOf<H> {
-        let most = self.config.max_buffer_size;
-        let engine: Weak<dyn Report> = self.me.clone();
-        let session = Session::new(Sid::new(), version, transport, most, self.rhythm(), engine);
-        let session = Arc::new(session);
         let mut request = lasting(request);
+        let rewrite = request.extensions.remove();
+        let session = Session::new(version, transport, &self.config, rewrite, self.me.clone());
+        let session = Arc::new(session);
         request.extensions.insert(SessionHandle(session.clone()));
         let socket = Arc::new(Socket::new(session, request));
         self.sockets.lock().insert(socket.id, socket.clone());
@@ -128,7 +124,13 @@ impl<H: EngineIoHandler> Engine<H> {
             return Err(ended);
         }
         match (packet, session.version) {
-            (Packet::Message(text), _) => self.handler.on_message(text, socket.clone()),
+            (Packet::Message(text), _) => {
+                let text = match session.rewrite {
+                    Some(Rewrite(rewrite)) => rewrite(text),
+                    None => text,
+                };
+                self.handler.on_message(text, socket.clone());
+            }
             (Packet::Binary(bytes), _) => self.handler.on_binary(bytes, socket.clone()),
             (Packet::Ping, ProtocolVersion::V3) => {
                 session.is_alive(self.rhythm());

@@ -10,11 +10,22 @@ use std::time::Duration;
 use engineioxide_core::ProtocolVersion;
 use tokio::time::Instant;
 
+use crate::config::EngineIoConfig;
+
 /// How often a client gives a sign of life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rhythm {
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
+}
+
+impl Rhythm {
+    pub(crate) fn of(config: &EngineIoConfig) -> Self {
+        Self {
+            interval: config.ping_interval,
+            timeout: config.ping_timeout,
+        }
+    }
 }
 
 /// The signs of life of one client.

@@ -10,7 +10,7 @@
 //! | `engine`, `session`, `queue` | all sessions; one session; what waits for its client |
 //! | `heartbeat`, `sweep` | the rule; the timers of polling sessions |
 //! | `packet`, `payload`, `frames` | what goes over the wire |
-//! | `ended`, `handle` | why a session has ended; what `engineioxide` does not offer |
+//! | `ended`, `handle`, `hooks` | why a session has ended; what `engineioxide` does not offer |
 //! | `spawn` | tasks |
 
 pub mod config;
@@ -20,6 +20,7 @@ mod frames;
 mod handle;
 pub mod handler;
 mod heartbeat;
+mod hooks;
 mod packet;
 mod payload;
 mod polling;
@@ -40,6 +41,7 @@ pub use engineioxide_core::{ProtocolVersion, Str, TransportType};
 pub use self::{
     ended::{DisconnectReason, Ended},
     handle::SessionHandle,
+    hooks::{OnProbed, Probed, Rewrite},
     query::{Query, Refusal},
     queue::Waiting,
     socket::Socket,

@@ -59,6 +59,8 @@ impl<H: EngineIoHandler> Engine<H> {
         match (query.transport, request.method()) {
             (TransportType::Websocket, &Method::GET) => self.upgrade(socket, request),
             (TransportType::Polling, &Method::GET) if is_polling => {
+                // It would be kept for as long as the poll waits.
+                drop(request);
                 Ok(polling::poll(socket.session.clone(), query.base64).await)
             }
             (TransportType::Polling, &Method::POST) if is_polling => {
@@ -127,7 +129,8 @@ impl<H: EngineIoHandler> Engine<H> {
     ) -> Result<OurResponse, Refusal> {
         let (accepted, stream) = accept(&mut request)?;
         let probe = Probe::of(&socket.session).ok_or(Refusal::Request)?;
-        crate::spawn::task(upgrade::run(self, socket, probe, stream));
+        let hook = request.extensions_mut().remove();
+        crate::spawn::task(upgrade::run(self, socket, probe, stream, hook));
         Ok(accepted)
     }
 }

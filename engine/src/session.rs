@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use crate::{
-    DisconnectReason,
+    DisconnectReason, Rewrite,
+    config::EngineIoConfig,
     ended::Ended,
     heartbeat::{Beat, Heartbeat, Rhythm},
     packet::Packet,
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) version: ProtocolVersion,
     /// Packets that may wait.
     most: usize,
+    /// Changes what is received.
+    pub(crate) rewrite: Option<Rewrite>,
     engine: Weak<dyn Report>,
     state: Mutex<State>,
 }
@@ -60,25 +63,25 @@ struct State {
 
 impl Session {
     pub(crate) fn new(
-        id: Sid,
         version: ProtocolVersion,
         transport: TransportType,
-        most: usize,
-        rhythm: Rhythm,
+        config: &EngineIoConfig,
+        rewrite: Option<Rewrite>,
         engine: Weak<dyn Report>,
     ) -> Self {
         let now = Instant::now();
         Self {
-            id,
+            id: Sid::new(),
             version,
-            most,
+            most: config.max_buffer_size,
+            rewrite,
             engine,
             state: Mutex::new(State {
                 queue: Queue::default(),
                 transport,
                 is_polling: false,
                 is_probing: false,
-                heartbeat: Heartbeat::heard(now, version, rhythm),
+                heartbeat: Heartbeat::heard(now, version, Rhythm::of(config)),
                 heard: now,
                 ended: None,
                 is_reported: false,

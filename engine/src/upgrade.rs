@@ -24,6 +24,7 @@ use tokio::{
 use tungstenite::Message;
 
 use crate::{
+    OnProbed, Probed,
     engine::{Engine, SocketOf},
     frames::Frames,
     handler::EngineIoHandler,
@@ -56,13 +57,17 @@ pub(crate) async fn run<H: EngineIoHandler>(
     socket: SocketOf<H>,
     probe: Probe,
     upgrade: OnUpgrade,
+    hook: Option<OnProbed>,
 ) {
     // Boxed, so that a websocket does not keep the room that its probe needed.
     let frames = Box::pin(probed(&engine, &socket.session, upgrade)).await;
     drop(probe);
-    if let Some(frames) = frames
-        && socket.session.upgrade()
-    {
+    let frames = frames.filter(|_| socket.session.upgrade());
+    if let Some(hook) = hook {
+        let probed = frames.as_ref().map_or(Probed::Failed, |_| Probed::Upgraded);
+        hook.call(probed, &socket.req_parts.extensions);
+    }
+    if let Some(frames) = frames {
         websocket::run(engine, socket, frames).await;
     }
 }
