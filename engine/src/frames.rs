@@ -52,7 +52,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Frames<Io> {
     }
 
     /// Begins to write a message. To be called when everything before it is written.
-    pub(crate) fn start_write(&mut self, cx: &mut Context<'_>, message: Message) -> Result<(), Error> {
+    pub(crate) fn start_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Message,
+    ) -> Result<(), Error> {
         let io = &mut self.io;
         match poll_of(self.protocol.write(&mut Bridge { io, cx }, message)) {
             Poll::Ready(written) => written,
@@ -90,7 +94,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Frames<Io> {
         let io = &mut self.io;
         // Whoever has closed it already, or is gone, is not told.
         let _ = self.protocol.close(&mut Bridge { io, cx }, None);
-        let _ = self.protocol.flush(&mut Bridge { io: &mut self.io, cx });
+        let _ = self.protocol.flush(&mut Bridge {
+            io: &mut self.io,
+            cx,
+        });
         let _ = Pin::new(&mut self.io).poll_shutdown(cx);
     }
 }

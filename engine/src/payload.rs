@@ -35,9 +35,8 @@ impl Payload {
         packets: impl IntoIterator<Item = &'a Packet> + Clone,
     ) -> Self {
         let is_bytes = |packet: &Packet| matches!(packet, Packet::Binary(_));
-        let is_binary = version == ProtocolVersion::V3
-            && !as_text
-            && packets.clone().into_iter().any(is_bytes);
+        let is_binary =
+            version == ProtocolVersion::V3 && !as_text && packets.clone().into_iter().any(is_bytes);
         let body = match version {
             ProtocolVersion::V3 if is_binary => binary::write(packets),
             ProtocolVersion::V3 => write_v3(packets),

@@ -65,9 +65,9 @@ where
     H: EngineIoHandler,
     B: Body + Unpin,
 {
-    let is_binary = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes().starts_with(b"application/octet-stream")
-    });
+    let is_binary = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
     let (status, ended) = match read(body, engine.config.max_payload).await {
         Ok(body) => match handle(engine, socket, &Payload { body, is_binary }) {
             Ok(()) => return response::ok(),

@@ -119,7 +119,10 @@ mod tests {
         ] {
             assert_eq!(polling(three), Ok(ProtocolVersion::V3), "{three}");
         }
-        assert_eq!(polling("a=b&EIO=4&transport=polling"), Ok(ProtocolVersion::V4));
+        assert_eq!(
+            polling("a=b&EIO=4&transport=polling"),
+            Ok(ProtocolVersion::V4)
+        );
     }
 
     #[test]
@@ -130,7 +133,10 @@ mod tests {
             ("EIO=4&transport=websocket=x", Refusal::Transport),
             ("EIO=4&transport=Polling", Refusal::Transport),
             ("EIO=4&transport=%70olling", Refusal::Transport),
-            ("EIO=4&transport=polling&transport=polling", Refusal::Request),
+            (
+                "EIO=4&transport=polling&transport=polling",
+                Refusal::Request,
+            ),
             ("EIO=4&EIO=3&transport=polling", Refusal::Request),
             ("%45IO=4&transport=polling", Refusal::Request),
             ("EIO=%34&transport=polling", Refusal::Request),
@@ -138,7 +144,10 @@ mod tests {
             ("EIO=4&transport=polling&j=0", Refusal::Request),
             ("EIO=4&transport=polling&sid=", Refusal::Session),
             ("EIO=4&transport=polling&sid=short", Refusal::Session),
-            ("EIO=4&transport=polling&sid=AAAAAAAAAAAAAAA%41", Refusal::Session),
+            (
+                "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAA%41",
+                Refusal::Session,
+            ),
         ] {
             assert_eq!(read(query), Err(refusal), "{query}");
         }

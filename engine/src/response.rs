@@ -13,7 +13,10 @@ use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
-use crate::{payload::{Payload, framed_v3}, query::Refusal};
+use crate::{
+    payload::{Payload, framed_v3},
+    query::Refusal,
+};
 
 /// A response of the engine.
 pub(crate) type OurResponse = Response<Full<Bytes>>;

@@ -19,14 +19,11 @@ use hyper::service::Service as HyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service as TowerService;
 
-pub use crate::{query::Refusal, response::ResponseBody};
 use crate::{
-    config::EngineIoConfig,
-    engine::Engine,
-    handler::EngineIoHandler,
-    query::Query,
+    config::EngineIoConfig, engine::Engine, handler::EngineIoHandler, query::Query,
     response::OurResponse,
 };
+pub use crate::{query::Refusal, response::ResponseBody};
 
 /// Serves Engine.IO, and passes all other requests on to an inner service.
 pub struct EngineIoService<H: EngineIoHandler, S = NotFoundService> {

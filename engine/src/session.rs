@@ -241,9 +241,8 @@ impl Session {
     /// Begins a probe, unless the session has one or is a websocket.
     pub(crate) fn begin_probe(&self) -> bool {
         let mut state = self.state.lock();
-        let may_probe = state.transport == TransportType::Polling
-            && !state.is_probing
-            && state.ended.is_none();
+        let may_probe =
+            state.transport == TransportType::Polling && !state.is_probing && state.ended.is_none();
         state.is_probing |= may_probe;
         may_probe
     }
@@ -352,7 +351,11 @@ impl Session {
         if let Some(found) = what(&state) {
             return Poll::Ready(found);
         }
-        if !state.waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+        if !state
+            .waiters
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
             state.waiters.push(cx.waker().clone());
         }
         Poll::Pending

@@ -3,12 +3,12 @@
 //! Lives here: the one task of a websocket, which reads, writes and keeps the heartbeat. Not here: frames (`frames`), how a session
 //! comes to a websocket (`requests`, `upgrade`).
 
+use std::future::poll_fn;
 use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use std::future::poll_fn;
 
 use engineioxide_core::ProtocolVersion;
 use tokio::{

@@ -37,7 +37,7 @@ pub(crate) enum WriteErrors {
     FoundByReading,
 }
 
-/// A stream that can be closed through its [`TcpHandle`] while it is being read and written.
+/// A stream whose traffic its [`TcpHandle`] tells of.
 pub(super) struct TrackedStream {
     stream: Arc<TcpStream>,
     traffic: Arc<Traffic>,
@@ -67,7 +67,7 @@ impl TrackedStream {
     }
 
     pub(super) fn handle(&self) -> TcpHandle {
-        TcpHandle::new(&self.stream, &self.traffic)
+        TcpHandle::new(&self.traffic)
     }
 
     /// Records received bytes; none means the end of the connection.
@@ -79,7 +79,7 @@ impl TrackedStream {
             self.traffic.is_over.store(true, Relaxed);
             return Ok(());
         };
-        self.traffic.hear(bytes);
+        self.traffic.hear();
         let in_time = |rate: &DefaultDirectRateLimiter| matches!(rate.check_n(count), Ok(Ok(())));
         if self.rate.as_ref().is_none_or(in_time) {
             return Ok(());
@@ -100,9 +100,6 @@ impl TrackedStream {
         bytes: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        if self.traffic.hold.lock().discards_writes() {
-            return Poll::Ready(Ok(bytes));
-        }
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             match (write(&self.stream), self.write_errors) {
@@ -131,9 +128,6 @@ impl AsyncRead for TrackedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if ready!(self.traffic.hold.lock().replay(buffer)) {
-            return Poll::Ready(Ok(()));
-        }
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buffer) {
@@ -143,8 +137,7 @@ impl AsyncRead for TrackedStream {
                     return Poll::Ready(Err(error));
                 }
                 Ok(_) => {
-                    let heard = buffer.filled_mut().get_mut(before..).unwrap_or_default();
-                    self.traffic.edit(heard);
+                    let heard = buffer.filled().get(before..).unwrap_or_default();
                     return Poll::Ready(self.hear(heard));
                 }
             }

@@ -106,7 +106,6 @@ impl Connection {
     /// The socket is connected: frames that were queued go to the hub now, and later ones at once.
     pub(super) fn connected(&self, socket: &Socket) {
         let Self(inner) = self;
-        inner.context.closer.joined(socket);
         let mut state = inner.state.lock();
         match mem::replace(&mut *state, ConnectionState::Ended) {
             ConnectionState::Queued(waiting, end_permit) => {
@@ -155,11 +154,10 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Connection {
         let Self(inner) = self;
         debug!(conn.id = %inner.conn, %reason, "connection ended: {reason}");
         let context = &inner.context;
-        let tcp = context.closer.take_transport(&socket);
-        if let Some(fault) = fault(&socket, reason, tcp.as_ref()) {
+        if let Some(fault) = fault(&socket, reason) {
             context.counters.count(fault);
         }
-        inner.end(ending(&socket, reason, tcp.as_ref(), context.heartbeat));
+        inner.end(ending(&socket, reason, context.heartbeat));
         end_with_namespace(&context.closer, &socket, reason);
         defer(socket);
     }

@@ -6,15 +6,14 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `engine` | the Socket.IO library, set up for this daemon |
-//! | `http`, `poll`, `refusal` | serving requests |
-//! | `query`, `connect_query`, `origin`, `handshake`, `not_found` | reading a request |
+//! | `http`, `refusal` | serving requests |
+//! | `connect_query`, `origin`, `handshake`, `not_found` | reading a request |
 //! | `admission` | how many sessions there may be, and how fast they may begin |
 //! | `session` | what is known of a session |
-//! | `upgrade` | moving a polling session to a websocket |
 //! | `namespaces`, `deadlines` | joining a namespace, and joining or identifying in time |
 //! | `connection` | what a connection sends, and its end |
 //! | `ending` | whether an end was a clean close or a loss |
-//! | `close`, `transports`, `drain` | ending sessions: one, its TCP connections, all of them |
+//! | `close`, `drain` | ending sessions: one, all of them |
 //! | `wire` | frames and what they mean |
 //! | `outlet` | sending messages to connections |
 //! | `gauges` | counting sessions and connections |
@@ -34,12 +33,8 @@ mod namespaces;
 mod not_found;
 mod origin;
 mod outlet;
-mod poll;
-mod query;
 mod refusal;
 mod session;
-mod transports;
-mod upgrade;
 pub(crate) mod wire;
 
 use std::{pin::Pin, sync::Arc};
@@ -51,10 +46,7 @@ pub(crate) use drain::Drain;
 pub(crate) use http::PublicApp;
 pub(crate) use outlet::Sockets;
 
-use self::{
-    close::Closer, connection::ConnectionContext, namespaces::Namespaces, origin::Origins,
-    upgrade::Upgrades,
-};
+use self::{close::Closer, connection::ConnectionContext, namespaces::Namespaces, origin::Origins};
 use crate::{
     config::Settings,
     hub::HubHandle,
@@ -79,17 +71,11 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// Builds the edge in front of a hub.
-    pub(crate) fn new(
-        settings: &Settings,
-        hub: &HubHandle,
-        counters: &Counters,
-        tracker: &TaskTracker,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, hub: &HubHandle, counters: &Counters) -> Self {
         let config = &*settings.now();
         let (engine, io) = engine::engine(config);
-        let closer = Closer::new(engine.clone(), io.clone(), tracker.clone());
+        let closer = Closer::new(io.clone());
         let connections = TaskTracker::new();
-        let upgrades = Upgrades::default();
         let admission = Admission::new(&config.limits, counters);
         let context = ConnectionContext {
             hub: hub.clone(),
@@ -104,11 +90,9 @@ impl Edge {
             app: PublicApp {
                 engine,
                 closer: closer.clone(),
-                upgrades: upgrades.clone(),
                 origins: Arc::new(Origins::new(settings.clone())),
                 admission: admission.clone(),
                 settings: settings.clone(),
-                message_bytes: config.limits.message_bytes,
                 counters: counters.clone(),
             },
             sockets: Sockets {
@@ -122,7 +106,6 @@ impl Edge {
             drain: Drain {
                 io,
                 closer,
-                upgrades,
                 connections,
             },
             deadlines: Box::pin(deadlines),

@@ -18,9 +18,6 @@ use crate::net::{Peer, TcpHandle};
 pub(super) struct Session {
     pub(super) permit: SessionPermit,
     pub(super) handshake: Handshake,
-    /// The TCP connection of a session that was a websocket from the start. A polling session has none of its own: nginx may
-    /// send requests of several clients over one connection.
-    pub(super) tcp: Option<TcpHandle>,
     has_identified: AtomicBool,
     /// What to do once the socket that was let into the namespace is connected. The lock is held to put it in or take it out.
     on_connected: Mutex<Option<OnConnected>>,
@@ -29,11 +26,10 @@ pub(super) struct Session {
 struct OnConnected(Box<dyn FnOnce(&Socket) + Send>);
 
 impl Session {
-    pub(super) fn new(permit: SessionPermit, handshake: Handshake, tcp: Option<TcpHandle>) -> Self {
+    pub(super) fn new(permit: SessionPermit, handshake: Handshake) -> Self {
         Self {
             permit,
             handshake,
-            tcp,
             has_identified: AtomicBool::new(false),
             on_connected: Mutex::default(),
         }

@@ -54,7 +54,15 @@ fn lengths_of_version_3_count_utf_16_code_units() {
         let payload = Payload::of(ProtocolVersion::V3, false, &[message(packet)]);
         assert_eq!(payload.body, text);
     }
-    for torn in ["2:4😀", "3:4", "9999999999999999999999:4", "-1:4", ":4", "4", ""] {
+    for torn in [
+        "2:4😀",
+        "3:4",
+        "9999999999999999999999:4",
+        "-1:4",
+        ":4",
+        "4",
+        "",
+    ] {
         assert!(read_v3(torn).is_err(), "{torn}");
     }
 }
