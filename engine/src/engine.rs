@@ -137,12 +137,11 @@ impl<H: EngineIoHandler> Engine<H> {
                 session.pong();
             }
             (Packet::Pong, ProtocolVersion::V4) => session.is_alive(self.rhythm()),
-            // Only the other side says these.
-            (Packet::Ping, ProtocolVersion::V4) | (Packet::Pong, ProtocolVersion::V3) => {
-                return Err(Ended::BadPacket);
-            }
             (Packet::Close, _) => return Err(Ended::ClosePacket),
-            (Packet::Noop, _) => {}
+            // Pings and pongs are only the other side's to send. They are no sign of life.
+            (Packet::Noop, _)
+            | (Packet::Ping, ProtocolVersion::V4)
+            | (Packet::Pong, ProtocolVersion::V3) => {}
         }
         Ok(())
     }

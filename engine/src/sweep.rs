@@ -53,7 +53,7 @@ impl<H: EngineIoHandler> Engine<H> {
     /// Watches the heartbeat of a session for as long as it polls.
     pub(crate) fn watch(self: &Arc<Self>, session: Sid) {
         if self.look(session) {
-            crate::spawn::task(sweep(Arc::downgrade(self)));
+            crate::spawn::task(sweep(self.clone()));
         }
     }
 
@@ -80,8 +80,9 @@ impl<H: EngineIoHandler> Engine<H> {
     }
 }
 
-async fn sweep<H: EngineIoHandler>(engine: std::sync::Weak<Engine<H>>) {
-    while let Some(engine) = engine.upgrade() {
+/// Keeps the engine for as long as sessions poll: their ends are to be told even when its service is gone.
+async fn sweep<H: EngineIoHandler>(engine: Arc<Engine<H>>) {
+    loop {
         let now = Instant::now();
         let wake_at = match engine.sweep.next(now) {
             None => return,
@@ -91,7 +92,6 @@ async fn sweep<H: EngineIoHandler>(engine: std::sync::Weak<Engine<H>>) {
             }
             Some(Err(at)) => at.min(now + engine.pause()),
         };
-        drop(engine);
         sleep_until(wake_at).await;
         if wake_at.elapsed() > STOPPED {
             sleep(STOPPED).await;
