@@ -295,17 +295,23 @@ impl Session {
 impl Session {
     /// Ends the session and tells the handler before this returns. Not for callers who may hold locks of the handler.
     pub(crate) fn end(&self, ended: Ended) {
-        if self.mark(ended) {
-            self.report(ended);
+        let engine = self.engine.upgrade();
+        if self.mark(ended)
+            && let Some(engine) = engine
+        {
+            engine.report(self.id, ended);
         }
     }
 
     /// Ends the session. The handler is told at once, by a task of its own: it may be the caller.
     pub(crate) fn close(&self, reason: DisconnectReason) {
-        let ended = Ended::Closed(reason);
-        if self.mark(ended) {
-            let (engine, id) = (self.engine.clone(), self.id);
-            crate::spawn::soon(move || report(&engine, id, ended));
+        let (id, ended) = (self.id, Ended::Closed(reason));
+        // Before the mark, because the task that it wakes may be the last one to hold the engine.
+        let engine = self.engine.upgrade();
+        if self.mark(ended)
+            && let Some(engine) = engine
+        {
+            crate::spawn::soon(move || engine.report(id, ended));
         }
     }
 
@@ -321,10 +327,6 @@ impl Session {
         drop(state);
         wake(taker.into_iter().chain(waiters));
         true
-    }
-
-    fn report(&self, ended: Ended) {
-        report(&self.engine, self.id, ended);
     }
 
     /// Records that the handler has been told.
@@ -359,12 +361,6 @@ impl Session {
             state.waiters.push(cx.waker().clone());
         }
         Poll::Pending
-    }
-}
-
-fn report(engine: &Weak<dyn Report>, session: Sid, ended: Ended) {
-    if let Some(engine) = engine.upgrade() {
-        engine.report(session, ended);
     }
 }
 
