@@ -4,6 +4,9 @@
 //! Invariants: a packet is taken from the queue once; a session ends once; the lock is held for a moment only, and nothing is
 //! called under it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     sync::Weak,
