@@ -7,7 +7,7 @@ use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 use bytes::Bytes;
 use engineioxide::{
     DisconnectReason, Socket, Str,
-    config::EngineIoConfig,
+    config::EngineIoConfigBuilder,
     handler::EngineIoHandler,
     service::{EngineIoService, NotFoundService},
 };
@@ -35,9 +35,13 @@ impl EngineIoHandler for Echo {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is nothing that a task could stop"
+)]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let config = EngineIoConfig::builder()
+    let config = EngineIoConfigBuilder::new()
         .ping_interval(Duration::from_millis(300))
         .ping_timeout(Duration::from_millis(200))
         .max_payload(1_000_000)

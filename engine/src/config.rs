@@ -50,12 +50,6 @@ impl Default for EngineIoConfig {
 }
 
 impl EngineIoConfig {
-    /// A builder with the defaults.
-    #[must_use]
-    pub fn builder() -> EngineIoConfigBuilder {
-        EngineIoConfigBuilder::new()
-    }
-
     /// Whether clients may use a transport.
     #[must_use]
     pub fn allowed_transport(&self, transport: TransportType) -> bool {

@@ -4,42 +4,26 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Weak},
 };
 
 use engineioxide_core::{ProtocolVersion, Sid, TransportType};
 use http::{
     HeaderMap, HeaderValue, Request,
-    header::{
-        CONNECTION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
-    },
+    header::{CONNECTION, UPGRADE},
     request::Parts,
 };
 use parking_lot::Mutex;
 
 use crate::{
-    Rewrite, Socket,
+    Query, Rewrite, Socket,
     config::EngineIoConfig,
     ended::Ended,
-    handle::SessionHandle,
     handler::EngineIoHandler,
-    heartbeat::Rhythm,
     packet::Packet,
-    session::{Report, Session},
+    session::{Report, Session, SessionHandle},
     sweep::Sweep,
 };
-
-/// The headers that only the handshake of a websocket needs.
-const OF_WEBSOCKETS: [http::HeaderName; 6] = [
-    CONNECTION,
-    UPGRADE,
-    SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION,
-    SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_PROTOCOL,
-];
 
 /// The socket of a handler.
 pub(crate) type SocketOf<H> = Arc<Socket<<H as EngineIoHandler>::Data>>;
@@ -65,22 +49,13 @@ impl<H: EngineIoHandler> Engine<H> {
         })
     }
 
-    pub(crate) fn rhythm(&self) -> Rhythm {
-        Rhythm::of(&self.config)
-    }
-
     /// A new session. The handler is not told yet.
-    pub(crate) fn open(
-        &self,
-        version: ProtocolVersion,
-        transport: TransportType,
-        request: Parts,
-    ) -> SocketOf<H> {
+    pub(crate) fn open(&self, query: Query, request: Parts) -> SocketOf<H> {
         let mut request = lasting(request);
         let rewrite = request.extensions.remove();
-        let session = Session::new(version, transport, &self.config, rewrite, self.me.clone());
-        let session = Arc::new(session);
-        request.extensions.insert(SessionHandle(session.clone()));
+        let session = Session::new(query, &self.config, rewrite, self.me.clone());
+        let session: SessionHandle = Arc::new(session);
+        request.extensions.insert(session.clone());
         let socket = Arc::new(Socket::new(session, request));
         self.sockets.lock().insert(socket.id, socket.clone());
         socket
@@ -133,10 +108,10 @@ impl<H: EngineIoHandler> Engine<H> {
             }
             (Packet::Binary(bytes), _) => self.handler.on_binary(bytes, socket.clone()),
             (Packet::Ping, ProtocolVersion::V3) => {
-                session.is_alive(self.rhythm());
+                session.is_alive(&self.config);
                 session.pong();
             }
-            (Packet::Pong, ProtocolVersion::V4) => session.is_alive(self.rhythm()),
+            (Packet::Pong, ProtocolVersion::V4) => session.is_alive(&self.config),
             (Packet::Close, _) => return Err(Ended::ClosePacket),
             // Pings and pongs are only the other side's to send. They are no sign of life.
             (Packet::Noop, _)
@@ -157,16 +132,6 @@ impl<H: EngineIoHandler> Report for Engine<H> {
     }
 }
 
-impl<H: EngineIoHandler> fmt::Debug for Engine<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("config", &self.config)
-            .field("handler", &self.handler)
-            .field("sessions", &self.sockets.lock().len())
-            .finish_non_exhaustive()
-    }
-}
-
 /// A request to keep: its address and its headers are copied, because each would keep the whole buffer that it was read into.
 fn lasting(request: Parts) -> Parts {
     let (mut lasting, ()) = Request::new(()).into_parts();
@@ -176,7 +141,8 @@ fn lasting(request: Parts) -> Parts {
     lasting.extensions = request.extensions;
     lasting.headers = HeaderMap::with_capacity(request.headers.len());
     for (name, value) in &request.headers {
-        if OF_WEBSOCKETS.contains(name) {
+        // Only the handshake of a websocket needs these.
+        if [CONNECTION, UPGRADE].contains(name) || name.as_str().starts_with("sec-websocket-") {
             continue;
         }
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {

@@ -105,26 +105,25 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Frames<Io> {
 impl<Io: AsyncRead + Unpin> Read for Bridge<'_, '_, Io> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(bytes);
-        match Pin::new(&mut self.io).poll_read(self.cx, &mut buffer)? {
-            Poll::Ready(()) => Ok(buffer.filled().len()),
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        now(Pin::new(&mut self.io).poll_read(self.cx, &mut buffer))?;
+        Ok(buffer.filled().len())
     }
 }
 
 impl<Io: AsyncWrite + Unpin> Write for Bridge<'_, '_, Io> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match Pin::new(&mut self.io).poll_write(self.cx, bytes)? {
-            Poll::Ready(written) => Ok(written),
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        now(Pin::new(&mut self.io).poll_write(self.cx, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match Pin::new(&mut self.io).poll_flush(self.cx)? {
-            Poll::Ready(()) => Ok(()),
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        now(Pin::new(&mut self.io).poll_flush(self.cx))
+    }
+}
+
+fn now<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+    match polled {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 

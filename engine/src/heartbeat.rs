@@ -5,28 +5,10 @@
 //! Version 4: the server pings an interval after the last pong, and the pong must come within the time-out. Version 3: the client
 //! pings, and the next ping must come within the interval and the time-out.
 
-use std::time::Duration;
-
 use engineioxide_core::ProtocolVersion;
 use tokio::time::Instant;
 
 use crate::config::EngineIoConfig;
-
-/// How often a client gives a sign of life.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rhythm {
-    pub(crate) interval: Duration,
-    pub(crate) timeout: Duration,
-}
-
-impl Rhythm {
-    pub(crate) fn of(config: &EngineIoConfig) -> Self {
-        Self {
-            interval: config.ping_interval,
-            timeout: config.ping_timeout,
-        }
-    }
-}
 
 /// The signs of life of one client.
 #[derive(Clone, Copy, Debug)]
@@ -50,74 +32,73 @@ pub(crate) enum Beat {
 
 impl Heartbeat {
     /// The state of a session that begins, and after a sign of life.
-    pub(crate) fn heard(now: Instant, version: ProtocolVersion, rhythm: Rhythm) -> Self {
+    pub(crate) fn heard(now: Instant, version: ProtocolVersion, config: &EngineIoConfig) -> Self {
         match version {
             ProtocolVersion::V3 => Self {
-                due: now + rhythm.interval + rhythm.timeout,
+                due: now + config.ping_interval + config.ping_timeout,
                 is_last: true,
             },
             ProtocolVersion::V4 => Self {
-                due: now + rhythm.interval,
+                due: now + config.ping_interval,
                 is_last: false,
             },
         }
     }
 
     /// Tells what is to be done now. The moment to ask again is early enough whatever is heard meanwhile.
-    pub(crate) fn beat(&mut self, now: Instant, rhythm: Rhythm) -> Beat {
+    pub(crate) fn beat(&mut self, now: Instant, config: &EngineIoConfig) -> Beat {
         if now < self.due {
-            return Beat::Wait(self.due.min(now + rhythm.interval));
+            return Beat::Wait(self.due.min(now + config.ping_interval));
         }
         if self.is_last {
             return Beat::Dead;
         }
-        self.due = now + rhythm.timeout;
+        self.due = now + config.ping_timeout;
         self.is_last = true;
-        Beat::Ping(self.due.min(now + rhythm.interval))
+        Beat::Ping(self.due.min(now + config.ping_interval))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    const RHYTHM: Rhythm = Rhythm {
-        interval: Duration::from_secs(25),
-        timeout: Duration::from_secs(20),
-    };
+    use super::*;
+    use crate::config::EngineIoConfigBuilder;
 
     #[test]
     fn a_client_of_version_4_is_pinged_after_the_interval_and_ends_after_the_time_out() {
+        let config = &EngineIoConfig::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V4, RHYTHM);
-        assert_eq!(heartbeat.beat(at(0), RHYTHM), Beat::Wait(at(25)));
-        assert_eq!(heartbeat.beat(at(25), RHYTHM), Beat::Ping(at(45)));
-        assert_eq!(heartbeat.beat(at(44), RHYTHM), Beat::Wait(at(45)));
-        assert_eq!(heartbeat.beat(at(45), RHYTHM), Beat::Dead);
-        heartbeat = Heartbeat::heard(at(45), ProtocolVersion::V4, RHYTHM);
-        assert_eq!(heartbeat.beat(at(45), RHYTHM), Beat::Wait(at(70)));
+        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V4, config);
+        assert_eq!(heartbeat.beat(at(0), config), Beat::Wait(at(25)));
+        assert_eq!(heartbeat.beat(at(25), config), Beat::Ping(at(45)));
+        assert_eq!(heartbeat.beat(at(44), config), Beat::Wait(at(45)));
+        assert_eq!(heartbeat.beat(at(45), config), Beat::Dead);
+        heartbeat = Heartbeat::heard(at(45), ProtocolVersion::V4, config);
+        assert_eq!(heartbeat.beat(at(45), config), Beat::Wait(at(70)));
     }
 
     #[test]
     fn a_pong_is_never_followed_by_a_late_ping() {
-        let rhythm = Rhythm {
-            interval: Duration::from_secs(1),
-            ..RHYTHM
-        };
+        let config = &EngineIoConfigBuilder::new()
+            .ping_interval(Duration::from_secs(1))
+            .build();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V4, rhythm);
-        assert_eq!(heartbeat.beat(at(1), rhythm), Beat::Ping(at(2)));
-        assert_eq!(heartbeat.beat(at(2), rhythm), Beat::Wait(at(3)));
+        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V4, config);
+        assert_eq!(heartbeat.beat(at(1), config), Beat::Ping(at(2)));
+        assert_eq!(heartbeat.beat(at(2), config), Beat::Wait(at(3)));
     }
 
     #[test]
     fn a_client_of_version_3_pings_by_itself() {
+        let config = &EngineIoConfig::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V3, RHYTHM);
-        assert_eq!(heartbeat.beat(at(44), RHYTHM), Beat::Wait(at(45)));
-        assert_eq!(heartbeat.beat(at(45), RHYTHM), Beat::Dead);
+        let mut heartbeat = Heartbeat::heard(start, ProtocolVersion::V3, config);
+        assert_eq!(heartbeat.beat(at(44), config), Beat::Wait(at(45)));
+        assert_eq!(heartbeat.beat(at(45), config), Beat::Dead);
     }
 }

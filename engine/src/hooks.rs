@@ -2,7 +2,7 @@
 //!
 //! Lives here: the two hooks. Not here: calling them (`engine`, `upgrade`).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use engineioxide_core::Str;
 use http::Extensions;
@@ -11,11 +11,13 @@ use http::Extensions;
 #[derive(Clone, Copy, Debug)]
 pub struct Rewrite(pub fn(Str) -> Str);
 
-/// For a request to upgrade a session: is called when the probe is over.
+/// For a request to upgrade a session: is called when the probe is over, with the extensions of the request that
+/// began the session.
 #[derive(Clone)]
-pub struct OnProbed(Arc<Call>);
+pub struct OnProbed(pub Arc<Probing>);
 
-type Call = dyn Fn(Probed, &Extensions) + Send + Sync;
+/// What [`OnProbed`] calls.
+pub type Probing = dyn Fn(Probed, &Extensions) + Send + Sync;
 
 /// What came of the probe of a websocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,21 +26,4 @@ pub enum Probed {
     Upgraded,
     /// The session stays as it was.
     Failed,
-}
-
-impl OnProbed {
-    /// Has `call` called, with the extensions of the request that began the session.
-    pub fn new(call: impl Fn(Probed, &Extensions) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(call))
-    }
-
-    pub(crate) fn call(&self, probed: Probed, handshake: &Extensions) {
-        (self.0)(probed, handshake);
-    }
-}
-
-impl fmt::Debug for OnProbed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnProbed")
-    }
 }

@@ -10,14 +10,13 @@
 //! | `engine`, `session`, `queue` | all sessions; one session; what waits for its client |
 //! | `heartbeat`, `sweep` | the rule; the timers of polling sessions |
 //! | `packet`, `payload`, `frames` | what goes over the wire |
-//! | `ended`, `handle`, `hooks` | why a session has ended; what `engineioxide` does not offer |
+//! | `ended`, `hooks` | why a session has ended; what may be put into a request |
 //! | `spawn` | tasks |
 
 pub mod config;
 mod ended;
 mod engine;
 mod frames;
-mod handle;
 pub mod handler;
 mod heartbeat;
 mod hooks;
@@ -40,9 +39,9 @@ pub use engineioxide_core::{ProtocolVersion, Str, TransportType};
 
 pub use self::{
     ended::{DisconnectReason, Ended},
-    handle::SessionHandle,
-    hooks::{OnProbed, Probed, Rewrite},
+    hooks::{OnProbed, Probed, Probing, Rewrite},
     query::{Query, Refusal},
     queue::Waiting,
+    session::{Session, SessionHandle},
     socket::Socket,
 };

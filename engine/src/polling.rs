@@ -4,9 +4,9 @@
 //! Invariants: a poll that its client aborts ends the session at once. A poll is over when it has its answer, not when the answer
 //! is written: the client may send the next one before the server knows that.
 
-use std::{collections::VecDeque, future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -15,43 +15,41 @@ use crate::{
     ended::Ended,
     engine::{Engine, SocketOf},
     handler::EngineIoHandler,
-    packet::Packet,
     payload::Payload,
     response::{self, OurResponse},
     session::Session,
 };
 
-/// A poll without an answer. Dropping it means that its client did not wait for one.
-struct Waiting(Option<Arc<Session>>);
-
-impl Waiting {
-    async fn answer(mut self) -> VecDeque<Packet> {
-        let Some(session) = &self.0 else {
-            return VecDeque::new();
-        };
-        let packets = poll_fn(|cx| session.poll_answer(cx)).await;
-        self.0 = None;
-        packets
-    }
+/// A poll. Dropping it before it is answered means that its client did not wait.
+struct Waiting {
+    session: Arc<Session>,
+    is_answered: bool,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(session) = &self.0 {
-            session.abort_poll();
+        if !self.is_answered {
+            self.session.abort_poll();
         }
     }
 }
 
 /// Answers a poll once there is something to answer.
-pub(crate) async fn poll(session: Arc<Session>, as_text: bool) -> OurResponse {
-    if let Err(ended) = session.begin_poll() {
-        session.end(ended);
+pub(crate) async fn poll(session: Arc<Session>) -> OurResponse {
+    if !session.begin_poll() {
+        session.end(Ended::TwoPolls);
         return response::empty(StatusCode::BAD_REQUEST);
     }
-    let version = session.version;
-    let packets = Waiting(Some(session)).answer().await;
-    response::payload(Payload::of(version, as_text, &packets))
+    let is_answered = false;
+    let mut waiting = Waiting {
+        session,
+        is_answered,
+    };
+    let session = &waiting.session;
+    let packets = poll_fn(|cx| session.poll_answer(cx)).await;
+    let payload = Payload::of(session.version, session.as_text, &packets);
+    waiting.is_answered = true;
+    response::payload(payload)
 }
 
 /// Handles what a client has posted.
@@ -68,21 +66,26 @@ where
     let is_binary = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
-    let (status, ended) = match read(body, engine.config.max_payload).await {
-        Ok(body) => match handle(engine, socket, &Payload { body, is_binary }) {
-            Ok(()) => return response::ok(),
-            // Its client has said so, and knows that it has been heard.
-            Err(ended @ Ended::ClosePacket) => (StatusCode::OK, ended),
-            Err(ended) => (StatusCode::BAD_REQUEST, ended),
-        },
-        Err(Unread::TooLong) => (StatusCode::PAYLOAD_TOO_LARGE, Ended::BadPacket),
-        // The client is gone, and what it began to send with it; the session may go on.
-        Err(Unread::Incomplete) => return response::empty(StatusCode::BAD_REQUEST),
+    let session = &socket.session;
+    let body = match read(body, engine.config.max_payload).await {
+        Ok(body) => body,
+        Err(status) => {
+            // A client that does not send all of its body is gone, or tries again.
+            if status == StatusCode::PAYLOAD_TOO_LARGE {
+                session.end(Ended::BadPacket);
+            }
+            return response::empty(status);
+        }
     };
-    socket.session.end(ended);
-    match status {
-        StatusCode::OK => response::ok(),
-        status => response::empty(status),
+    match handle(engine, socket, &Payload { body, is_binary }) {
+        Ok(()) => response::ok(),
+        Err(ended) => {
+            session.end(ended);
+            if ended == Ended::ClosePacket {
+                return response::ok();
+            }
+            response::empty(StatusCode::BAD_REQUEST)
+        }
     }
 }
 
@@ -98,26 +101,21 @@ fn handle<H: EngineIoHandler>(
     Ok(())
 }
 
-/// Why a body was not read.
-enum Unread {
-    TooLong,
-    Incomplete,
-}
-
 /// Reads a body of at most `most` bytes.
-async fn read<B: Body + Unpin>(mut body: B, most: u64) -> Result<Bytes, Unread> {
+async fn read<B: Body + Unpin>(mut body: B, most: u64) -> Result<Bytes, StatusCode> {
     if body.size_hint().lower() > most {
-        return Err(Unread::TooLong);
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(mut data) = frame.map_err(|_| Unread::Incomplete)?.into_data() else {
+        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+        let Ok(data) = frame.into_data() else {
             continue;
         };
         if (read.len() + data.remaining()) as u64 > most {
-            return Err(Unread::TooLong);
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        read.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+        read.put(data);
     }
     Ok(read.into())
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use engineioxide_core::{ProtocolVersion, TransportType};
+use engineioxide_core::TransportType;
 use http::{Method, Request, Response, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
@@ -23,6 +23,7 @@ use crate::{
     polling,
     query::{Query, Refusal},
     response::{self, OurResponse},
+    spawn,
     upgrade::{self, Probe},
     websocket,
 };
@@ -61,7 +62,7 @@ impl<H: EngineIoHandler> Engine<H> {
             (TransportType::Polling, &Method::GET) if is_polling => {
                 // It would be kept for as long as the poll waits.
                 drop(request);
-                Ok(polling::poll(socket.session.clone(), query.base64).await)
+                Ok(polling::poll(socket.session.clone()).await)
             }
             (TransportType::Polling, &Method::POST) if is_polling => {
                 let (head, body) = request.into_parts();
@@ -80,37 +81,28 @@ impl<H: EngineIoHandler> Engine<H> {
             return Err(Refusal::Method);
         }
         if query.transport == TransportType::Polling {
-            let (request, _) = request.into_parts();
-            return Ok(self.begin_polling(query.version, request));
+            let socket = self.open(query, request.into_parts().0);
+            self.connect(&socket);
+            self.watch(socket.id);
+            return Ok(response::opened(query.version, self.open_packet(&socket)));
         }
         let (accepted, stream) = accept(&mut request)?;
         let (request, _) = request.into_parts();
-        crate::spawn::task(async move {
+        spawn::task(async move {
             if let Ok(stream) = stream.await {
-                self.begin_websocket(TokioIo::new(stream), query.version, request)
-                    .await;
+                let stream = TokioIo::new(stream);
+                self.begin_websocket(stream, query, request).await;
             }
         });
         Ok(accepted)
     }
 
-    fn begin_polling(self: Arc<Self>, version: ProtocolVersion, request: Parts) -> OurResponse {
-        let socket = self.open(version, TransportType::Polling, request);
-        self.connect(&socket);
-        self.watch(socket.id);
-        response::opened(version, self.open_packet(&socket))
-    }
-
     /// Begins a session over a stream on which both sides have agreed to speak websocket, and carries it.
-    pub(crate) async fn begin_websocket<Io>(
-        self: Arc<Self>,
-        stream: Io,
-        version: ProtocolVersion,
-        request: Parts,
-    ) where
+    pub(crate) async fn begin_websocket<Io>(self: Arc<Self>, stream: Io, query: Query, head: Parts)
+    where
         Io: AsyncRead + AsyncWrite + Unpin,
     {
-        let socket = self.open(version, TransportType::Websocket, request);
+        let socket = self.open(query, head);
         let mut frames = Frames::new(stream, &self.config);
         let open = Message::text(self.open_packet(&socket));
         let opened = timeout(self.config.upgrade_timeout, frames.write(open)).await;
@@ -128,9 +120,12 @@ impl<H: EngineIoHandler> Engine<H> {
         mut request: Request<B>,
     ) -> Result<OurResponse, Refusal> {
         let (accepted, stream) = accept(&mut request)?;
-        let probe = Probe::of(&socket.session).ok_or(Refusal::Request)?;
         let hook = request.extensions_mut().remove();
-        crate::spawn::task(upgrade::run(self, socket, probe, stream, hook));
+        match Probe::of(&socket.session) {
+            Some(probe) => spawn::task(upgrade::run(self, socket, probe, stream, hook)),
+            // It is closed, as by the Node.js server.
+            None => spawn::task(async { drop(stream.await) }),
+        }
         Ok(accepted)
     }
 }

@@ -18,27 +18,19 @@ use crate::{
     query::Refusal,
 };
 
+const TEXT: &str = "text/plain; charset=UTF-8";
+const BYTES: &str = "application/octet-stream";
+
 /// A response of the engine.
 pub(crate) type OurResponse = Response<Full<Bytes>>;
 
-/// The body of a response, of the engine or of the inner service.
+/// The body of a response.
 #[derive(Debug)]
-pub struct ResponseBody<B>(Either<B>);
-
-#[derive(Debug)]
-enum Either<B> {
+pub enum ResponseBody<B> {
+    /// Of the engine.
     Engine(Full<Bytes>),
+    /// Of the inner service.
     Inner(Pin<Box<B>>),
-}
-
-impl<B> ResponseBody<B> {
-    pub(crate) fn of_engine(body: Full<Bytes>) -> Self {
-        Self(Either::Engine(body))
-    }
-
-    pub(crate) fn of_inner(body: B) -> Self {
-        Self(Either::Inner(Box::pin(body)))
-    }
 }
 
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
@@ -49,36 +41,32 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match &mut self.0 {
-            Either::Engine(body) => Pin::new(body)
+        match &mut *self {
+            Self::Engine(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
-            Either::Inner(body) => body.as_mut().poll_frame(cx),
+            Self::Inner(body) => body.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Either::Engine(body) => body.is_end_stream(),
-            Either::Inner(body) => body.is_end_stream(),
+        match self {
+            Self::Engine(body) => body.is_end_stream(),
+            Self::Inner(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Either::Engine(body) => body.size_hint(),
-            Either::Inner(body) => body.size_hint(),
+        match self {
+            Self::Engine(body) => body.size_hint(),
+            Self::Inner(body) => body.size_hint(),
         }
     }
 }
 
 /// The packets that a poll is answered with.
 pub(crate) fn payload(payload: Payload) -> OurResponse {
-    let kind = if payload.is_binary {
-        "application/octet-stream"
-    } else {
-        "text/plain; charset=UTF-8"
-    };
+    let kind = if payload.is_binary { BYTES } else { TEXT };
     with_type(kind, payload.body)
 }
 
@@ -88,18 +76,12 @@ pub(crate) fn opened(version: ProtocolVersion, open: String) -> OurResponse {
         ProtocolVersion::V3 => framed_v3(&open),
         ProtocolVersion::V4 => open,
     };
-    payload(Payload {
-        body: body.into(),
-        is_binary: false,
-    })
+    with_type(TEXT, body.into())
 }
 
 /// The answer to a POST.
 pub(crate) fn ok() -> OurResponse {
-    payload(Payload {
-        body: Bytes::from_static(b"ok"),
-        is_binary: false,
-    })
+    with_type(TEXT, Bytes::from_static(b"ok"))
 }
 
 /// A response without a body.

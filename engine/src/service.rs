@@ -4,7 +4,6 @@
 
 use std::{
     convert::Infallible,
-    fmt,
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
@@ -14,15 +13,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Empty;
+use http_body_util::{Empty, Full};
 use hyper::service::Service as HyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service as TowerService;
 
-use crate::{
-    config::EngineIoConfig, engine::Engine, handler::EngineIoHandler, query::Query,
-    response::OurResponse,
-};
+use crate::{config::EngineIoConfig, engine::Engine, handler::EngineIoHandler, query::Query};
 pub use crate::{query::Refusal, response::ResponseBody};
 
 /// Serves Engine.IO, and passes all other requests on to an inner service.
@@ -41,31 +37,14 @@ pub struct MakeEngineIoService<H: EngineIoHandler, S> {
 pub struct NotFoundService;
 
 /// The response to a request, once it is known. It is small, so that connections are.
-pub struct ResponseFuture<F>(Answer<F>);
-
-enum Answer<F> {
-    Engine(Pin<Box<dyn Future<Output = OurResponse> + Send>>),
+pub enum ResponseFuture<F> {
+    /// Of the engine.
+    Engine(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>),
+    /// Of the inner service.
     Inner(Pin<Box<F>>),
 }
 
-impl<H: EngineIoHandler> EngineIoService<H, NotFoundService> {
-    /// A service with the default configuration. It finds nothing but Engine.IO.
-    pub fn new(handler: Arc<H>) -> Self {
-        Self::with_config(handler, EngineIoConfig::default())
-    }
-
-    /// A service that finds nothing but Engine.IO.
-    pub fn with_config(handler: Arc<H>, config: EngineIoConfig) -> Self {
-        Self::with_config_inner(NotFoundService, handler, config)
-    }
-}
-
 impl<S: Clone, H: EngineIoHandler> EngineIoService<H, S> {
-    /// A service with the default configuration.
-    pub fn with_inner(inner: S, handler: Arc<H>) -> Self {
-        Self::with_config_inner(inner, handler, EngineIoConfig::default())
-    }
-
     /// A service.
     pub fn with_config_inner(inner: S, handler: Arc<H>, config: EngineIoConfig) -> Self {
         let engine = Engine::new(handler, config);
@@ -88,11 +67,11 @@ impl<H: EngineIoHandler, S> EngineIoService<H, S> {
         B: Body + Send + Unpin + 'static,
         B::Data: Send,
     {
-        ResponseFuture(if self.engine.serves(request.uri().path()) {
-            Answer::Engine(Box::pin(self.engine.clone().respond(request)))
+        if self.engine.serves(request.uri().path()) {
+            ResponseFuture::Engine(Box::pin(self.engine.clone().respond(request)))
         } else {
-            Answer::Inner(Box::pin(inner(request)))
-        })
+            ResponseFuture::Inner(Box::pin(inner(request)))
+        }
     }
 
     /// Begins a session over a stream on which both sides have agreed to speak websocket.
@@ -106,7 +85,7 @@ impl<H: EngineIoHandler, S> EngineIoService<H, S> {
         }
         let (request, ()) = request.into_parts();
         let engine = self.engine.clone();
-        crate::spawn::task(engine.begin_websocket(stream, query.version, request));
+        crate::spawn::task(engine.begin_websocket(stream, query, request));
         Ok(())
     }
 }
@@ -125,14 +104,14 @@ where
     type Output = Result<Response<ResponseBody<B>>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Answer::Engine(answer) => {
+        match &mut *self {
+            Self::Engine(answer) => {
                 let answer = answer.as_mut().poll(cx);
-                answer.map(|response| Ok(response.map(ResponseBody::of_engine)))
+                answer.map(|response| Ok(response.map(ResponseBody::Engine)))
             }
-            Answer::Inner(answer) => {
+            Self::Inner(answer) => {
                 let answer = answer.as_mut().poll(cx);
-                answer.map_ok(|response| response.map(ResponseBody::of_inner))
+                answer.map_ok(|response| response.map(|body| ResponseBody::Inner(Box::pin(body))))
             }
         }
     }
@@ -247,7 +226,7 @@ impl<ReqBody> HyperService<Request<ReqBody>> for NotFoundService {
 }
 
 fn not_found() -> Response<ResponseBody<Empty<Bytes>>> {
-    let mut response = Response::new(ResponseBody::of_inner(Empty::new()));
+    let mut response = Response::new(ResponseBody::Inner(Box::pin(Empty::new())));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
@@ -258,11 +237,5 @@ impl<H: EngineIoHandler, S: Clone> Clone for EngineIoService<H, S> {
             engine: self.engine.clone(),
             inner: self.inner.clone(),
         }
-    }
-}
-
-impl<H: EngineIoHandler, S> fmt::Debug for EngineIoService<H, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.engine.fmt(f)
     }
 }

@@ -9,7 +9,8 @@ mod tests;
 
 use std::{
     collections::VecDeque,
-    sync::Weak,
+    mem,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -19,10 +20,10 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use crate::{
-    DisconnectReason, Rewrite,
+    DisconnectReason, Query, Rewrite,
     config::EngineIoConfig,
     ended::Ended,
-    heartbeat::{Beat, Heartbeat, Rhythm},
+    heartbeat::{Beat, Heartbeat},
     packet::Packet,
     queue::{Queue, Waiting},
     socket::Permit,
@@ -34,10 +35,15 @@ pub(crate) trait Report: Send + Sync {
     fn report(&self, session: Sid, ended: Ended);
 }
 
+/// A handle on a session. The engine puts it into the extensions of the request that a socket keeps.
+pub type SessionHandle = Arc<Session>;
+
 /// One session.
-pub(crate) struct Session {
+pub struct Session {
     pub(crate) id: Sid,
     pub(crate) version: ProtocolVersion,
+    /// Whether the client cannot read binary responses.
+    pub(crate) as_text: bool,
     /// Packets that may wait.
     most: usize,
     /// Changes what is received.
@@ -66,8 +72,7 @@ struct State {
 
 impl Session {
     pub(crate) fn new(
-        version: ProtocolVersion,
-        transport: TransportType,
+        query: Query,
         config: &EngineIoConfig,
         rewrite: Option<Rewrite>,
         engine: Weak<dyn Report>,
@@ -75,16 +80,17 @@ impl Session {
         let now = Instant::now();
         Self {
             id: Sid::new(),
-            version,
+            version: query.version,
+            as_text: query.base64,
             most: config.max_buffer_size,
             rewrite,
             engine,
             state: Mutex::new(State {
                 queue: Queue::default(),
-                transport,
+                transport: query.transport,
                 is_polling: false,
                 is_probing: false,
-                heartbeat: Heartbeat::heard(now, version, Rhythm::of(config)),
+                heartbeat: Heartbeat::heard(now, query.version, config),
                 heard: now,
                 ended: None,
                 is_reported: false,
@@ -94,20 +100,27 @@ impl Session {
         }
     }
 
-    pub(crate) fn transport(&self) -> TransportType {
+    /// The transport that the client uses now, or used last.
+    #[must_use]
+    pub fn transport(&self) -> TransportType {
         self.state.lock().transport
     }
 
-    pub(crate) fn waiting(&self) -> Waiting {
+    /// What waits for the client. What was handed to the kernel does not count.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
         self.state.lock().queue.waiting()
     }
 
-    pub(crate) fn ended(&self) -> Option<Ended> {
+    /// What has ended the session, once it has ended.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
         self.state.lock().ended
     }
 
-    /// The time since something was received.
-    pub(crate) fn silence(&self) -> Duration {
+    /// The time since the client was last heard.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
         self.state.lock().heard.elapsed()
     }
 
@@ -119,13 +132,13 @@ impl Session {
     }
 
     /// Records a sign of life.
-    pub(crate) fn is_alive(&self, rhythm: Rhythm) {
-        self.state.lock().heartbeat = Heartbeat::heard(Instant::now(), self.version, rhythm);
+    pub(crate) fn is_alive(&self, config: &EngineIoConfig) {
+        self.state.lock().heartbeat = Heartbeat::heard(Instant::now(), self.version, config);
     }
 
     /// Tells what the heartbeat wants, and queues a ping if it wants one.
-    pub(crate) fn beat(&self, rhythm: Rhythm) -> Beat {
-        let beat = self.state.lock().heartbeat.beat(Instant::now(), rhythm);
+    pub(crate) fn beat(&self, config: &EngineIoConfig) -> Beat {
+        let beat = self.state.lock().heartbeat.beat(Instant::now(), config);
         if let Beat::Ping(_) = beat {
             self.push([Packet::Ping]);
         }
@@ -144,7 +157,7 @@ impl Session {
         if !state.queue.reserve(self.most) {
             return Err(TrySendError::Full(()));
         }
-        Ok(Permit::new(self))
+        Ok(Permit { session: self })
     }
 
     /// Gives a place back.
@@ -192,18 +205,11 @@ impl Session {
 
 /// Polling.
 impl Session {
-    /// Lets a poll wait.
-    ///
-    /// # Errors
-    /// When another poll waits.
-    pub(crate) fn begin_poll(&self) -> Result<(), Ended> {
+    /// Lets a poll wait, unless another one waits.
+    pub(crate) fn begin_poll(&self) -> bool {
         let mut state = self.state.lock();
         state.heard = Instant::now();
-        if state.is_polling {
-            return Err(Ended::TwoPolls);
-        }
-        state.is_polling = true;
-        Ok(())
+        !mem::replace(&mut state.is_polling, true)
     }
 
     /// The packets that the waiting poll is answered with. From then on the next poll may come.
@@ -306,8 +312,9 @@ impl Session {
         }
     }
 
-    /// Ends the session. The handler is told at once, by a task of its own: it may be the caller.
-    pub(crate) fn close(&self, reason: DisconnectReason) {
+    /// Ends the session at once, whatever its client does or does not do. The handler is told by a task of its own, because it may
+    /// be the caller.
+    pub fn close(&self, reason: DisconnectReason) {
         let (id, ended) = (self.id, Ended::Closed(reason));
         // Before the mark, because the task that it wakes may be the last one to hold the engine.
         let engine = self.engine.upgrade();
@@ -326,7 +333,7 @@ impl Session {
         }
         state.ended = Some(ended);
         let taker = state.taker.take();
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = mem::take(&mut state.waiters);
         drop(state);
         wake(taker.into_iter().chain(waiters));
         true
@@ -336,7 +343,7 @@ impl Session {
     pub(crate) fn reported(&self) {
         let mut state = self.state.lock();
         state.is_reported = true;
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = mem::take(&mut state.waiters);
         drop(state);
         wake(waiters);
     }

@@ -33,7 +33,7 @@ where
 
 /// A place in the queue of a socket, for one message.
 pub struct Permit<'a> {
-    session: &'a Session,
+    pub(crate) session: &'a Session,
 }
 
 impl<D> Socket<D>
@@ -72,8 +72,7 @@ where
         let msg = msg.into();
         match self.reserve() {
             Ok(permit) => permit.emit(msg),
-            Err(TrySendError::Full(())) => return Err(TrySendError::Full(msg)),
-            Err(TrySendError::Closed(())) => return Err(TrySendError::Closed(msg)),
+            Err(error) => return Err(with(error, msg)),
         }
         Ok(())
     }
@@ -86,8 +85,7 @@ where
         let data = data.into();
         match self.reserve() {
             Ok(permit) => permit.emit_binary(data),
-            Err(TrySendError::Full(())) => return Err(TrySendError::Full(data)),
-            Err(TrySendError::Closed(())) => return Err(TrySendError::Closed(data)),
+            Err(error) => return Err(with(error, data)),
         }
         Ok(())
     }
@@ -125,11 +123,7 @@ where
     }
 }
 
-impl<'a> Permit<'a> {
-    pub(crate) fn new(session: &'a Session) -> Self {
-        Self { session }
-    }
-
+impl Permit<'_> {
     /// Sends text.
     pub fn emit(self, msg: Str) {
         self.session.push([Packet::Message(msg)]);
@@ -144,11 +138,6 @@ impl<'a> Permit<'a> {
     pub fn emit_many(self, msg: Str, data: VecDeque<Bytes>) {
         self.session.push(many(Packet::Message(msg), data));
     }
-
-    /// Sends bytes and more bytes that belong to them, with nothing in between.
-    pub fn emit_many_binary(self, bin: Bytes, data: Vec<Bytes>) {
-        self.session.push(many(Packet::Binary(bin), data));
-    }
 }
 
 impl Drop for Permit<'_> {
@@ -157,14 +146,15 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn many(first: Packet, rest: impl IntoIterator<Item = Bytes>) -> impl Iterator<Item = Packet> {
-    once(first).chain(rest.into_iter().map(Packet::Binary))
+fn with<T>(error: TrySendError<()>, unsent: T) -> TrySendError<T> {
+    match error {
+        TrySendError::Full(()) => TrySendError::Full(unsent),
+        TrySendError::Closed(()) => TrySendError::Closed(unsent),
+    }
 }
 
-impl fmt::Debug for Permit<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Permit of {}", self.session.id)
-    }
+fn many(first: Packet, rest: impl IntoIterator<Item = Bytes>) -> impl Iterator<Item = Packet> {
+    once(first).chain(rest.into_iter().map(Packet::Binary))
 }
 
 impl<D> fmt::Debug for Socket<D>

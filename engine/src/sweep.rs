@@ -3,13 +3,13 @@
 //! Lives here: one task for all of them, which runs while there are any. Not here: the rule (`heartbeat`), websockets, which have a
 //! timer each.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use engineioxide_core::{Sid, TransportType};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{engine::Engine, handler::EngineIoHandler, heartbeat::Beat};
+use crate::{Ended, engine::Engine, handler::EngineIoHandler, heartbeat::Beat};
 
 /// When the task runs this much too late, the whole process was stopped. Requests that have come meanwhile are read first.
 const STOPPED: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ impl Sweep {
     fn add(&self, at: Instant, session: Sid) -> bool {
         let mut due = self.due.lock();
         due.sessions.insert((at, session));
-        !std::mem::replace(&mut due.is_running, true)
+        !mem::replace(&mut due.is_running, true)
     }
 }
 
@@ -65,23 +65,20 @@ impl<H: EngineIoHandler> Engine<H> {
         if socket.transport_type() == TransportType::Websocket {
             return false;
         }
-        match socket.session.beat(self.rhythm()) {
+        match socket.session.beat(&self.config) {
             Beat::Wait(at) | Beat::Ping(at) => self.sweep.add(at, session),
             Beat::Dead => {
-                socket.session.end(crate::Ended::Heartbeat);
+                socket.session.end(Ended::Heartbeat);
                 false
             }
         }
-    }
-
-    /// The longest time that nothing can become due in.
-    fn pause(&self) -> Duration {
-        self.config.ping_interval.min(self.config.ping_timeout)
     }
 }
 
 /// Keeps the engine for as long as sessions poll: their ends are to be told even when its service is gone.
 async fn sweep<H: EngineIoHandler>(engine: Arc<Engine<H>>) {
+    // No session that is added meanwhile is due sooner.
+    let pause = engine.config.ping_interval.min(engine.config.ping_timeout);
     loop {
         let now = Instant::now();
         let wake_at = match engine.sweep.next(now) {
@@ -90,7 +87,7 @@ async fn sweep<H: EngineIoHandler>(engine: Arc<Engine<H>>) {
                 engine.look(session);
                 continue;
             }
-            Some(Err(at)) => at.min(now + engine.pause()),
+            Some(Err(at)) => at.min(now + pause),
         };
         sleep_until(wake_at).await;
         if wake_at.elapsed() > STOPPED {

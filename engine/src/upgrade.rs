@@ -63,9 +63,9 @@ pub(crate) async fn run<H: EngineIoHandler>(
     let frames = Box::pin(probed(&engine, &socket.session, upgrade)).await;
     drop(probe);
     let frames = frames.filter(|_| socket.session.upgrade());
-    if let Some(hook) = hook {
+    if let Some(OnProbed(hook)) = hook {
         let probed = frames.as_ref().map_or(Probed::Failed, |_| Probed::Upgraded);
-        hook.call(probed, &socket.req_parts.extensions);
+        hook(probed, &socket.req_parts.extensions);
     }
     if let Some(frames) = frames {
         websocket::run(engine, socket, frames).await;

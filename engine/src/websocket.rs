@@ -121,7 +121,7 @@ where
     fn beat(&self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
         loop {
             ready!(timer.as_mut().poll(cx));
-            match self.socket.session.beat(self.engine.rhythm()) {
+            match self.socket.session.beat(&self.engine.config) {
                 Beat::Wait(at) | Beat::Ping(at) => timer.as_mut().reset(at),
                 Beat::Dead => return Poll::Ready(()),
             }
@@ -153,11 +153,12 @@ fn message(packet: Packet, version: ProtocolVersion) -> Message {
 }
 
 fn end_of(error: &Error) -> Ended {
-    match error {
-        Error::Io(_)
-        | Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Connection,
-        _ => Ended::BadFrame,
+    use ProtocolError::ResetWithoutClosingHandshake as Reset;
+    if let Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(Reset) =
+        error
+    {
+        Ended::Connection
+    } else {
+        Ended::BadFrame
     }
 }

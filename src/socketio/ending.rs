@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use engineioxide::{Ended, SessionHandle};
+use engineioxide::Ended;
 use socketioxide::{TransportType, socket::DisconnectReason};
 
 use super::{
@@ -23,10 +23,10 @@ pub(super) fn ending(socket: &Socket, reason: DisconnectReason, heartbeat: Durat
     let session = session(socket).filter(|_| is_websocket(socket));
     // How long messages may not have reached the browser. A client that gives up has not received anything for long.
     let silence = match (reason, ended(socket), socket.extensions.get()) {
-        (DisconnectReason::ClientNSDisconnect, ..) => return Ending::CleanClose,
         // A browser that leaves the page gives a status (1001). The client library gives none when it misses the heartbeat, and
         // connects again then.
-        (_, Some(Ended::CloseFrame(Some(_))), None) => return Ending::CleanClose,
+        (DisconnectReason::ClientNSDisconnect, ..)
+        | (_, Some(Ended::CloseFrame(Some(_))), None) => return Ending::CleanClose,
         (_, Some(Ended::ClosePacket), None) if is_websocket(socket) => return Ending::CleanClose,
         (_, Some(Ended::PollAborted), None) => {
             let silence = Duration::ZERO;
@@ -44,7 +44,7 @@ pub(super) fn ending(socket: &Socket, reason: DisconnectReason, heartbeat: Durat
             | DisconnectReason::ClosingServer,
             _,
             None,
-        ) => session.map_or(heartbeat, SessionHandle::silence),
+        ) => session.map_or(heartbeat, |session| session.silence()),
     };
     Ending::Lost { silence }
 }

@@ -200,7 +200,7 @@ impl PublicApp {
 
 /// Counts what comes of the probe of a websocket over `tcp`, and what is written to it from then on.
 fn on_probed(tcp: TcpHandle, counters: Counters) -> OnProbed {
-    OnProbed::new(move |probed, handshake| match probed {
+    OnProbed(Arc::new(move |probed, handshake| match probed {
         Probed::Upgraded => {
             counters.count(Counter::UpgradeCompleted);
             if let Some(session) = handshake.get::<Arc<Session>>() {
@@ -208,7 +208,7 @@ fn on_probed(tcp: TcpHandle, counters: Counters) -> OnProbed {
             }
         }
         Probed::Failed => counters.count(Counter::UpgradeFailed),
-    })
+    }))
 }
 
 /// The headers that the handshake of a websocket needs. The engine drops them then, and would keep all others as long as the session.
