@@ -88,7 +88,7 @@ impl App {
         let counters = self.logging.counters().clone();
         let settings = Settings::new(config.clone());
         let (hub, inbox) = hub::open(config.limits.inbox);
-        let edge = Edge::new(&settings, &hub, &counters, tasks.tracker());
+        let edge = Edge::new(&settings, &hub, &counters);
         let census_sender = watch::Sender::new(Census::default());
         warn_of(config, self.files);
         let daemon = Daemon {

@@ -1,8 +1,8 @@
-//! Websocket frames of two writers over one connection: the Socket.IO library, and the outlet.
+//! Websocket frames of two writers over one connection: its server, and the outlet.
 //!
-//! Lives here: whose bytes go next. Not here: sockets (`stream`, `handle`), and what follows from a packet (`socketio`).
+//! Lives here: whose bytes go next. Not here: sockets (`stream`, `handle`).
 //! Invariant: whole frames are written, those of each writer in its order. A frame of the outlet goes out between two frames of
-//! the library, and before the next one of the library that is not begun.
+//! the server, and before the next one of the server that is not begun.
 
 use std::{collections::VecDeque, io, mem};
 
@@ -16,24 +16,16 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 /// <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>
 const LONGEST_HEADER: usize = 10;
 
-/// The first byte of a text frame that is not fragmented.
-const TEXT: u8 = 0x81;
-
-/// The beginning of an event in a namespace other than the root: a message of Engine.IO, an event of Socket.IO.
-const EVENT: &[u8; 3] = b"42/";
-
-/// The beginning of the answer that lets a client into such a namespace.
-const CONNECT: &[u8; 3] = b"40/";
-
 /// The two writers of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    library: Position,
+    server: Position,
     /// What the outlet has not written: frames, the first of which may be begun.
     queue: VecDeque<Bytes>,
+    queued_bytes: usize,
 }
 
-/// Where the library stands.
+/// Where the server stands.
 #[derive(Debug, Default)]
 enum Position {
     /// In HTTP.
@@ -48,72 +40,70 @@ enum Position {
 #[derive(Debug, Default)]
 struct Frame {
     written: usize,
-    /// The first bytes of what is written.
-    start: [u8; LONGEST_HEADER + EVENT.len()],
+    header: [u8; LONGEST_HEADER],
 }
 
-/// What was written: bytes, and what they completed.
+/// Frames that wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) bytes: usize,
-    /// Events in our namespace.
-    pub(super) events: usize,
-    /// Whether the client was let into our namespace.
-    pub(super) is_connected: bool,
+pub(crate) struct Waiting {
+    pub(crate) frames: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Frames {
-    /// The library writes frames after the head of its next response.
-    pub(super) fn begin_after_head(&mut self) {
-        self.library = Position::Head(0);
-    }
-
-    /// The library writes frames from now on.
+    /// The server writes frames after the head of its next response.
     pub(super) fn begin(&mut self) {
-        self.library = Position::Frame(Frame::default());
+        self.server = Position::Head(0);
     }
 
-    /// Whether the library speaks HTTP.
+    /// Whether the server speaks HTTP.
     pub(super) fn is_http(&self) -> bool {
-        matches!(self.library, Position::Http)
-    }
-
-    /// Whether a frame of the outlet waits, and may be written.
-    pub(super) fn can_flush(&self) -> bool {
-        !self.queue.is_empty()
-            && matches!(&self.library, Position::Frame(frame) if frame.written == 0)
+        matches!(self.server, Position::Http)
     }
 
     /// Adds a frame of the outlet.
     pub(super) fn push(&mut self, frame: Bytes) {
+        self.queued_bytes += frame.len();
         self.queue.push_back(frame);
+    }
+
+    /// What the outlet has not written.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting {
+            frames: self.queue.len(),
+            bytes: self.queued_bytes,
+        }
     }
 
     /// Drops the frames of the outlet, because nothing can be written any more.
     pub(super) fn forget(&mut self) {
         self.queue = VecDeque::new();
+        self.queued_bytes = 0;
+    }
+
+    /// Whether a frame of the outlet waits, and may be written.
+    pub(super) fn can_flush(&self) -> bool {
+        !self.queue.is_empty()
+            && matches!(&self.server, Position::Frame(frame) if frame.written == 0)
     }
 
     /// Writes frames of the outlet, until none waits that may be written.
     ///
     /// # Errors
-    /// The first error of `write`, after reporting to `sent` what was written before.
+    /// The first error of `write`.
     pub(super) fn flush(
         &mut self,
-        sent: &mut Sent,
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<()> {
         while self.can_flush()
             && let Some(frame) = self.queue.front_mut()
         {
             let count = write(frame)?;
-            sent.bytes += count;
-            if count < frame.len() {
-                *frame = frame.slice(count..);
-                continue;
+            self.queued_bytes -= count;
+            *frame = frame.slice(count..);
+            if frame.is_empty() {
+                self.queue.pop_front();
             }
-            sent.events += 1;
-            self.queue.pop_front();
             if self.queue.is_empty() {
                 // Gives the memory back.
                 self.queue = VecDeque::new();
@@ -122,25 +112,23 @@ impl Frames {
         Ok(())
     }
 
-    /// Writes bytes of the library, after the frames of the outlet that go first, and returns how many.
+    /// Writes bytes of the server, after the frames of the outlet that go first, and returns how many.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// The first error of `write`.
     pub(super) fn write(
         &mut self,
         bytes: &[u8],
-        sent: &mut Sent,
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.flush(sent, &mut write)?;
+        self.flush(&mut write)?;
         let until = if self.queue.is_empty() {
             bytes.len()
         } else {
-            self.library.missing().min(bytes.len())
+            self.server.missing().min(bytes.len())
         };
         let count = write(bytes.get(..until).unwrap_or_default())?;
-        self.library
-            .pass(bytes.get(..count).unwrap_or_default(), sent);
+        self.server.pass(bytes.get(..count).unwrap_or_default());
         Ok(count)
     }
 }
@@ -154,9 +142,8 @@ impl Position {
         }
     }
 
-    /// Moves on by `bytes`, which the library has written.
-    fn pass(&mut self, mut bytes: &[u8], sent: &mut Sent) {
-        sent.bytes += bytes.len();
+    /// Moves on by `bytes`, which the server has written.
+    fn pass(&mut self, mut bytes: &[u8]) {
         if let Self::Head(matched) = self {
             bytes = after_head(matched, bytes);
             if *matched < HEAD_END.len() {
@@ -168,7 +155,7 @@ impl Position {
             while !bytes.is_empty() {
                 bytes = frame.pass(bytes);
                 if frame.missing() == 0 {
-                    mem::take(frame).report(sent);
+                    mem::take(frame);
                 }
             }
         }
@@ -196,7 +183,7 @@ impl Frame {
         while let Some((now, later)) = bytes.split_at_checked(self.missing().min(bytes.len()))
             && !now.is_empty()
         {
-            let free = self.start.iter_mut().skip(self.written);
+            let free = self.header.iter_mut().skip(self.written);
             free.zip(now).for_each(|(place, byte)| *place = *byte);
             self.written += now.len();
             bytes = later;
@@ -206,21 +193,15 @@ impl Frame {
 
     /// The number of bytes to the end; 1 while the header does not tell the length yet.
     fn missing(&self) -> usize {
-        let Some((header, payload)) = self.lengths() else {
-            return 1;
-        };
-        header.saturating_add(payload).saturating_sub(self.written)
+        let length = self.length();
+        length.map_or(1, |length| length.saturating_sub(self.written))
     }
 
-    /// The lengths of the header and the payload, once the header is complete. A server does not mask.
-    fn lengths(&self) -> Option<(usize, usize)> {
-        let [_, length, long @ ..] = &self.start;
+    /// The length, once the header is complete. A server does not mask.
+    fn length(&self) -> Option<usize> {
+        let [_, length, long @ ..] = &self.header;
         let (header, payload) = match length {
-            127 => (
-                10,
-                long.first_chunk()
-                    .map_or(0, |bytes| u64::from_be_bytes(*bytes)),
-            ),
+            127 => (10, u64::from_be_bytes(*long)),
             126 => (
                 4,
                 long.first_chunk()
@@ -228,23 +209,8 @@ impl Frame {
             ),
             _ => (2, u64::from(*length)),
         };
-        let is_complete = self.written >= header;
-        is_complete.then_some((header, usize::try_from(payload).unwrap_or(usize::MAX)))
-    }
-
-    /// Reports what the complete frame says.
-    fn report(&self, sent: &mut Sent) {
-        let payload = self
-            .lengths()
-            .and_then(|(header, _)| self.start.get(header..));
-        if self.start.first() != Some(&TEXT) {
-            return;
-        }
-        if payload.is_some_and(|payload| payload.starts_with(EVENT)) {
-            sent.events += 1;
-        } else if payload.is_some_and(|payload| payload.starts_with(CONNECT)) {
-            sent.is_connected = true;
-        }
+        let payload = usize::try_from(payload).unwrap_or(usize::MAX);
+        (self.written >= header).then(|| header.saturating_add(payload))
     }
 }
 

@@ -10,25 +10,20 @@
 //! | `server` | accepting connections and speaking HTTP over them |
 //! | `timeouts` | how long a peer may take, and how fast it may send |
 //! | `stream` | one TCP connection for its server: reading and writing |
-//! | `handle` | one TCP connection for others: what is known about it, holding and closing it |
-//! | `hold` | what the HTTP server reads after somebody else has used its connection |
+//! | `handle` | one TCP connection for others: what is known about it, and sending frames over it |
 //! | `frames` | frames that others write between those of the server |
-//! | `backlog` | how much a peer has been sent and has not taken yet |
 
-mod backlog;
 mod budget;
 mod frames;
 mod handle;
-mod hold;
 mod listeners;
 mod server;
 mod stream;
 mod timeouts;
 
-pub(crate) use backlog::{Backlog, Full};
 pub use budget::raise_file_limit;
 pub(crate) use budget::{ConnectionBudget, too_few_files};
-pub(crate) use handle::{Held, TAIL_BYTES, TcpHandle};
+pub(crate) use handle::TcpHandle;
 pub(crate) use listeners::log_listening;
 pub use listeners::{ListenError, Listeners, Passed};
 pub(crate) use server::{FINISH_TIMEOUT, HttpService, Peer, Server};

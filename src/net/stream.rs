@@ -8,8 +8,8 @@ use std::{
     net::Shutdown,
     num::NonZeroU32,
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker, ready},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -32,12 +32,11 @@ pub(crate) enum WriteErrors {
     Reported,
     /// It shuts the socket down and reports success, so that the end is noticed by reading.
     ///
-    /// The public listener needs this: socketioxide ends a session only when *reading* fails, and would never let go of a
-    /// session whose first packet could not be written.
+    /// The public listener needs this: a close frame that came before the error makes the end a clean close.
     FoundByReading,
 }
 
-/// A stream that can be closed through its [`TcpHandle`] while it is being read and written.
+/// A stream that others know, and send over, by its [`TcpHandle`].
 pub(super) struct TrackedStream {
     reading: OwnedReadHalf,
     writing: Arc<OwnedWriteHalf>,
@@ -73,31 +72,29 @@ impl TrackedStream {
         TcpHandle::new(&self.writing, &self.traffic)
     }
 
+    fn tcp(&self) -> &TcpStream {
+        self.reading.as_ref()
+    }
+
     /// Records received bytes; none means the end of the connection.
     ///
     /// # Errors
     /// When the peer sends faster than it may. The connection is closed then.
     fn hear(&self, bytes: &[u8]) -> io::Result<()> {
         let Some(count) = u32::try_from(bytes.len()).ok().and_then(NonZeroU32::new) else {
-            self.traffic.is_over.store(true, Relaxed);
             return Ok(());
         };
-        self.traffic.hear(bytes);
+        self.traffic.hear();
         let in_time = |rate: &DefaultDirectRateLimiter| matches!(rate.check_n(count), Ok(Ok(())));
         if self.rate.as_ref().is_none_or(in_time) {
             return Ok(());
         }
         self.counters.count(Counter::ByteFlood);
-        self.traffic.is_over.store(true, Relaxed);
         shut_down(self.tcp(), Shutdown::Both);
         Err(io::Error::new(
             io::ErrorKind::ConnectionAborted,
             "sends too fast",
         ))
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        self.reading.as_ref()
     }
 
     /// Writes `bytes` bytes or fewer by `write`, and handles errors as [`WriteErrors`] says.
@@ -107,12 +104,8 @@ impl TrackedStream {
         bytes: usize,
         write: impl Fn() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        if self.traffic.hold.lock().discards_writes() {
-            return Poll::Ready(Ok(bytes));
-        }
-        self.traffic.writer.register(cx.waker());
         loop {
-            ready!(self.poll_writable())?;
+            ready!(self.tcp().poll_write_ready(cx))?;
             match (write(), self.write_errors) {
                 (Ok(written), _) => return Poll::Ready(Ok(written)),
                 (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -127,16 +120,10 @@ impl TrackedStream {
     }
 
     /// Writes the frames that the outlet has left to this task.
-    fn flush(&self) {
-        while self.traffic.can_flush() && self.poll_writable().is_ready() {
+    fn flush(&self, cx: &mut Context<'_>) {
+        while self.traffic.can_flush() && self.tcp().poll_write_ready(cx).is_ready() {
             self.traffic.flush(self.tcp());
         }
-    }
-
-    /// Waits until the kernel takes bytes, for both the task that reads and the one that writes.
-    fn poll_writable(&self) -> Poll<io::Result<()>> {
-        let both = Waker::from(self.traffic.clone());
-        self.tcp().poll_write_ready(&mut Context::from_waker(&both))
     }
 }
 
@@ -148,20 +135,11 @@ impl AsyncRead for TrackedStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.traffic.reader.register(cx.waker());
-        this.flush();
+        this.flush(cx);
         let before = buffer.filled().len();
-        if ready!(this.traffic.hold.lock().replay(buffer)) {
-            return Poll::Ready(Ok(()));
-        }
         // After a short read it does not ask the kernel again whether there is more.
-        let read = ready!(Pin::new(&mut this.reading).poll_read(cx, buffer));
-        if let Err(error) = read {
-            this.traffic.is_over.store(true, Relaxed);
-            return Poll::Ready(Err(error));
-        }
-        let heard = buffer.filled_mut().get_mut(before..).unwrap_or_default();
-        this.traffic.edit(heard);
-        Poll::Ready(this.hear(heard))
+        ready!(Pin::new(&mut this.reading).poll_read(cx, buffer))?;
+        Poll::Ready(this.hear(buffer.filled().get(before..).unwrap_or_default()))
     }
 }
 

@@ -21,7 +21,6 @@ use tokio::time::Instant;
 
 use crate::{
     config::{AdmissionBounds, Limits, SessionBounds},
-    net::Backlog,
     presence::networks,
     stats::{Counter, Counters},
 };
@@ -90,8 +89,6 @@ pub(super) struct SessionPermit {
     address: IpAddr,
     since: Instant,
     has_joined: AtomicBool,
-    /// What the session has been sent and has not taken yet.
-    pub(super) backlog: Backlog,
 }
 
 impl Admission {
@@ -138,7 +135,6 @@ impl Admission {
             address,
             since: Instant::now(),
             has_joined: AtomicBool::new(false),
-            backlog: Backlog::default(),
         })
     }
 

@@ -20,7 +20,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::debug;
 
 use super::{
-    close::Closer,
+    close::{CloseReason, close},
     ending::{ending, fault},
     engine::Socket,
     handshake::Handshake,
@@ -41,7 +41,6 @@ pub(super) struct InOrder;
 /// What all connections need.
 pub(super) struct ConnectionContext {
     pub(super) hub: HubHandle,
-    pub(super) closer: Closer,
     pub(super) links: Links,
     pub(super) counters: Counters,
     /// How much one connection may send is read when it joins.
@@ -109,7 +108,6 @@ impl Connection {
     /// The socket is connected: frames that were queued go to the hub now, and later ones at once.
     pub(super) fn connected(&self, socket: &SocketRef) {
         let Self(inner) = self;
-        inner.context.closer.joined(socket);
         let mut state = inner.state.lock();
         match mem::replace(&mut *state, ConnectionState::Ended) {
             ConnectionState::Queued(waiting, end_permit) => {
@@ -159,12 +157,11 @@ impl DisconnectHandler<LocalAdapter, InOrder> for Connection {
         let Self(inner) = self;
         debug!(conn.id = %inner.conn, %reason, "connection ended: {reason}");
         let context = &inner.context;
-        let tcp = context.closer.take_transport(&socket);
-        if let Some(fault) = fault(&socket, reason, tcp.as_ref()) {
+        if let Some(fault) = fault(&socket, reason) {
             context.counters.count(fault);
         }
-        inner.end(ending(&socket, reason, tcp.as_ref(), context.heartbeat));
-        end_with_namespace(&context.closer, &socket, reason);
+        inner.end(ending(&socket, reason, context.heartbeat));
+        end_with_namespace(&socket, reason);
         defer(socket);
     }
 }
@@ -217,7 +214,7 @@ impl Inner {
 
     /// Closes the connection. What it has sent meanwhile may still be read.
     fn close(&self, socket: &Socket, reason: Counter) {
-        if self.context.closer.close(socket) {
+        if close(socket, CloseReason::Misbehaved) {
             debug!(conn.id = %self.conn, ?reason, "connection closed: a limit was reached");
             self.context.counters.count(reason);
         }
@@ -226,9 +223,9 @@ impl Inner {
 
 /// Ends the session of a socket that left its namespace. Otherwise its client could join and leave any number of times, or stay
 /// outside for ever.
-pub(super) fn end_with_namespace(closer: &Closer, socket: &Socket, reason: DisconnectReason) {
+pub(super) fn end_with_namespace(socket: &Socket, reason: DisconnectReason) {
     if reason == DisconnectReason::ClientNSDisconnect {
-        closer.close(socket);
+        close(socket, CloseReason::Misbehaved);
     }
 }
 

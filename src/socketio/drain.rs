@@ -8,7 +8,10 @@ use socketioxide::{SocketIo, operators::BroadcastOperators};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{close::Closer, engine::NAMESPACE, upgrade::Upgrades};
+use super::{
+    close::{CloseReason, close},
+    engine::NAMESPACE,
+};
 use crate::net::FINISH_TIMEOUT;
 
 /// The pause after closing one connection, as long as all of them fit into the time that is given.
@@ -17,8 +20,6 @@ const PER_CONNECTION: Duration = Duration::from_millis(2);
 /// Ends every session.
 pub(crate) struct Drain {
     pub(super) io: SocketIo,
-    pub(super) closer: Closer,
-    pub(super) upgrades: Upgrades,
     /// Tracks the connections in the namespace.
     pub(super) connections: TaskTracker,
 }
@@ -27,7 +28,6 @@ impl Drain {
     /// Closes one connection after the other over at most `spread`. Then waits for them to end, and ends the sessions that are in no
     /// namespace of ours; either takes at most [`FINISH_TIMEOUT`].
     pub(crate) async fn run(self, spread: Duration) {
-        self.upgrades.close();
         let namespace = self.io.of(NAMESPACE);
         let sockets = namespace
             .map(BroadcastOperators::sockets)
@@ -36,7 +36,7 @@ impl Drain {
         let pause = PER_CONNECTION.min(spread / count.max(1));
         let mut due = Instant::now();
         for socket in sockets {
-            self.closer.close_for_stop(&socket);
+            close(&socket, CloseReason::Draining);
             due += pause;
             sleep_until(due).await;
         }

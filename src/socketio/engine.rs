@@ -18,15 +18,6 @@ pub(super) type Socket = socketioxide::socket::Socket<LocalAdapter>;
 /// The Engine.IO server as an HTTP service. Every other path is not found.
 pub(super) type Engine = SocketIoService<axum::Router>;
 
-/// The version of Engine.IO that a session speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EngineVersion {
-    /// Clients 1.x and 2.x.
-    Three,
-    /// Clients 3.x and 4.x.
-    Four,
-}
-
 /// The read buffer of a websocket. It is small because messages from browsers are; the library's default holds 4 KiB for each
 /// websocket.
 const WS_READ_BUFFER: Bytes = Bytes(512);

@@ -1,40 +1,33 @@
 //! The HTTP service of the public listener.
 //!
-//! Lives here: what every request passes through before the library sees it: origin, limits, corrections. Not here: Socket.IO,
-//! and waiting for a poll (`poll`).
+//! Lives here: what every request passes through before the library sees it: origin, limits, corrections. Not here: Socket.IO.
 
 use std::{convert::Infallible, sync::Arc};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
+use engineioxide::{OnProbed, Probed, ProtocolVersion, Query, Rewrite, TransportType};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{RETRY_AFTER, SEC_WEBSOCKET_KEY},
+    header::{CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
-use tracing::debug;
-use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 use super::{
     admission::{Admission, TooMany},
-    close::Closer,
-    connect_query::{Frames, mend_body},
-    engine::{Engine, EngineVersion},
+    connect_query::mend,
+    engine::Engine,
     handshake::{Handshake, has_untrusted_address},
     not_found,
     origin::{Origins, foreign_host},
-    poll::Poll,
-    query::{Query, Transport},
     refusal::refusal,
-    session::{Session, take_peer},
-    upgrade::Upgrades,
+    session::{Session, SessionRef, take_peer},
 };
 use crate::{
     config::Settings,
-    net::{HttpService, Peer},
-    presence::ConnectionId,
+    net::{HttpService, Peer, TcpHandle},
     stats::{Counter, Counters},
 };
 
@@ -42,12 +35,9 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct PublicApp {
     pub(super) engine: Engine,
-    pub(super) closer: Closer,
-    pub(super) upgrades: Upgrades,
     pub(super) origins: Arc<Origins>,
     pub(super) admission: Admission,
     pub(super) settings: Settings,
-    pub(super) message_bytes: usize,
     pub(super) counters: Counters,
 }
 
@@ -108,54 +98,23 @@ impl PublicApp {
         if let Some(refusal) = not_found::refusal(&request) {
             return Ok(refusal);
         }
-        let mut request = request.map(Body::new);
-        let query = match Query::of(request.uri()) {
-            Ok(query) => query,
-            Err(bad) => {
-                let (code, message) = bad.words();
-                return Ok(refusal(StatusCode::BAD_REQUEST, code, message));
-            }
+        let request = request.map(Body::new);
+        let Ok(query) = Query::of(request.uri()) else {
+            // The engine says why.
+            return self.pass_on(request).await;
         };
-        *request.uri_mut() = query.uri();
-        if request.method() != Method::GET {
-            return self.receive(query.version, request).await;
-        }
-        let websocket = query.transport == Transport::Websocket;
-        // The library checks the key only, and would answer 101 to a client that goes on speaking HTTP.
-        let accepted = websocket.then(|| create_response_with_body(&request, || ()));
-        let Ok(accepted) = accepted.transpose() else {
-            return Ok(bad_request());
-        };
-        let headers = std::mem::take(request.headers_mut());
-        *request.headers_mut() = kept_for_the_session(&headers);
-        match (query.session, accepted) {
-            (None, _) => self.begin_session(&headers, query, request).await,
-            (Some(session), Some(accepted)) => {
-                self.upgrade(session.as_str(), &accepted, request).await
-            }
-            (Some(session), None) => {
-                let poll = Poll::new(session, query.version, self.closer.clone(), &self.upgrades);
-                poll.answer(self.engine, request).await
-            }
+        match (request.method(), query.session) {
+            (&Method::GET, None) => self.begin_session(query, request).await,
+            (&Method::GET, Some(_)) => self.go_on(query, request).await,
+            _ => self.receive(request).await,
         }
     }
 
     /// Receives what a client posts: at most `limits.message_bytes`, within `limits.request_timeout_ms`.
-    async fn receive(
-        self,
-        version: EngineVersion,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Infallible> {
+    async fn receive(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let time = self.settings.now().limits.request_timeout;
         let counters = self.counters.clone();
-        let most = self.message_bytes;
-        let response = async {
-            match version {
-                EngineVersion::Three => self.pass_on(mended(request, most).await).await,
-                EngineVersion::Four => self.pass_on(request).await,
-            }
-        };
-        let Ok(response) = timeout(time, response).await else {
+        let Ok(response) = timeout(time, self.pass_on(request)).await else {
             counters.count(Counter::BodyTimeout);
             return Ok(refusal(StatusCode::REQUEST_TIMEOUT, 3, "Request timeout"));
         };
@@ -166,62 +125,52 @@ impl PublicApp {
         Ok(response)
     }
 
-    /// Begins a session. The library keeps the request of the handshake, and with it the [`Session`], until the session ends.
+    /// Begins a session. The engine keeps the request of the handshake, and with it the [`Session`], until the session ends.
     async fn begin_session(
         self,
-        headers: &HeaderMap,
         query: Query,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
+        let headers = std::mem::take(request.headers_mut());
+        *request.headers_mut() = of_websockets(&headers);
         let extensions = request.extensions_mut();
         let Some((Peer(peer), tcp)) = take_peer(extensions) else {
-            return Ok(bad_request());
+            return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
         let trusted_proxies = &self.settings.now().public.trusted_proxies;
-        if has_untrusted_address(headers, peer, trusted_proxies) {
+        if has_untrusted_address(&headers, peer, trusted_proxies) {
             self.counters
                 .refuse(Counter::ProxyUntrusted, &peer.to_string());
         }
-        let handshake = Handshake::new(headers, peer, trusted_proxies);
+        let handshake = Handshake::new(&headers, peer, trusted_proxies);
         let permit = match self.admission.admit(handshake.browser.address) {
             Ok(permit) => permit,
             Err(too_many) => return Ok(self.refuse(too_many)),
         };
-        let tcp = (query.transport == Transport::Websocket).then_some(tcp);
-        if let Some(tcp) = &tcp {
-            tcp.begin_frames_after_head();
-            tcp.report_writes_to(&permit.backlog);
-            if query.version == EngineVersion::Three {
-                let mut frames = Frames::default();
-                tcp.edit(move |bytes| frames.mend(bytes));
-            }
+        if query.version == ProtocolVersion::V3 {
+            extensions.insert(Rewrite(mend));
         }
-        Session::new(permit, handshake, tcp).go_with(extensions);
+        let session = Session::new(permit, handshake);
+        if query.transport == TransportType::Websocket {
+            tcp.begin_frames();
+            session.is_websocket(tcp);
+        }
+        session.go_with(extensions);
         self.pass_on(request).await
     }
 
-    /// Moves a session to a websocket, or leaves it on polling if the probe over the websocket fails.
-    async fn upgrade(
+    /// Answers a poll, or moves a session to a websocket.
+    async fn go_on(
         self,
-        session: &str,
-        accepted: &Response<()>,
+        query: Query,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
-        let mut head = Vec::new();
-        let (Ok(session), Some((_, tcp)), Ok(())) = (
-            ConnectionId::try_from(session),
-            take_peer(request.extensions_mut()),
-            write_response(&mut head, accepted),
-        ) else {
-            return Ok(bad_request());
-        };
-        if let Err(error) = self.upgrades.of(session).probe(&tcp, &head).await {
-            debug!(conn.id = %session, %error, "session stays on polling: {error}");
-            self.counters.count(Counter::UpgradeFailed);
-            return Ok(bad_request());
+        let peer = take_peer(request.extensions_mut());
+        if let (TransportType::Websocket, Some((_, tcp))) = (query.transport, peer) {
+            tcp.begin_frames();
+            let probed = on_probed(tcp, self.counters.clone());
+            request.extensions_mut().insert(probed);
         }
-        self.counters.count(Counter::UpgradeCompleted);
-        self.closer.upgraded(session, &tcp);
         self.pass_on(request).await
     }
 
@@ -240,33 +189,31 @@ impl PublicApp {
     }
 }
 
-/// A POST of Engine.IO 3 in which CONNECT packets name our namespace without a query. A body that is too long is left to the
-/// library, which refuses it.
-async fn mended(request: Request<Body>, most: usize) -> Request<Body> {
-    let (parts, body) = request.into_parts();
-    let length = body.size_hint().exact();
-    if length.is_none_or(|length| length > most as u64) {
-        return Request::from_parts(parts, body);
+/// Counts what comes of the probe of a websocket over `tcp`, and has messages go there from then on.
+fn on_probed(tcp: TcpHandle, counters: Counters) -> OnProbed {
+    OnProbed(Arc::new(move |probed, handshake| match probed {
+        Probed::Upgraded => {
+            counters.count(Counter::UpgradeCompleted);
+            if let Some(session) = handshake.get::<SessionRef>() {
+                session.is_websocket(tcp.clone());
+            }
+        }
+        Probed::Failed => counters.count(Counter::UpgradeFailed),
+    }))
+}
+
+/// The headers that the handshake of a websocket needs. The engine drops them then, and would keep all others as long as the session.
+fn of_websockets(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [
+        CONNECTION,
+        UPGRADE,
+        SEC_WEBSOCKET_VERSION,
+        SEC_WEBSOCKET_KEY,
+    ] {
+        for value in headers.get_all(&name) {
+            kept.append(&name, value.clone());
+        }
     }
-    // An incomplete body counts as empty.
-    let mut bytes = to_bytes(body, most).await.unwrap_or_default().to_vec();
-    mend_body(&mut bytes);
-    Request::from_parts(parts, Body::from(bytes))
-}
-
-/// Copies the one header that the library needs. The library keeps the headers of a handshake as long as the session, and each
-/// header value would keep the whole buffer that it was read into: 8 kB for each connection.
-fn kept_for_the_session(headers: &HeaderMap) -> HeaderMap {
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
-    let Some(Ok(key)) = key.map(HeaderValue::from_bytes) else {
-        return HeaderMap::new();
-    };
-    // The default capacity is six headers.
-    let mut kept = HeaderMap::with_capacity(1);
-    kept.insert(SEC_WEBSOCKET_KEY, key);
     kept
-}
-
-fn bad_request() -> Response<Body> {
-    refusal(StatusCode::BAD_REQUEST, 3, "Bad request")
 }

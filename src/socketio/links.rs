@@ -1,21 +1,19 @@
 //! The connections that messages can be sent to.
 //!
 //! Lives here: finding them, and the way that a message takes to one. Not here: what is sent to whom (`outlet`).
-//! Invariant: messages to one connection stay in order. Those that the library has not written yet come first, so the websocket
-//! is used directly only once none is left in the library.
+//! Invariant: messages to one connection stay in order. Those that the engine has not written come first, so a message goes past
+//! the engine only while none waits in it.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
+use engineioxide::{SessionHandle, Waiting};
 use parking_lot::Mutex;
-use socketioxide::extract::SocketRef;
+use socketioxide::{TransportType, extract::SocketRef};
 
-use super::session::{Session, SessionRef};
+use super::{
+    close,
+    session::{Session, SessionRef},
+};
 use crate::{
     net::TcpHandle,
     presence::{ConnectionId, Recipients},
@@ -28,18 +26,17 @@ pub(super) struct Links(Arc<Mutex<HashMap<ConnectionId, Arc<Link>>>>);
 /// A connection that messages can be sent to.
 pub(super) struct Link {
     pub(super) socket: SocketRef,
-    pub(super) session: SessionRef,
-    /// Whether messages go to the websocket, past the library.
-    is_direct: AtomicBool,
+    engine: SessionHandle,
+    session: SessionRef,
 }
 
 impl Links {
     pub(super) fn insert(&self, conn: ConnectionId, socket: &SocketRef) {
-        if let Some(session) = Session::of(socket) {
+        if let (Some(engine), Some(session)) = (close::session(socket), Session::of(socket)) {
             let link = Link {
                 socket: socket.clone(),
+                engine: engine.clone(),
                 session: session.clone(),
-                is_direct: AtomicBool::new(false),
             };
             self.0.lock().insert(conn, Arc::new(link));
         }
@@ -63,16 +60,16 @@ impl Links {
 }
 
 impl Link {
-    /// The websocket to write a message to. None while the message must go through the library, because the session polls or
-    /// the library still has to write something that comes first: it `has_waiting` messages, or the answer to CONNECT.
-    pub(super) fn websocket(&self, has_waiting: bool) -> Option<&TcpHandle> {
+    /// What waits for the client.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.session.waiting(&self.engine)
+    }
+
+    /// The websocket to write a message to. None where the message must go through the engine.
+    pub(super) fn websocket(&self) -> Option<&TcpHandle> {
         let websocket = self.session.websocket()?;
-        if !self.is_direct.load(Relaxed) {
-            if has_waiting || !self.session.permit.backlog.is_connected() {
-                return None;
-            }
-            self.is_direct.store(true, Relaxed);
-        }
-        Some(websocket)
+        let is_free = self.engine.waiting().packets == 0;
+        let has_moved = self.engine.transport() == TransportType::Websocket;
+        (is_free && has_moved).then_some(websocket)
     }
 }

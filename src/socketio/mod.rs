@@ -6,15 +6,14 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `engine` | the Socket.IO library, set up for this daemon |
-//! | `http`, `poll`, `refusal` | serving requests |
-//! | `query`, `connect_query`, `origin`, `handshake`, `not_found` | reading a request |
+//! | `http`, `refusal` | serving requests |
+//! | `connect_query`, `origin`, `handshake`, `not_found` | reading a request |
 //! | `admission` | how many sessions there may be, and how fast they may begin |
 //! | `session` | what is known of a session |
-//! | `upgrade` | moving a polling session to a websocket |
 //! | `namespaces`, `deadlines` | joining a namespace, and joining or identifying in time |
 //! | `connection` | what a connection sends, and its end |
 //! | `ending` | whether an end was a clean close or a loss |
-//! | `close`, `transports`, `drain` | ending sessions: one, its TCP connections, all of them |
+//! | `close`, `drain` | ending sessions: one, all of them |
 //! | `wire` | frames and what they mean |
 //! | `outlet`, `links` | sending messages to connections |
 //! | `gauges` | counting sessions and connections |
@@ -35,12 +34,8 @@ mod namespaces;
 mod not_found;
 mod origin;
 mod outlet;
-mod poll;
-mod query;
 mod refusal;
 mod session;
-mod transports;
-mod upgrade;
 pub(crate) mod wire;
 
 use std::{pin::Pin, sync::Arc};
@@ -52,10 +47,7 @@ pub(crate) use drain::Drain;
 pub(crate) use http::PublicApp;
 pub(crate) use outlet::Sockets;
 
-use self::{
-    close::Closer, connection::ConnectionContext, links::Links, namespaces::Namespaces,
-    origin::Origins, upgrade::Upgrades,
-};
+use self::{connection::ConnectionContext, links::Links, namespaces::Namespaces, origin::Origins};
 use crate::{
     config::Settings,
     hub::HubHandle,
@@ -80,22 +72,14 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// Builds the edge in front of a hub.
-    pub(crate) fn new(
-        settings: &Settings,
-        hub: &HubHandle,
-        counters: &Counters,
-        tracker: &TaskTracker,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, hub: &HubHandle, counters: &Counters) -> Self {
         let config = &*settings.now();
         let (engine, io) = engine::engine(config);
-        let closer = Closer::new(engine.clone(), io.clone(), tracker.clone());
         let connections = TaskTracker::new();
         let links = Links::default();
-        let upgrades = Upgrades::default();
         let admission = Admission::new(&config.limits, counters);
         let context = ConnectionContext {
             hub: hub.clone(),
-            closer: closer.clone(),
             links: links.clone(),
             counters: counters.clone(),
             settings: settings.clone(),
@@ -106,28 +90,19 @@ impl Edge {
         Self {
             app: PublicApp {
                 engine,
-                closer: closer.clone(),
-                upgrades: upgrades.clone(),
                 origins: Arc::new(Origins::new(settings.clone())),
                 admission: admission.clone(),
                 settings: settings.clone(),
-                message_bytes: config.limits.message_bytes,
                 counters: counters.clone(),
             },
             sockets: Sockets {
                 links,
-                closer: closer.clone(),
                 counters: counters.clone(),
                 settings: settings.clone(),
             },
             gauges: gauges::probe(admission.clone(), hub.clone(), io.clone()),
             admission,
-            drain: Drain {
-                io,
-                closer,
-                upgrades,
-                connections,
-            },
+            drain: Drain { io, connections },
             deadlines: Box::pin(deadlines),
         }
     }

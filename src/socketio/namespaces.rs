@@ -15,7 +15,7 @@ use socketioxide::{
 use tracing::debug;
 
 use super::{
-    close::Closer,
+    close::{CloseReason, close},
     connection::{Connection, ConnectionContext, InOrder, NotLetIn, end_with_namespace},
     deadlines::Deadlines,
     engine::{NAMESPACE, Socket},
@@ -51,7 +51,7 @@ impl Namespaces {
         let unidentified = Arc::new(Deadlines::new(io, NAMESPACE, self.identify_timeout));
         let unjoined = Arc::new(Deadlines::new(io, ROOT, self.identify_timeout));
         self.register_ours(io, unidentified.clone());
-        self.register_root(io, unjoined.clone());
+        Self::register_root(io, unjoined.clone());
         let io = io.clone();
         async move {
             tokio::join!(
@@ -81,14 +81,13 @@ impl Namespaces {
 
     /// A client of Engine.IO 3 joins the root namespace by itself, and the library ends its session if it cannot. Other clients
     /// are not let in.
-    fn register_root(&self, io: &SocketIo, unjoined: Arc<Deadlines>) {
+    fn register_root(io: &SocketIo, unjoined: Arc<Deadlines>) {
         let only_version_3 = async |socket: SocketRef| match socket.protocol() {
             ProtocolVersion::V4 => Ok(()),
             ProtocolVersion::V5 => Err(NothingHere),
         };
-        let closer = self.context.closer.clone();
         let connected = move |socket: SocketRef| {
-            socket.on_disconnect(RootNamespace(closer.clone()));
+            socket.on_disconnect(RootNamespace);
             unjoined.start(socket.id);
             async {}
         };
@@ -102,7 +101,7 @@ impl Namespaces {
             let socket = io.of(NAMESPACE).and_then(|ns| ns.get_socket(sid));
             if let Some(socket) = socket
                 && !Session::of(&socket).is_some_and(|session| session.has_identified())
-                && self.context.closer.close(&socket)
+                && close(&socket, CloseReason::Misbehaved)
             {
                 debug!(conn.id = %sid, "connection closed: it did not identify in time");
                 self.context.counters.count(Counter::NeverIdentified);
@@ -116,7 +115,7 @@ impl Namespaces {
             let sid = unjoined.next().await;
             let find = |name| io.of(name)?.get_socket(sid);
             if let (Some(idle), None) = (find(ROOT), find(NAMESPACE)) {
-                self.context.closer.close(&idle);
+                close(&idle, CloseReason::Misbehaved);
             }
         }
     }
@@ -134,7 +133,7 @@ fn let_in(context: &Arc<ConnectionContext>, socket: &SocketRef) -> Result<(), No
 }
 
 /// Handles the end of a socket in the root namespace.
-struct RootNamespace(Closer);
+struct RootNamespace;
 
 impl DisconnectHandler<LocalAdapter, InOrder> for RootNamespace {
     fn call_with_defer(
@@ -143,8 +142,7 @@ impl DisconnectHandler<LocalAdapter, InOrder> for RootNamespace {
         reason: DisconnectReason,
         defer: fn(Arc<Socket>),
     ) {
-        let Self(closer) = self;
-        end_with_namespace(closer, &socket, reason);
+        end_with_namespace(&socket, reason);
         defer(socket);
     }
 }

@@ -8,7 +8,7 @@ use socketioxide::{SendError, SocketError};
 use tracing::{debug, error};
 
 use super::{
-    close::Closer,
+    close::{CloseReason, close},
     engine::QUEUED_MESSAGES,
     links::{Link, Links},
     wire::{self, Outgoing},
@@ -16,7 +16,6 @@ use super::{
 use crate::{
     config::Settings,
     hub::{Delivery, Outlet},
-    net::Full,
     presence::{Bytes, Load, MOST_KEPT_BYTES, Message, Recipients},
     stats::{Counter, Counters},
 };
@@ -32,7 +31,6 @@ const POSTED: Bytes = Bytes(3 * MOST_KEPT_BYTES.0);
 /// The sockets of all browsers.
 pub(crate) struct Sockets {
     pub(super) links: Links,
-    pub(super) closer: Closer,
     pub(super) counters: Counters,
     pub(super) settings: Settings,
 }
@@ -90,18 +88,16 @@ impl Sockets {
     /// Sends a message to a connection, and returns whether it took it. A connection without room would keep a stale list, so it
     /// is closed and its browser comes back. What it missed is kept for it until then.
     fn send_to(&self, link: &Link, sending: &Sending) -> bool {
-        let backlog = &link.session.permit.backlog;
-        let has_waiting = !backlog.is_empty();
-        let size = sending.outgoing.bytes();
-        if let Err(full) = backlog.grow(size, sending.most_waiting, QUEUED_MESSAGES) {
-            let reason = match full {
-                Full::Bytes => Counter::QueueFull,
-                Full::Messages => Counter::SlowReader,
-            };
-            self.close(link, reason);
+        let waiting = link.waiting();
+        if waiting.packets >= QUEUED_MESSAGES {
+            self.close(link, Counter::SlowReader);
             return false;
         }
-        if let Some(websocket) = link.websocket(has_waiting) {
+        if Bytes(waiting.bytes) > sending.most_waiting {
+            self.close(link, Counter::QueueFull);
+            return false;
+        }
+        if let Some(websocket) = link.websocket() {
             websocket.send(sending.frame.clone(), sending.at_once);
             return true;
         }
@@ -115,14 +111,13 @@ impl Sockets {
         };
         let sent = link.socket.emit(outgoing.event, &payload);
         if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
-            // What the library sends by itself, in answer to packets that are no events, is in no backlog.
             self.close(link, Counter::SlowReader);
         }
         sent.is_ok()
     }
 
     fn close(&self, link: &Link, reason: Counter) {
-        if self.closer.close(&link.socket) {
+        if close(&link.socket, CloseReason::Misbehaved) {
             debug!(conn.id = %link.socket.id, "connection closed: it does not read");
             self.counters.count(reason);
         }

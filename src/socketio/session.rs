@@ -8,9 +8,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use engineioxide::Waiting;
 use http::Extensions;
 use parking_lot::Mutex;
-
 use socketioxide::extract::SocketRef;
 
 use super::{admission::SessionPermit, engine::Socket, handshake::Handshake};
@@ -20,11 +20,8 @@ use crate::net::{Peer, TcpHandle};
 pub(super) struct Session {
     pub(super) permit: SessionPermit,
     pub(super) handshake: Handshake,
-    /// The TCP connection of a session that was a websocket from the start. A polling session has none of its own: nginx may
-    /// send requests of several clients over one connection.
-    pub(super) tcp: Option<TcpHandle>,
-    /// The TCP connection of the websocket that a polling session has moved to.
-    moved_to: OnceLock<TcpHandle>,
+    /// The TCP connection of the websocket that the session is, or has moved to.
+    websocket: OnceLock<TcpHandle>,
     has_identified: AtomicBool,
     /// What to do once the socket that was let into the namespace is connected. The lock is held to put it in or take it out.
     on_connected: Mutex<Option<OnConnected>>,
@@ -36,12 +33,11 @@ struct OnConnected(Box<dyn FnOnce(&SocketRef) + Send>);
 pub(super) type SessionRef = Arc<Session>;
 
 impl Session {
-    pub(super) fn new(permit: SessionPermit, handshake: Handshake, tcp: Option<TcpHandle>) -> Self {
+    pub(super) fn new(permit: SessionPermit, handshake: Handshake) -> Self {
         Self {
             permit,
             handshake,
-            tcp,
-            moved_to: OnceLock::new(),
+            websocket: OnceLock::new(),
             has_identified: AtomicBool::new(false),
             on_connected: Mutex::default(),
         }
@@ -52,15 +48,25 @@ impl Session {
         socket.req_parts().extensions.get()
     }
 
-    /// Records that the session continues as a websocket over `tcp`. Only the first time counts.
-    pub(super) fn moved_to(&self, tcp: &TcpHandle) {
-        tcp.report_writes_to(&self.permit.backlog);
-        self.moved_to.get_or_init(|| tcp.clone());
+    /// Records that the session is a websocket over `tcp`.
+    pub(super) fn is_websocket(&self, tcp: TcpHandle) {
+        // It moves only once.
+        let _ = self.websocket.set(tcp);
     }
 
-    /// The TCP connection of the websocket, if the session has one.
+    /// The TCP connection of the websocket, if the session is one.
     pub(super) fn websocket(&self) -> Option<&TcpHandle> {
-        self.moved_to.get().or(self.tcp.as_ref())
+        self.websocket.get()
+    }
+
+    /// What waits for the client: in the engine, and past it.
+    pub(super) fn waiting(&self, engine: &engineioxide::Session) -> Waiting {
+        let queued = engine.waiting();
+        let direct = self.websocket().map(TcpHandle::waiting).unwrap_or_default();
+        Waiting {
+            packets: queued.packets + direct.frames,
+            bytes: queued.bytes + direct.bytes,
+        }
     }
 
     /// Keeps `action` until the socket is connected. The library could keep it too, but for as long as the socket lasts, and in
@@ -90,11 +96,6 @@ impl Session {
     pub(super) fn go_with(self, extensions: &mut Extensions) {
         extensions.insert(Arc::new(self));
     }
-}
-
-/// The permit of the session of a socket.
-pub(super) fn permit(socket: &Socket) -> Option<&SessionPermit> {
-    Session::of(socket).map(|session| &session.permit)
 }
 
 /// Removes from a request its peer and its TCP connection.

@@ -20,9 +20,7 @@ use tungstenite::protocol::frame::{
 };
 
 use super::handshake::Handshake;
-use crate::presence::{
-    Bytes, CaseRef, ConnectionId, Event, Identity, InvalidText, Message, Username,
-};
+use crate::presence::{CaseRef, ConnectionId, Event, Identity, InvalidText, Message, Username};
 
 /// Why a frame was dropped.
 #[derive(Debug, thiserror::Error)]
@@ -46,10 +44,8 @@ pub(crate) struct Outgoing {
     json: String,
 }
 
-/// The beginning of an event in a payload of polling, and of the answer to CONNECT. No name can pass for the former, because
-/// JSON escapes its quote.
+/// The beginning of an event in our namespace, up to its name.
 const EVENT: &str = "42/socket.io,[\"";
-const CONNECT: &str = "40/socket.io";
 
 impl Outgoing {
     /// The payload for the library, which adds the envelope.
@@ -65,28 +61,6 @@ impl Outgoing {
         // Writing to a vector cannot fail.
         let _ = frame.format(&mut bytes);
         bytes.into()
-    }
-
-    /// The least number of bytes that it takes on the wire. Each transport adds something.
-    pub(crate) fn bytes(&self) -> Bytes {
-        Bytes(EVENT.len() + "\",]".len() + self.event.len() + self.json.len())
-    }
-}
-
-/// What a payload of polling holds of our namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Packets {
-    pub(crate) events: usize,
-    /// Whether the client was let in.
-    pub(crate) is_connected: bool,
-}
-
-/// Looks through a payload of polling that the daemon sends.
-pub(crate) fn packets(payload: &[u8]) -> Packets {
-    let text = str::from_utf8(payload).unwrap_or_default();
-    Packets {
-        events: text.matches(EVENT).count(),
-        is_connected: text.contains(CONNECT),
     }
 }
 

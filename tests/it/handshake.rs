@@ -17,6 +17,7 @@ async fn the_origin_is_checked_only_when_a_session_opens() {
     for version in VERSIONS {
         let session = Poller::open(daemon.public, version).await;
         let path = session.path();
+        session.post(&["40/socket.io,"]).await;
         let poll = http::request(daemon.public, "GET", &path, &FOREIGN, "").await;
         let close = if version == Version::Three {
             "1:1"
@@ -80,6 +81,7 @@ async fn a_request_of_another_site_opens_no_session_though_it_has_no_origin() {
         }
     }
     let session = Poller::open(daemon.public, Version::Four).await;
+    session.post(&["40/socket.io,"]).await;
     let headers = [site("cross-site")];
     let poll = http::request(daemon.public, "GET", &session.path(), &headers, "").await;
     assert_eq!(

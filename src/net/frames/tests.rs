@@ -14,72 +14,38 @@ enum Step {
     Push(usize),
     /// Frames of the outlet are written.
     Flush(Vec<usize>),
-    /// The library writes so many of its bytes.
-    Library(usize, Vec<usize>),
+    /// The server writes so many of its bytes.
+    Server(usize, Vec<usize>),
 }
+
+const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nX: \r\r\n\r\n";
 
 proptest! {
     #[test]
     fn whole_frames_arrive_in_order(
-        library in prop::collection::vec((any_opcode(), any_length()), 0..12),
+        frames in prop::collection::vec((any_opcode(), any_length()), 0..12),
         steps in prop::collection::vec(any_step(), 0..60),
-        head in any::<bool>(),
     ) {
-        let response = if head { b"HTTP/1.1 101 Switching Protocols\r\nX: \r\r\n\r\n".as_slice() } else { b"" };
-        let payloads: Vec<_> = library.iter().enumerate().map(|(index, (opcode, length))| {
-            (*opcode, payload(b"3", index, *length))
+        let theirs: Vec<_> = frames.iter().enumerate().map(|(index, (opcode, length))| {
+            (*opcode, payload("server", index, *length))
         }).collect();
-        let bytes = payloads.iter().flat_map(|(opcode, payload)| encoded(*opcode, payload));
-        let mut library: Vec<u8> = response.iter().copied().chain(bytes).collect();
-        let all = library.len();
-        let mut connection = Connection::new(head);
+        let bytes = theirs.iter().flat_map(|(opcode, payload)| encoded(*opcode, payload));
+        let mut connection = Connection::new(HEAD.iter().copied().chain(bytes).collect());
         for step in steps {
-            connection.take(step, &mut library);
+            connection.take(step);
+            let waiting = connection.frames.waiting();
+            prop_assert!(waiting.frames <= connection.pushed.len());
+            prop_assert_eq!(waiting.frames == 0, waiting.bytes == 0);
         }
-        connection.drain(&mut library);
-        prop_assert_eq!(connection.sent.bytes, connection.arrived.len());
-        prop_assert_eq!(connection.sent.events, connection.pushed.len());
-        let (start, frames) = connection.arrived.split_at(response.len());
-        prop_assert_eq!(start, response);
-        let (ours, theirs): (Vec<_>, Vec<_>) = decoded(frames)
-            .into_iter()
-            .partition(|(_, payload)| payload.starts_with(b"42/"));
+        connection.drain();
+        prop_assert_eq!(connection.frames.waiting(), Waiting::default());
+        let (head, frames) = connection.arrived.split_at(HEAD.len());
+        prop_assert_eq!(head, HEAD);
+        let is_ours = |(_, payload): &(OpCode, Vec<u8>)| payload.starts_with(b"outlet");
+        let (ours, others): (Vec<_>, Vec<_>) = decoded(frames).into_iter().partition(is_ours);
         let ours: Vec<_> = ours.into_iter().map(|(_, payload)| payload).collect();
         prop_assert_eq!(ours, connection.pushed);
-        prop_assert_eq!(theirs, payloads);
-        prop_assert!(connection.arrived.len() >= all);
-    }
-}
-
-#[test]
-fn packets_of_the_library_are_recognised() {
-    let text = OpCode::Data(Data::Text);
-    let long = "x".repeat(70_000);
-    for (opcode, payload, events, is_connected) in [
-        (text, r#"42/socket.io,["peopleViewing",[]]"#, 1, false),
-        (text, &format!("42/socket.io,{long}"), 1, false),
-        (text, "40/socket.io", 0, true),
-        (text, "40", 0, false),
-        (text, r#"42["x"]"#, 0, false),
-        (text, "3probe", 0, false),
-        (text, "", 0, false),
-        (OpCode::Data(Data::Binary), "42/socket.io", 0, false),
-        (OpCode::Control(Control::Ping), "42/", 0, false),
-    ] {
-        let mut frames = Frames::default();
-        frames.begin();
-        let bytes = encoded(opcode, payload.as_bytes());
-        let expected = Sent {
-            bytes: 2 * bytes.len(),
-            events: 2 * events,
-            is_connected,
-        };
-        let mut sent = Sent::default();
-        for byte in [&bytes[..], &bytes[..]].concat() {
-            let written = frames.write(&[byte], &mut sent, |bytes| Ok(bytes.len()));
-            assert_eq!(written.unwrap(), 1);
-        }
-        assert_eq!(sent, expected, "{payload:.20}");
+        prop_assert_eq!(others, theirs);
     }
 }
 
@@ -87,70 +53,71 @@ fn packets_of_the_library_are_recognised() {
 fn nothing_is_written_between_two_responses_of_http() {
     let mut frames = Frames::default();
     frames.push(Bytes::from_static(b"\x81\x00"));
+    let response = b"HTTP/1.1 200 OK\r\n\r\n";
     assert!(!frames.can_flush());
-    let mut sent = Sent::default();
-    let written = frames.write(b"HTTP/1.1 200 OK\r\n\r\n", &mut sent, |bytes| {
-        Ok(bytes.len())
-    });
-    assert_eq!(written.unwrap(), 19);
+    assert_eq!(
+        frames.write(response, |bytes| Ok(bytes.len())).unwrap(),
+        response.len()
+    );
     assert!(!frames.can_flush());
+}
+
+#[test]
+fn after_an_error_nothing_waits() {
+    let mut frames = Frames::default();
+    frames.push(Bytes::from_static(b"\x81\x00"));
+    frames.forget();
+    assert_eq!(frames.waiting(), Waiting::default());
 }
 
 /// A connection, and what has come of it.
 struct Connection {
     frames: Frames,
+    /// What the server has not written.
+    server: Vec<u8>,
     pushed: Vec<Vec<u8>>,
     arrived: Vec<u8>,
-    sent: Sent,
 }
 
 impl Connection {
-    fn new(has_head: bool) -> Self {
+    fn new(server: Vec<u8>) -> Self {
         let mut frames = Frames::default();
-        if has_head {
-            frames.begin_after_head();
-        } else {
-            frames.begin();
-        }
-        let sent = Sent::default();
+        frames.begin();
         Self {
             frames,
+            server,
             pushed: Vec::new(),
             arrived: Vec::new(),
-            sent,
         }
     }
 
-    fn take(&mut self, step: Step, library: &mut Vec<u8>) {
+    fn take(&mut self, step: Step) {
         match step {
             Step::Push(length) => {
-                let payload = payload(b"42/", self.pushed.len(), length);
-                self.frames
-                    .push(encoded(OpCode::Data(Data::Text), &payload).into());
+                let payload = payload("outlet", self.pushed.len(), length);
+                let frame = encoded(OpCode::Data(Data::Text), &payload);
+                self.frames.push(frame.into());
                 self.pushed.push(payload);
             }
             Step::Flush(room) => {
-                let arrived = &mut self.arrived;
-                let flushed = self.frames.flush(&mut self.sent, kernel(room, arrived));
+                let flushed = self.frames.flush(kernel(room, &mut self.arrived));
                 assert!(flushed.is_err() || !self.frames.can_flush());
             }
-            Step::Library(length, room) => {
-                let bytes = &library[..length.min(library.len())];
-                let arrived = &mut self.arrived;
-                let written = self
-                    .frames
-                    .write(bytes, &mut self.sent, kernel(room, arrived));
-                library.drain(..written.unwrap_or_default());
+            Step::Server(length, room) => {
+                let bytes = &self.server[..length.min(self.server.len())];
+                let written = self.frames.write(bytes, kernel(room, &mut self.arrived));
+                self.server.drain(..written.unwrap_or_default());
             }
         }
     }
 
     /// Writes everything.
-    fn drain(&mut self, library: &mut Vec<u8>) {
-        while !library.is_empty() {
-            self.take(Step::Library(library.len(), vec![usize::MAX; 99]), library);
+    fn drain(&mut self) {
+        let all = || vec![usize::MAX; 99];
+        while !self.server.is_empty() {
+            self.take(Step::Server(usize::MAX, all()));
         }
-        self.take(Step::Flush(vec![usize::MAX; 99]), library);
+        self.take(Step::Flush(all()));
     }
 }
 
@@ -181,7 +148,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             prop_oneof![1..4_usize, 1..400_usize, Just(usize::MAX)],
             room()
         )
-            .prop_map(|(length, room)| Step::Library(length, room)),
+            .prop_map(|(length, room)| Step::Server(length, room)),
     ]
 }
 
@@ -198,15 +165,10 @@ fn any_opcode() -> impl Strategy<Value = OpCode> {
 }
 
 /// A payload that tells its writer and its number.
-fn payload(start: &[u8], number: usize, length: usize) -> Vec<u8> {
-    let number = number.to_string();
+fn payload(start: &str, number: usize, length: usize) -> Vec<u8> {
+    let start = format!("{start} {number} ");
     let filler = std::iter::repeat_n(b'.', length);
-    start
-        .iter()
-        .copied()
-        .chain(number.into_bytes())
-        .chain(filler)
-        .collect()
+    start.into_bytes().into_iter().chain(filler).collect()
 }
 
 fn encoded(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
