@@ -30,7 +30,7 @@ pub struct Waiting {
 impl Queue {
     /// Promises a place among `most`, if there is one.
     pub(crate) fn reserve(&mut self, most: usize) -> bool {
-        let is_free = self.packets.len() + self.reserved < most;
+        let is_free = self.waiting().packets + self.reserved < most;
         self.reserved += usize::from(is_free);
         is_free
     }
@@ -65,7 +65,7 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.packets.is_empty() && self.begun.is_none()
     }
 
     pub(crate) fn waiting(&self) -> Waiting {

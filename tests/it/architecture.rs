@@ -44,7 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["hub", "presence"]),
     ("lifecycle", &["hub", "presence"]),
     ("hub", &["config", "presence", "stats"]),
-    ("net", &["config", "presence", "stats"]),
+    ("net", &["config", "stats"]),
     ("logging", &["config", "stats"]),
     ("stats", &["config", "presence"]),
     ("presence", &[]),
