@@ -412,7 +412,8 @@ async fn many_clients_that_poll_and_post_miss_nothing_and_stay() {
             };
             let (received, ..) = tokio::join!(poll, send, post);
             let numbers = received.split('<').skip(1);
-            let numbers = numbers.map(|rest| rest.split('>').next().unwrap().parse().unwrap());
+            let numbers =
+                numbers.map(|rest| rest.split('>').next().unwrap().parse::<usize>().unwrap());
             assert!(numbers.eq(0..MESSAGES), "{received}");
             assert!(!socket.is_closed());
         }));
