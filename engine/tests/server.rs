@@ -422,3 +422,15 @@ async fn many_clients_that_poll_and_post_miss_nothing_and_stay() {
         client.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_handler_that_panics_ends_its_own_session_only() {
+    let mut server = Server::start(EngineIoConfig::default()).await;
+    let mut client = websocket(&server, 4, None).await.unwrap();
+    let socket = server.connected().await;
+    client.send(Message::text("4panic")).await.unwrap();
+    let reason = DisconnectReason::TransportError;
+    assert_eq!(server.next().await, Happened::Ended(reason));
+    assert!(socket.is_closed());
+    Session::open(&server, 4).await;
+}
