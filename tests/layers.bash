@@ -119,7 +119,7 @@ run_supply() { tests/supply/run; }
 run_core() { cargo test --locked --workspace --lib --bins; }
 
 # More threads than processors, because these tests spend most of their time waiting for time-outs.
-run_server() { cargo test --locked --test it -- --test-threads 6; }
+run_server() { cargo test --locked --workspace --test it --test server -- --test-threads 6; }
 
 # 15 s for each target, at low priority. tests/fuzz/README.md describes longer runs.
 run_fuzz() {

@@ -108,10 +108,10 @@ impl<H: EngineIoHandler> Engine<H> {
             }
             (Packet::Binary(bytes), _) => self.handler.on_binary(bytes, socket.clone()),
             (Packet::Ping, ProtocolVersion::V3) => {
-                session.is_alive(&self.config);
+                session.refresh(&self.config);
                 session.pong();
             }
-            (Packet::Pong, ProtocolVersion::V4) => session.is_alive(&self.config),
+            (Packet::Pong, ProtocolVersion::V4) => session.refresh(&self.config),
             (Packet::Close, _) => return Err(Ended::ClosePacket),
             // Pings and pongs are only the other side's to send. They are no sign of life.
             (Packet::Noop, _)

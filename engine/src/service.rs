@@ -53,7 +53,7 @@ impl<S: Clone, H: EngineIoHandler> EngineIoService<H, S> {
 
     /// A maker of clones of this service.
     pub fn into_make_service(self) -> MakeEngineIoService<H, S> {
-        MakeEngineIoService::new(self)
+        MakeEngineIoService { service: self }
     }
 }
 
@@ -87,13 +87,6 @@ impl<H: EngineIoHandler, S> EngineIoService<H, S> {
         let engine = self.engine.clone();
         crate::spawn::task(engine.begin_websocket(stream, query, request));
         Ok(())
-    }
-}
-
-impl<H: EngineIoHandler, S> MakeEngineIoService<H, S> {
-    /// A maker of clones of `service`.
-    pub fn new(service: EngineIoService<H, S>) -> Self {
-        Self { service }
     }
 }
 

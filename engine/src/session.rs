@@ -132,7 +132,7 @@ impl Session {
     }
 
     /// Records a sign of life.
-    pub(crate) fn is_alive(&self, config: &EngineIoConfig) {
+    pub(crate) fn refresh(&self, config: &EngineIoConfig) {
         self.state.lock().heartbeat = Heartbeat::heard(Instant::now(), self.version, config);
     }
 

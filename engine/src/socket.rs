@@ -162,11 +162,6 @@ where
     D: Default + Send + Sync + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket")
-            .field("id", &self.id)
-            .field("protocol", &self.protocol)
-            .field("transport", &self.transport_type())
-            .field("ended", &self.session.ended())
-            .finish_non_exhaustive()
+        write!(f, "Socket {}", self.id)
     }
 }

@@ -8,6 +8,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
 };
 
 use engineioxide_core::ProtocolVersion;
@@ -18,6 +19,7 @@ use tokio::{
 use tungstenite::{Error, Message, error::ProtocolError};
 
 use crate::{
+    DisconnectReason,
     ended::Ended,
     engine::{Engine, SocketOf},
     frames::Frames,
@@ -139,6 +141,15 @@ where
             self.frames.start_write(cx, message)?;
         }
         Ok(())
+    }
+}
+
+impl<H: EngineIoHandler, Io> Drop for Websocket<H, Io> {
+    fn drop(&mut self) {
+        // A handler that panics takes this task with it; its session must not stay.
+        if thread::panicking() {
+            self.socket.session.close(DisconnectReason::TransportError);
+        }
     }
 }
 

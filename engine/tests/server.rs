@@ -372,3 +372,65 @@ async fn long_and_malformed_posts_end_a_session() {
         assert_eq!(server.next().await, Happened::Ended(reason));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_that_poll_and_post_miss_nothing_and_stay() {
+    const MESSAGES: usize = 150;
+    let mut server = Server::start(EngineIoConfig {
+        max_buffer_size: 2 * MESSAGES,
+        ..EngineIoConfig::default()
+    })
+    .await;
+    let mut clients = Vec::new();
+    for number in 0..40 {
+        let session = Session::open(&server, VERSIONS[number % 2]).await;
+        let socket = server.connected().await;
+        clients.push(tokio::spawn(async move {
+            let send = async {
+                for message in 0..MESSAGES {
+                    socket.emit(format!("<{message}>")).unwrap();
+                    match (message * 7 + number) % 11 {
+                        0..4 => tokio::task::yield_now().await,
+                        4..6 => sleep(Duration::from_millis(1)).await,
+                        _ => {}
+                    }
+                }
+            };
+            let post = async {
+                for _ in 0..30 {
+                    assert_eq!(session.post(&["4x"]).await.0, 200);
+                }
+            };
+            let poll = async {
+                let mut received = String::new();
+                while received.matches('<').count() < MESSAGES {
+                    let (status, body) = session.poll().await;
+                    assert_eq!(status, 200, "{body}");
+                    received += &body;
+                }
+                received
+            };
+            let (received, ..) = tokio::join!(poll, send, post);
+            let numbers = received.split('<').skip(1);
+            let numbers =
+                numbers.map(|rest| rest.split('>').next().unwrap().parse::<usize>().unwrap());
+            assert!(numbers.eq(0..MESSAGES), "{received}");
+            assert!(!socket.is_closed());
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_ends_its_own_session_only() {
+    let mut server = Server::start(EngineIoConfig::default()).await;
+    let mut client = websocket(&server, 4, None).await.unwrap();
+    let socket = server.connected().await;
+    client.send(Message::text("4panic")).await.unwrap();
+    let reason = DisconnectReason::TransportError;
+    assert_eq!(server.next().await, Happened::Ended(reason));
+    assert!(socket.is_closed());
+    Session::open(&server, 4).await;
+}

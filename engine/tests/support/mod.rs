@@ -51,6 +51,7 @@ impl EngineIoHandler for Echo {
 
     fn on_message(self: &Arc<Self>, msg: Str, socket: Arc<Socket<()>>) {
         let text = msg.to_string();
+        assert_ne!(text, "panic", "as a handler with a mistake does");
         if text != "x" {
             self.happened.try_send(Happened::Text(text)).unwrap();
             socket.emit(msg).unwrap();
