@@ -91,6 +91,8 @@ export function photograph(page, name) {
 
 /** Closes the connection of a tab for good, without a clean close, and waits until the daemon counts it as lost. */
 export async function loseConnection({ daemon }, { page }, username) {
+  // The list of viewers may come before the session has moved to a websocket.
+  await page.waitForFunction(() => socket.io.engine.transport.ws);
   await page.evaluate(() => {
     socket.io.reconnection(false);
     socket.io.engine.transport.ws.close();
