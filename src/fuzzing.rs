@@ -36,5 +36,5 @@ pub fn decode_twice_encoded(text: &str) -> Cow<'_, str> {
 /// When there are no words for it.
 pub fn encode(message: &Message) -> Result<(&'static str, String), String> {
     let outgoing = wire::encode(message).map_err(|error| error.to_string())?;
-    Ok((outgoing.event, outgoing.payload.get().to_owned()))
+    Ok((outgoing.event, outgoing.json))
 }

@@ -41,7 +41,8 @@ pub(crate) enum DecodeError {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) event: &'static str,
-    json: String,
+    /// The payload.
+    pub(crate) json: String,
 }
 
 /// The beginning of an event in our namespace, up to its name.
