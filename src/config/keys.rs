@@ -66,7 +66,7 @@ static KEYS: &[Key] = &[
     Key::tuning(
         "public.merge_interval_ms",
         Millis(0..=10_000, |c| &mut c.public.merge_interval),
-        "How long sending the lists of a case may take and still be no reason to wait, at 64 MiB a second. So a case with \
+        "How long sending the lists of a case may take and still be no reason to wait, at 42 MiB a second. So a case with \
          few viewers gets every list at once, and one with hundreds gets changes that come faster together. 0 sends every \
          list at once.",
     ),

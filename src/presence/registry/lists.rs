@@ -9,7 +9,7 @@ use super::{Registry, outcome::Outcome};
 
 /// The most bytes a second that the lists of one case may take. With thousands of viewers each list takes tens of megabytes, and
 /// viewers of other cases must not wait for them.
-const BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+const BYTES_PER_SECOND: u64 = 42 * 1024 * 1024;
 
 impl Registry {
     /// Returns the effects of `outcome`, and after them the list of each changed case, unless it is held back for later.
