@@ -185,6 +185,7 @@ impl CallCentre {
             registry: Registry::new(Rules {
                 merge_interval: Duration::from_millis(50),
                 grace: GRACE,
+                memory: GRACE,
                 lost_places: users,
                 tabs_per_browser: 100,
             }),

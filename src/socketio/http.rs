@@ -177,12 +177,13 @@ impl PublicApp {
         let Some((Peer(peer), tcp)) = take_peer(extensions) else {
             return Ok(bad_request());
         };
-        let trusted_proxies = &self.settings.now().public.trusted_proxies;
+        let config = self.settings.now();
+        let trusted_proxies = &config.public.trusted_proxies;
         if has_untrusted_address(headers, peer, trusted_proxies) {
             self.counters
                 .refuse(Counter::ProxyUntrusted, &peer.to_string());
         }
-        let handshake = Handshake::new(headers, peer, trusted_proxies);
+        let handshake = Handshake::new(headers, peer, &config);
         let permit = match self.admission.admit(handshake.browser.address) {
             Ok(permit) => permit,
             Err(too_many) => return Ok(self.refuse(too_many)),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::ORIGIN};
 
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 
 /// The header by which a browser tells whether a request comes from another site. Browsers before 2023 may not send it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -47,9 +47,14 @@ impl Origins {
     }
 
     fn knows(&self, host: &str) -> bool {
-        let config = self.settings.now();
-        is_loopback(host) || config.site_hostnames.iter().any(|known| known == host)
+        is_own_site(host, &self.settings.now())
     }
+}
+
+/// Whether pages of this host are ours.
+pub(super) fn is_own_site(host: &str, config: &Config) -> bool {
+    let is_known = |known: &String| known.eq_ignore_ascii_case(host);
+    is_loopback(host) || config.site_hostnames.iter().any(is_known)
 }
 
 /// The host in `Origin`, whether or not it may connect.
@@ -83,7 +88,6 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     #[test]
     fn only_pages_of_the_site_and_of_this_machine_may_connect() {
