@@ -110,6 +110,10 @@ impl MessagePage {
 }
 
 /// How a connection came onto its case, in words for staff.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates pass references"
+)]
 fn words(entry: &Entry) -> &'static str {
     match entry {
         Entry::Opened => "opened",

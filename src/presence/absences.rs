@@ -6,31 +6,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{
-    CaseRef, ConnectionId, Facts, Identity, Moment, SavedAbsence, UserType, Username,
-    lost_places::LostPlaces,
-};
-
-/// A user who has not come back to a case. The browser may come back from another address, and with another version.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Absence {
-    /// The user.
-    pub username: Username,
-    /// The user type.
-    pub user_type: UserType,
-    /// The case.
-    pub case: CaseRef,
-}
-
-impl Absence {
-    pub(super) fn new(identity: &Identity, case: CaseRef) -> Self {
-        Self {
-            username: identity.username.clone(),
-            user_type: identity.user_type.clone(),
-            case,
-        }
-    }
-}
+use super::{Absence, ConnectionId, Facts, Moment, SavedAbsence, lost_places::LostPlaces};
 
 /// All absences that are remembered.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -42,7 +42,6 @@ mod tests;
 mod time;
 mod view;
 
-pub use absences::Absence;
 pub use change::{Change, Departure};
 pub use effect::{Effect, Posting, Recipients};
 pub use event::{Ending, Event, Identity, Page};
@@ -56,6 +55,6 @@ pub(crate) use network::networks;
 pub use number::{Bytes, MessageNumber, Rank};
 pub use place::{Entry, Evidence, Facts};
 pub use registry::{Registry, Rules};
-pub use saved::{SavedAbsence, SavedPlace, Snapshot};
+pub use saved::{Absence, SavedAbsence, SavedPlace, Snapshot};
 pub use time::{Moment, WallTime};
 pub use view::{Census, ConnectionView, LossView, PeopleCursor, PeoplePage, Person};

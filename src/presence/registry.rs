@@ -268,7 +268,7 @@ impl Registry {
         let path = page.map(|page| &page.path);
         self.arrive(conn, identity, browser, path, now, outcome);
         self.catch_up(conn, now, outcome);
-        self.await_word(conn, page, now);
+        self.wait_for_word(conn, page, now);
     }
 
     /// A connection that has a place identified again, perhaps as another user.

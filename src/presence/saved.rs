@@ -4,7 +4,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Absence, ConnectionId, Facts, MessageNumber, NumberedMessage, UserType};
+use super::{
+    CaseRef, ConnectionId, Facts, Identity, MessageNumber, NumberedMessage, UserType, Username,
+};
 
 /// Everything that a restart must not lose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,4 +54,25 @@ pub struct SavedAbsence {
     pub address: IpAddr,
     /// How long it is still remembered.
     pub left: Duration,
+}
+
+/// A user who has not come back to a case. The browser may come back from another address, and with another version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Absence {
+    /// The user.
+    pub username: Username,
+    /// The user type.
+    pub user_type: UserType,
+    /// The case.
+    pub case: CaseRef,
+}
+
+impl Absence {
+    pub(super) fn new(identity: &Identity, case: CaseRef) -> Self {
+        Self {
+            username: identity.username.clone(),
+            user_type: identity.user_type.clone(),
+            case,
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The file of places, written from a real hub.
 
+use std::time::SystemTime;
+
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -153,14 +155,13 @@ fn a_clock_that_was_set_forward_does_not_age_the_file() {
     // To the clock on the wall, the file is a day old then.
     let file = File::options().write(true).open(store.path(FILE)).unwrap();
     let day = Duration::from_hours(24);
-    file.set_modified(std::time::SystemTime::now() - day)
-        .unwrap();
+    let a_day_ago = SystemTime::UNIX_EPOCH + wall_time().0 - day;
+    file.set_modified(a_day_ago).unwrap();
     assert!(store.load().age < Duration::from_mins(1));
     let text = fs::read_to_string(store.path(FILE)).unwrap();
     let by_wall_only = text.replace(r#""uptime_ms":"#, r#""uptime_is":"#);
     fs::write(store.path(FILE), by_wall_only).unwrap();
-    file.set_modified(std::time::SystemTime::now() - day)
-        .unwrap();
+    file.set_modified(a_day_ago).unwrap();
     assert!(store.load().age >= day, "a file of an earlier version");
 }
 

@@ -19,7 +19,7 @@ const SILENCE: Duration = Duration::from_millis(1500);
 
 impl Registry {
     /// Waits for the word of a page that has just identified, if its address names a case and nothing is known of its case.
-    pub(super) fn await_word(&mut self, conn: ConnectionId, page: Option<&Page>, now: Moment) {
+    pub(super) fn wait_for_word(&mut self, conn: ConnectionId, page: Option<&Page>, now: Moment) {
         let place = self.places.connected(conn);
         let is_open = place.is_some_and(|it| it.facts.case.is_none() && !it.has_spoken);
         if let Some(case) = page.and_then(|page| page.case.clone()).filter(|_| is_open) {

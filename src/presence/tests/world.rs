@@ -61,7 +61,7 @@ struct Tab {
     /// Whether it is offline and does not know.
     void: bool,
     /// The time until which it may be missing, while it is connected: the daemon waits for its word.
-    awaited_until: Moment,
+    expected_by: Moment,
     /// The case that its address names, if it shows something else.
     lurks: Option<&'static str>,
     /// Whether the daemon has evidence for a return to that case.
@@ -127,7 +127,7 @@ struct World {
 }
 
 /// The time for which the daemon waits for the word of a page.
-const AWAITED: Duration = Duration::from_millis(1500);
+const WORD: Duration = Duration::from_millis(1500);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
@@ -303,7 +303,7 @@ impl World {
         let it = &mut self.tabs[tab];
         if let Some(conn) = it.conn.take() {
             let lurks = it.lurks.filter(|_| it.is_excused);
-            it.place = it.case.filter(|_| now >= it.awaited_until).or(lurks);
+            it.place = it.case.filter(|_| now >= it.expected_by).or(lurks);
             it.unnoticed = Some((conn, now));
             if let Some(case) = it.place {
                 self.unleft.insert((USERS[tab], case), now + MEMORY);
@@ -363,8 +363,8 @@ impl World {
             self.excuse_place(conn, now + GRACE);
             self.apply(ended(conn, Ending::Lost { silence }));
             let it = &mut self.tabs[tab];
-            if it.awaited_until == Moment::MAX {
-                it.awaited_until = now + AWAITED;
+            if it.expected_by == Moment::MAX {
+                it.expected_by = now + WORD;
             }
         }
     }
@@ -389,27 +389,27 @@ impl World {
                 .into_iter()
                 .collect();
         }
-        let awaited = it.case.filter(|_| emitted.is_empty());
-        let awaited = awaited.map(|case| self.awaited_until(tab, case));
-        if let (Some(None), Some(case)) = (awaited, it.case) {
+        let expected = it.case.filter(|_| emitted.is_empty());
+        let expected = expected.map(|case| self.expected_by(tab, case));
+        if let (Some(None), Some(case)) = (expected, it.case) {
             // The daemon cannot know, so the page is loaded again.
             emitted = vec![Emitted::Start(case)];
         }
         self.tabs[tab].void = false;
         let continues = in_time && emitted.is_empty() && it.place == it.case;
         self.connect(tab, &emitted);
-        self.tabs[tab].awaited_until = awaited.flatten().unwrap_or_default();
+        self.tabs[tab].expected_by = expected.flatten().unwrap_or_default();
         if !continues {
             self.tabs[tab].lower_certainty(Certainty::InDoubt);
         }
     }
 
     /// The time by which a tab is on its case that returns now and says nothing, if the daemon has evidence for that.
-    fn awaited_until(&self, tab: usize, case: &'static str) -> Option<Moment> {
+    fn expected_by(&self, tab: usize, case: &'static str) -> Option<Moment> {
         let (it, now) = (&self.tabs[tab], self.stage.now);
         let is_known = it.unnoticed.is_some() || it.kept_until > now;
-        let is_kept = it.kept_until > now + 2 * AWAITED;
-        let lasts = |until: &Moment| *until > now + 2 * AWAITED;
+        let is_kept = it.kept_until > now + 2 * WORD;
+        let lasts = |until: &Moment| *until > now + 2 * WORD;
         let mut others = self.tabs.iter().enumerate();
         // It may take over the place of the other tab, which is on no case.
         let swaps = others.any(|(at, it)| {
@@ -418,16 +418,16 @@ impl World {
         if it.place == Some(case) && is_known {
             Some(now)
         } else if self.unleft.get(&(USERS[tab], case)).is_some_and(lasts) {
-            Some(now + AWAITED)
+            Some(now + WORD)
         } else if swaps || is_known && it.place.is_none() {
             // What its page said last, or kept from saying, is that it shows no case.
             None
         } else if self.is_new && now < self.restarted_until {
-            Some(now + AWAITED)
+            Some(now + WORD)
         } else if it.place.is_some() && it.unnoticed.is_some() {
             Some(Moment::MAX)
         } else {
-            (it.place.is_some() && is_kept).then_some(now + AWAITED)
+            (it.place.is_some() && is_kept).then_some(now + WORD)
         }
     }
 
@@ -438,7 +438,7 @@ impl World {
             self.tabs[tab].is_excused |= self.has_evidence_against(tab, case);
         }
         self.tabs[tab].conn = Some(conn);
-        self.tabs[tab].awaited_until = Moment::ZERO;
+        self.tabs[tab].expected_by = Moment::ZERO;
         self.may_swap_places(tab);
         let (early, late) = if EARLY[tab] {
             (emitted, &[][..])

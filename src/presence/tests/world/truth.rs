@@ -46,7 +46,7 @@ impl World {
             let listed = names.iter().any(|name| name.as_str() == user);
             let is_kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
             let is_known = match it.conn {
-                Some(_) => self.stage.now > it.awaited_until,
+                Some(_) => self.stage.now > it.expected_by,
                 None => is_kept && it.place == it.case,
             };
             let there = it.open && it.case == Some(case) && it.queue.is_empty();
