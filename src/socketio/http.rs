@@ -24,7 +24,7 @@ use super::{
     engine::{Engine, EngineVersion},
     handshake::{Handshake, has_untrusted_address},
     not_found,
-    origin::{Origins, foreign_host},
+    origin::{Origins, foreign_host, is_prerendered},
     poll::Poll,
     query::{Query, Transport},
     refusal::refusal,
@@ -173,6 +173,11 @@ impl PublicApp {
         query: Query,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
+        // The client tries again until the page is shown. Until then its user looks at another page.
+        if is_prerendered(headers) {
+            self.counters.count(Counter::Prerendered);
+            return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, 4, "Not shown yet"));
+        }
         let extensions = request.extensions_mut();
         let Some((Peer(peer), tcp)) = take_peer(extensions) else {
             return Ok(bad_request());

@@ -147,6 +147,8 @@ counters! {
     "session_refused" by "reason", "Handshakes that were refused" {
         /// A page of another site tried to connect.
         OriginRefused = "origin",
+        /// A page that nobody saw yet tried to connect, and tries again when it is shown.
+        Prerendered = "prerender",
         /// As many sessions were open as there may be.
         SessionsFull = "sessions",
         /// As many sessions of the client's address were open as there may be.
