@@ -105,8 +105,6 @@ pub(super) struct Loss {
     /// How long nothing may have reached the browser before the loss was noticed.
     pub(super) silence: Duration,
     pub(super) certainty: Certainty,
-    /// Whether the loss was before this daemon started.
-    pub(super) inherited: bool,
 }
 
 /// Whether a connection was really lost.

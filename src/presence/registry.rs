@@ -61,8 +61,8 @@ pub struct Rules {
     pub grace: Duration,
     /// How long a user is remembered who did not come back to a case in time. Zero remembers nobody.
     pub memory: Duration,
-    /// The most lost places, and the most users that are remembered. Beyond it, in the network with the most of them, the address with the most loses the place that
-    /// would lapse first.
+    /// The most lost places, and the most users that are remembered. Beyond it, in the network with the most of them, the address
+    /// with the most loses the place that would lapse first.
     pub lost_places: usize,
     /// The most connections of one user from one browser that are searched when a page comes back to its place.
     pub tabs_per_browser: usize,
@@ -416,7 +416,6 @@ fn inherited(saved: SavedPlace, grace: Duration, is_complete: bool) -> Place {
             unread_from: saved.unread_from,
             silence: Duration::ZERO,
             certainty: Certainty::Lost,
-            inherited: true,
         }),
     }
 }

@@ -121,7 +121,6 @@ impl Registry {
             unread_from,
             silence,
             certainty: Certainty::InDoubt,
-            inherited: false,
         };
         self.places.lose(conn, loss);
         if certainty == Certainty::Lost {
