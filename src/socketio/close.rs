@@ -29,6 +29,8 @@ pub(super) enum CloseReason {
     Misbehaved,
     /// The daemon closes it, because the daemon stops.
     Draining,
+    /// Its page was closed or left, although no connection of its own says so.
+    PageGone,
     /// Its poll was aborted at that moment: by the network, or because the page is gone.
     PollAborted(Instant),
 }
@@ -94,6 +96,14 @@ impl Closer {
             socket
                 .extensions
                 .insert(CloseReason::PollAborted(Instant::now()));
+        }
+        self.close_polling(session, version);
+    }
+
+    /// Ends a polling session whose page is gone.
+    pub(super) fn page_gone(&self, session: &str, version: EngineVersion) {
+        if let Some(socket) = self.socket(session) {
+            socket.extensions.insert(CloseReason::PageGone);
         }
         self.close_polling(session, version);
     }

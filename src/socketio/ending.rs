@@ -34,7 +34,9 @@ pub(super) fn ending(
     let has_status = tcp.is_some_and(|tcp| !is_empty_close(tcp.tail()));
     // How long messages may not have reached the browser. A client that gives up has not received anything for long.
     let silence = match (reason, socket.extensions.get()) {
-        (DisconnectReason::ClientNSDisconnect, _) => return Ending::CleanClose,
+        (DisconnectReason::ClientNSDisconnect, _) | (_, Some(CloseReason::PageGone)) => {
+            return Ending::CleanClose;
+        }
         (DisconnectReason::TransportClose, None) if has_status => return Ending::CleanClose,
         (_, Some(CloseReason::PollAborted(at))) => {
             let silence = at.elapsed();

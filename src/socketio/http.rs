@@ -29,7 +29,7 @@ use super::{
     query::{Query, Transport},
     refusal::refusal,
     session::{Session, take_peer},
-    upgrade::Upgrades,
+    upgrade::{ProbeError, Upgrades},
 };
 use crate::{
     config::Settings,
@@ -131,7 +131,8 @@ impl PublicApp {
         match (query.session, accepted) {
             (None, _) => self.begin_session(&headers, query, request).await,
             (Some(session), Some(accepted)) => {
-                self.upgrade(session.as_str(), &accepted, request).await
+                self.upgrade(session.as_str(), query.version, &accepted, request)
+                    .await
             }
             (Some(session), None) => {
                 let poll = Poll::new(session, query.version, self.closer.clone(), &self.upgrades);
@@ -209,6 +210,7 @@ impl PublicApp {
     async fn upgrade(
         self,
         session: &str,
+        version: EngineVersion,
         accepted: &Response<()>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
@@ -221,7 +223,10 @@ impl PublicApp {
             return Ok(bad_request());
         };
         if let Err(error) = self.upgrades.of(session).probe(&tcp, &head).await {
-            debug!(conn.id = %session, %error, "session stays on polling: {error}");
+            if let ProbeError::PageGone = error {
+                self.closer.page_gone(session.as_str(), version);
+            }
+            debug!(conn.id = %session, %error, "session does not move to a websocket: {error}");
             self.counters.count(Counter::UpgradeFailed);
             return Ok(bad_request());
         }

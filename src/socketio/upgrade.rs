@@ -32,7 +32,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tungstenite::protocol::frame::{
     FrameHeader,
-    coding::{Data, OpCode},
+    coding::{Control, Data, OpCode},
 };
 
 use crate::{
@@ -54,6 +54,25 @@ const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
 
 /// The packet that a client sends once its last poll has been answered.
 const UPGRADE: &[u8] = b"5";
+
+/// The status of a close frame that a browser sends when its page is closed or left.
+const GOING_AWAY: [u8; 2] = 1001_u16.to_be_bytes();
+
+/// Why a session does not move to a websocket.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProbeError {
+    /// The page was closed or left while it probed. It has no poll that could tell so.
+    #[error("the page is gone")]
+    PageGone,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<io::ErrorKind> for ProbeError {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self::Io(kind.into())
+    }
+}
 
 /// The upgrades of all sessions.
 #[derive(Clone, Debug, Default)]
@@ -112,16 +131,17 @@ impl Upgrade {
     ///
     /// # Errors
     /// When the client sends anything else, or does not send in time. The connection is closed then.
-    pub(super) async fn probe(self, tcp: &TcpHandle, handshake: &[u8]) -> io::Result<()> {
+    pub(super) async fn probe(self, tcp: &TcpHandle, handshake: &[u8]) -> Result<(), ProbeError> {
         let held = tcp.hold().ok_or(io::ErrorKind::NotConnected)?;
         let probed = timeout(PROBE_TIMEOUT, self.converse(held, handshake));
         let closing = &self.upgrades.0.closing;
         let probed = closing.run_until_cancelled(probed).await;
         self.noop.send_replace(None);
-        probed.ok_or(io::ErrorKind::ConnectionAborted)??
+        let probed = probed.ok_or(io::ErrorKind::ConnectionAborted)?;
+        probed.map_err(io::Error::from)?
     }
 
-    async fn converse(&self, mut held: Held, handshake: &[u8]) -> io::Result<()> {
+    async fn converse(&self, mut held: Held, handshake: &[u8]) -> Result<(), ProbeError> {
         held.write_all(handshake).await?;
         let mut heard = Vec::new();
         let probe = expect(&mut held, &mut heard, 0, PROBE).await?;
@@ -174,7 +194,7 @@ async fn expect(
     heard: &mut Vec<u8>,
     start: usize,
     packet: &[u8],
-) -> io::Result<usize> {
+) -> Result<usize, ProbeError> {
     loop {
         let frame = heard.get(start..).unwrap_or_default();
         if let Some(length) = text_frame(frame, packet)? {
@@ -188,7 +208,7 @@ async fn expect(
 ///
 /// # Errors
 /// When it is not a client's text frame, or does not hold `packet`.
-fn text_frame(bytes: &[u8], packet: &[u8]) -> io::Result<Option<usize>> {
+fn text_frame(bytes: &[u8], packet: &[u8]) -> Result<Option<usize>, ProbeError> {
     let mut cursor = Cursor::new(bytes);
     let header = FrameHeader::parse(&mut cursor).map_err(io::Error::other)?;
     let Some((header, length)) = header else {
@@ -199,24 +219,29 @@ fn text_frame(bytes: &[u8], packet: &[u8]) -> io::Result<Option<usize>> {
         rsv1: false,
         rsv2: false,
         rsv3: false,
-        opcode: OpCode::Data(Data::Text),
+        opcode: opcode @ (OpCode::Data(Data::Text) | OpCode::Control(Control::Close)),
         mask: Some(mask),
     } = header
     else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    if length != packet.len() as u64 {
+    let is_close = opcode == OpCode::Control(Control::Close);
+    let expected = if is_close { &GOING_AWAY } else { packet };
+    if length != expected.len() as u64 {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let start = usize::try_from(cursor.position()).map_err(io::Error::other)?;
-    let end = start + packet.len();
+    let end = start + expected.len();
     let Some(payload) = bytes.get(start..end) else {
         return Ok(None);
     };
     let unmasked = payload.iter().zip(mask.iter().cycle());
     let unmasked = unmasked.map(|(byte, mask)| byte ^ mask);
-    if !unmasked.eq(packet.iter().copied()) {
+    if !unmasked.eq(expected.iter().copied()) {
         return Err(io::ErrorKind::InvalidData.into());
+    }
+    if is_close {
+        return Err(ProbeError::PageGone);
     }
     Ok(Some(end))
 }
