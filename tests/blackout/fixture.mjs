@@ -44,11 +44,11 @@ export class RemoteBrowser {
   }
 
   /** Loads the case page as a user, from any address of the site. */
-  async loads(site, name, transports = 'polling,websocket', caseRef = CASE) {
+  async loads(site, name, transports = 'polling,websocket', caseRef = CASE, cache = '') {
     const context = await this.#browser.newContext();
     context.setDefaultTimeout(LIMIT_MS);
     const page = await context.newPage();
-    const settings = new URLSearchParams({ server: site, name, usertype: 'operator', caseRef, transports });
+    const settings = new URLSearchParams({ server: site, name, usertype: 'operator', caseRef, transports, cache });
     await page.goto(`${site}/call_centre/${caseRef}/?${settings}`);
     return new Tab(page);
   }
