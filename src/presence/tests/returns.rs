@@ -87,7 +87,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("a line that is closed cleanly is no evidence", "a=adam a>X +10 b=adam@Y +10 a!", "left a Closed"),
     ("a poll in doubt is no evidence until it is a loss", "a=adam a>X +10 b=adam@Y +10 a%20", ""),
     ("a poll in doubt is no evidence when silence is judged", "a=adam a>X +10 b=adam@Y +1 . . . . , a%11 ,", ""),
-    ("a line on no case that turns out to be dead is no evidence", "a=adam +10 b=adam@Y +60 a~70", "lost a"),
+    ("a line on no case that turns out to be dead is no evidence", "a=adam +10 b=adam@Y +60 a~70", "a => b, lost a"),
     ("a dead line of another browser is no evidence", "a=adam a>X a~ b=adam@Y/two +2", ""),
     ("a dead line of another user is no evidence", "a=adam a>X a~ b=eve@Y +2", ""),
     ("a dead line of another user type is no evidence", "a=adam a>X a~ b=adam^@Y +2", ""),
