@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use tokio::{
     sync::{Semaphore, watch},
+    task::unconstrained,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -132,13 +133,12 @@ impl App {
         let config = &self.config;
         let grace = config.presence.restart_grace;
         let store = store(config);
-        let left = store
-            .as_ref()
-            .map_or_else(Snapshot::default, |store| store.load(grace));
+        let left = store.as_ref().map_or_else(Snapshot::default, Store::load);
         let registry = Registry::restored(rules(config), left, grace);
         let counters = daemon.sources.counters.clone();
         let hub = Hub::new(registry, sockets, census, counters);
-        tasks.spawn("hub", hub.run(inbox));
+        // It goes on as long as requests wait, so that the connections that cause them do not run before it.
+        tasks.spawn("hub", unconstrained(hub.run(inbox)));
         let keep = store::keep(store, daemon.hub.clone(), daemon.rest.clone());
         tasks.spawn("store", keep);
     }

@@ -3,7 +3,7 @@
 //! Lives here: which counters an event or a change counts for. Not here: the counters (`names`).
 
 use super::{Counter, Counters};
-use crate::presence::{Change, Event};
+use crate::presence::{Change, Entry, Event, Evidence};
 
 impl Counters {
     /// Counts an event that a browser sent.
@@ -20,8 +20,11 @@ impl Counters {
     pub(crate) fn count_change(&self, change: &Change) {
         match change {
             Change::Lost { .. } => self.count(Counter::PlaceLost),
-            Change::Resumed { watched, .. } => {
+            Change::Resumed { case, watched, .. } => {
                 self.count(Counter::PlaceResumed);
+                if case.is_some() {
+                    self.count(Counter::EntryTakenOver);
+                }
                 if *watched {
                     self.count(Counter::FlickerSuppressed);
                 }
@@ -31,12 +34,27 @@ impl Counters {
                 self.stale_for(*staleness);
                 self.count(Counter::PlaceLapsed);
             }
-            Change::Arrived { .. }
-            | Change::Identified { .. }
-            | Change::Opened { .. }
+            Change::Arrived { facts, .. } => {
+                if let Some(entry) = facts.entry {
+                    self.count(counter(entry));
+                }
+            }
+            Change::Opened { .. } => self.count(Counter::EntryOpened),
+            Change::PutBack { evidence, .. } => self.count(counter(Entry::PutBack(*evidence))),
+            Change::Identified { .. }
             | Change::Closed { .. }
             | Change::Left { .. }
             | Change::Posted { .. } => {}
         }
+    }
+}
+
+fn counter(entry: Entry) -> Counter {
+    match entry {
+        Entry::Opened => Counter::EntryOpened,
+        Entry::TakenOver => Counter::EntryTakenOver,
+        Entry::PutBack(Evidence::Start) => Counter::EntryAfterStart,
+        Entry::PutBack(Evidence::Absence) => Counter::EntryAfterAbsence,
+        Entry::PutBack(Evidence::DeadLine) => Counter::EntryAfterDeadLine,
     }
 }

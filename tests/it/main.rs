@@ -28,6 +28,7 @@ mod presence;
 mod process;
 mod reload;
 mod restart;
+mod returns;
 mod statsd;
 mod support;
 mod systemd;

@@ -329,6 +329,7 @@ fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) ->
             ConnectionView {
                 identity,
                 case,
+                entry: None,
                 lost,
             },
         )

@@ -44,9 +44,13 @@ impl World {
         for (tab, it) in self.tabs.iter().enumerate() {
             let user = USERS[tab];
             let listed = names.iter().any(|name| name.as_str() == user);
-            let kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
+            let is_kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
+            let is_known = match it.conn {
+                Some(_) => self.stage.now > it.expected_by,
+                None => is_kept && it.place == it.case,
+            };
             let there = it.open && it.case == Some(case) && it.queue.is_empty();
-            if there && not_yet_emitted.is_empty() && (it.conn.is_some() || kept) {
+            if there && not_yet_emitted.is_empty() && is_known {
                 assert!(listed, "{user} is on {case} and missing from {names:?}");
             }
         }
@@ -54,6 +58,7 @@ impl World {
             let there = |(tab, it): (usize, &Tab)| {
                 USERS[tab] == name.as_str()
                     && (it.open && it.case == Some(case) || it.unnoticed.is_some())
+                    || USERS[tab] == name.as_str() && it.is_excused && it.lurks == Some(case)
             };
             let excused = self.excused.iter().any(|((user, on), until)| {
                 *user == name.as_str() && *on == case && *until > self.stage.now
