@@ -9,7 +9,7 @@ use std::{
 
 use engineioxide_core::{ProtocolVersion, Sid, TransportType};
 use http::{
-    HeaderMap, HeaderValue, Request,
+    HeaderValue, Request,
     header::{CONNECTION, UPGRADE},
     request::Parts,
 };
@@ -139,7 +139,6 @@ fn lasting(request: Parts) -> Parts {
     lasting.version = request.version;
     lasting.uri = request.uri.to_string().parse().unwrap_or_default();
     lasting.extensions = request.extensions;
-    lasting.headers = HeaderMap::with_capacity(request.headers.len());
     for (name, value) in &request.headers {
         // Only the handshake of a websocket needs these.
         if [CONNECTION, UPGRADE].contains(name) || name.as_str().starts_with("sec-websocket-") {
@@ -148,9 +147,6 @@ fn lasting(request: Parts) -> Parts {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             lasting.headers.append(name, value);
         }
-    }
-    if lasting.headers.is_empty() {
-        lasting.headers = HeaderMap::new();
     }
     lasting
 }

@@ -92,13 +92,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Frames<Io> {
     /// Says that the websocket is over, as far as that is possible without waiting, and ends the stream.
     pub(crate) fn finish(&mut self, cx: &mut Context<'_>) {
         let io = &mut self.io;
+        let mut bridge = Bridge { io, cx };
         // Whoever has closed it already, or is gone, is not told.
-        let _ = self.protocol.close(&mut Bridge { io, cx }, None);
-        let _ = self.protocol.flush(&mut Bridge {
-            io: &mut self.io,
-            cx,
-        });
-        let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+        let _ = self.protocol.close(&mut bridge, None);
+        let _ = self.protocol.flush(&mut bridge);
+        let _ = Pin::new(bridge.io).poll_shutdown(bridge.cx);
     }
 }
 

@@ -3,8 +3,8 @@
 //! Lives here: the one task of a websocket, which reads, writes and keeps the heartbeat. Not here: frames (`frames`), how a session
 //! comes to a websocket (`requests`, `upgrade`).
 
-use std::future::poll_fn;
 use std::{
+    future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
