@@ -13,8 +13,8 @@
 use std::{cell::RefCell, time::Duration};
 
 use cla_socketserver::presence::{
-    Browser, CaseRef, ConnectionId, Effect, Ending, Event, Identity, Message, Moment, Page,
-    Registry, Rules,
+    Browser, CaseRef, ConnectionId, Effect, Ending, Event, Identity, Message, Moment, Registry,
+    Rules,
 };
 use divan::{Bencher, Divan};
 
@@ -185,7 +185,6 @@ impl CallCentre {
             registry: Registry::new(Rules {
                 merge_interval: Duration::from_millis(50),
                 grace: GRACE,
-                memory: GRACE,
                 lost_places: users,
                 tabs_per_browser: 100,
             }),
@@ -266,10 +265,7 @@ impl CallCentre {
                 address: [192, 0, 2, 1].into(),
                 agent: Some("Mozilla/5.0".try_into().unwrap()),
             },
-            page: Some(Page {
-                path: page.as_str().try_into().unwrap(),
-                case: Some(case(0)),
-            }),
+            page: Some(page.as_str().try_into().unwrap()),
         }
     }
 }

@@ -133,7 +133,9 @@ impl App {
         let config = &self.config;
         let grace = config.presence.restart_grace;
         let store = store(config);
-        let left = store.as_ref().map_or_else(Snapshot::default, Store::load);
+        let left = store
+            .as_ref()
+            .map_or_else(Snapshot::default, |store| store.load(grace));
         let registry = Registry::restored(rules(config), left, grace);
         let counters = daemon.sources.counters.clone();
         let hub = Hub::new(registry, sockets, census, counters);

@@ -20,7 +20,6 @@
 
 mod addresses;
 mod admission;
-mod case_path;
 mod claim;
 mod effective;
 mod flags;
@@ -41,7 +40,6 @@ mod values;
 mod tests;
 
 pub use self::admission::{AdmissionBounds, SessionBounds};
-pub use self::case_path::CasePath;
 pub use self::effective::Effective;
 pub use self::flags::Flags;
 pub use self::judge::Loaded;

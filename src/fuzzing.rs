@@ -7,18 +7,12 @@ use std::{borrow::Cow, net::Ipv4Addr, sync::LazyLock};
 use http::HeaderMap;
 
 use crate::{
-    config::Config,
     presence::{ConnectionId, Event, InvalidText, Message},
     socketio::{handshake::Handshake, wire},
 };
 
-static HANDSHAKE: LazyLock<Handshake> = LazyLock::new(|| {
-    Handshake::new(
-        &HeaderMap::new(),
-        Ipv4Addr::LOCALHOST.into(),
-        &Config::default(),
-    )
-});
+static HANDSHAKE: LazyLock<Handshake> =
+    LazyLock::new(|| Handshake::new(&HeaderMap::new(), Ipv4Addr::LOCALHOST.into(), &[]));
 
 /// What the frame of an event means, or why it is dropped.
 ///

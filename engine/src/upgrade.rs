@@ -2,8 +2,7 @@
 //!
 //! Lives here: the client's probe of the websocket. Not here: the session on it (`websocket`).
 //! Invariant: the session stays on polling, undisturbed, until its client has sent the upgrade packet. A probe that fails costs
-//! nothing, unless its page is gone. Clients probe because a network may let the handshake of a websocket through and nothing
-//! after it.
+//! nothing. Clients probe because a network may let the handshake of a websocket through and nothing after it.
 //!
 //! ```text
 //! client                                        server
@@ -22,11 +21,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{MissedTickBehavior, interval, timeout},
 };
-use tungstenite::{Message, protocol::frame::coding::CloseCode};
+use tungstenite::Message;
 
 use crate::{
     OnProbed, Probed,
-    ended::Ended,
     engine::{Engine, SocketOf},
     frames::Frames,
     handler::EngineIoHandler,
@@ -96,11 +94,11 @@ async fn converse<Io>(frames: &mut Frames<Io>, session: &Session) -> Option<()>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    expect(frames, session, "2probe").await?;
+    expect(frames, "2probe").await?;
     frames.write(Message::text("3probe")).await.ok()?;
     let mut noops = interval(NOOP_INTERVAL);
     noops.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let upgrade = expect(frames, session, "5");
+    let upgrade = expect(frames, "5");
     tokio::pin!(upgrade);
     loop {
         tokio::select! {
@@ -110,8 +108,8 @@ where
     }
 }
 
-/// Reads one message of text, which must be `packet`. A browser that leaves the page says so, and has no poll that could.
-async fn expect<Io>(frames: &mut Frames<Io>, session: &Session, packet: &str) -> Option<()>
+/// Reads one message of text, which must be `packet`.
+async fn expect<Io>(frames: &mut Frames<Io>, packet: &str) -> Option<()>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -119,10 +117,6 @@ where
         match frames.read().await.ok()? {
             Message::Text(text) => return (text.as_str() == packet).then_some(()),
             Message::Ping(_) | Message::Pong(_) => {}
-            Message::Close(Some(close)) if close.code == CloseCode::Away => {
-                session.end(Ended::CloseFrame(Some(close.code.into())));
-                return None;
-            }
             Message::Binary(_) | Message::Close(_) | Message::Frame(_) => return None,
         }
     }

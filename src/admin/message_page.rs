@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::{error::HttpError, long_answer::LongAnswers, reply, system_messages::label};
 use crate::{
     hub::Delivery,
-    presence::{ConnectionId, Entry, Evidence, Person, SystemMessage, Username},
+    presence::{ConnectionId, Person, SystemMessage, Username},
 };
 
 /// The page: the form, the list of connections, and the outcome of the last attempt.
@@ -106,20 +106,5 @@ impl MessagePage {
     fn lost(&self) -> usize {
         let connections = self.people.iter().flat_map(|p| &p.connections);
         connections.filter(|(_, c)| c.lost.is_some()).count()
-    }
-}
-
-/// How a connection came onto its case, in words for staff.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "templates pass references"
-)]
-fn words(entry: &Entry) -> &'static str {
-    match entry {
-        Entry::Opened => "opened",
-        Entry::TakenOver => "taken over",
-        Entry::PutBack(Evidence::Start) => "put back after a start",
-        Entry::PutBack(Evidence::Absence) => "put back after an absence",
-        Entry::PutBack(Evidence::DeadLine) => "put back after a dead line",
     }
 }

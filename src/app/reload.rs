@@ -91,7 +91,6 @@ pub(super) fn rules(config: &Config) -> Rules {
     Rules {
         merge_interval: config.public.merge_interval,
         grace: config.presence.grace,
-        memory: config.presence.memory,
         lost_places: config.limits.admission().lost_places,
         tabs_per_browser: config.limits.connections_per_user,
     }

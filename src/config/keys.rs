@@ -6,8 +6,8 @@
 
 use super::key::Key;
 use super::kind::Kind::{
-    Addresses, CasePaths, Count, Directory, Format, Host, HostNames, Level, Millis, Networks, Port,
-    Prefix, Rate,
+    Addresses, Count, Directory, Format, Host, HostNames, Level, Millis, Networks, Port, Prefix,
+    Rate,
 };
 use super::values::{Config, rate};
 
@@ -24,8 +24,6 @@ pub(super) fn named(name: &str) -> Option<&'static Key> {
 
 /// A day in milliseconds: long enough for every time-out, and far from the end of any clock.
 const DAY: u64 = 24 * HOUR;
-
-const WEEK: u64 = 7 * DAY;
 
 const HOUR: u64 = 60 * MINUTE;
 
@@ -86,23 +84,9 @@ static KEYS: &[Key] = &[
         "presence.restart_grace_ms",
         Millis(0..=HOUR, |c| &mut c.presence.restart_grace),
         "After a restart of the daemon, the places from before the restart are kept for this time, so that browsers can \
-         come back. A page that comes back within this time to the address of a case and has no place is put on that case. \
-         0 keeps no place and puts nobody back.",
+         come back. 0 keeps no place.",
     )
     .needs_restart(),
-    Key::operator(
-        "presence.memory_ms",
-        Millis(0..=WEEK, |c| &mut c.presence.memory),
-        "A user whose browser did not come back to a case in time is remembered for this time. If a page of that case then \
-         comes back, as after a long sleep, its user is on the case again. 0 remembers nobody.",
-    ),
-    Key::operator(
-        "presence.case_paths",
-        CasePaths(|c| &mut c.presence.case_paths),
-        "Addresses of case pages. The braces hold the form of the case reference: X is a capital letter or a digit, 0 is a \
-         digit, any other character is itself. A page that comes back to one of these addresses and says nothing is put on its \
-         case, if there is evidence that it was there before. An empty list puts nobody back.",
-    ),
     Key::operator(
         "presence.state_dir",
         Directory(|c| &mut c.presence.state_dir),

@@ -11,7 +11,6 @@ use std::time::Duration;
 use figment::value::Value;
 use ipnet::IpNet;
 
-use super::case_path::CasePath;
 use super::shown::shown;
 use super::values::{Config, LogFormat, LogLevel};
 
@@ -33,7 +32,6 @@ pub(super) enum Kind {
     Addresses(Field<Vec<SocketAddr>>),
     /// The number is the least number of items.
     Networks(usize, Field<Vec<IpNet>>),
-    CasePaths(Field<Vec<CasePath>>),
     Directory(Field<Option<PathBuf>>),
     HostNames(Field<Vec<String>>),
     Host(Field<String>),
@@ -52,7 +50,6 @@ impl Kind {
         match self {
             Self::Addresses(field) => list(given, 1, field(config), |item| item.parse().ok()),
             Self::Networks(at_least, field) => list(given, *at_least, field(config), network),
-            Self::CasePaths(field) => list(given, 0, field(config), |item| item.parse().ok()),
             Self::Directory(field) => one(given, field(config), |v| {
                 let path = v.as_str()?;
                 is_directory(path).then(|| (!path.is_empty()).then(|| path.into()))
@@ -88,10 +85,6 @@ impl Kind {
                 let texts: Vec<_> = field(config).iter().map(IpNet::to_string).collect();
                 format!("{texts:?}")
             }
-            Self::CasePaths(field) => {
-                let texts: Vec<_> = field(config).iter().map(CasePath::to_string).collect();
-                format!("{texts:?}")
-            }
             Self::Directory(field) => {
                 let path = field(config).as_deref().map(Path::to_string_lossy);
                 quoted(&path.unwrap_or_default())
@@ -112,7 +105,6 @@ impl Kind {
         match self {
             Self::Addresses(field) => field(to).clone_from(field(from)),
             Self::Networks(_, field) => field(to).clone_from(field(from)),
-            Self::CasePaths(field) => field(to).clone_from(field(from)),
             Self::Directory(field) => field(to).clone_from(field(from)),
             Self::HostNames(field) => field(to).clone_from(field(from)),
             Self::Host(field) | Self::Prefix(field) => field(to).clone_from(field(from)),
@@ -134,10 +126,6 @@ impl Kind {
             }
             Self::Networks(..) => {
                 "one or more IP addresses and networks, such as 10.0.1.0/24".to_owned()
-            }
-            Self::CasePaths(_) => {
-                "a list of paths with the form of the case reference in braces, such as /case/{XX-0000}"
-                    .to_owned()
             }
             Self::Directory(_) => "an absolute path, or empty".to_owned(),
             Self::HostNames(_) => {
@@ -173,7 +161,6 @@ impl Kind {
                 .map_or_else(|_| Value::from(text), Value::from),
             Self::Addresses(_)
             | Self::Networks(..)
-            | Self::CasePaths(_)
             | Self::Directory(_)
             | Self::HostNames(_)
             | Self::Host(_)

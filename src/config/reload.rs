@@ -146,7 +146,6 @@ mod tests {
     fn another(kind: &Kind) -> Value {
         match kind {
             Kind::Addresses(_) => "127.0.0.2:1".into(),
-            Kind::CasePaths(_) => "/other/{XX}".into(),
             Kind::Networks(..) => "10.9.8.0/24".into(),
             Kind::Directory(_) => "/another".into(),
             Kind::HostNames(_) | Kind::Host(_) | Kind::Prefix(_) => "another".into(),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::case_path::CasePath;
 use super::networks::{loopback, not_public};
 
 /// Every setting of the daemon, validated.
@@ -69,10 +68,6 @@ pub struct Presence {
     pub grace: Duration,
     /// Time for which the places of the previous run are kept after a restart. Zero keeps no place.
     pub restart_grace: Duration,
-    /// Time for which a user is remembered who did not come back to a case in time. Zero remembers nobody.
-    pub memory: Duration,
-    /// Addresses of case pages.
-    pub case_paths: Vec<CasePath>,
     /// Directory in which places are saved for the next run, if they are saved.
     pub state_dir: Option<PathBuf>,
 }
@@ -82,19 +77,9 @@ impl Default for Presence {
         Self {
             grace: Duration::from_secs(15),
             restart_grace: Duration::from_mins(1),
-            // A night between two working days.
-            memory: Duration::from_hours(16),
-            case_paths: case_paths(),
             state_dir: None,
         }
     }
-}
-
-/// The addresses of case pages in CHS.
-fn case_paths() -> Vec<CasePath> {
-    let patterns = ["/call_centre/{XX-0000-0000}", "/provider/{XX-0000-0000}"];
-    let patterns = patterns.iter().map(|pattern| pattern.parse());
-    patterns.filter_map(Result::ok).collect()
 }
 
 /// How a stop closes connections.

@@ -61,7 +61,6 @@ pub(crate) fn registry() -> Registry {
     Registry::new(Rules {
         merge_interval: Moment::ZERO,
         grace: Moment::from_secs(15),
-        memory: Moment::from_hours(1),
         lost_places: 100,
         tabs_per_browser: 100,
     })

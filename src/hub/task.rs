@@ -120,7 +120,7 @@ impl<O: Outlet> Hub<O> {
                 let _ = pong.send(());
             }
             Request::Drain(drained) => {
-                self.registry.drain(self.now());
+                self.registry.drain();
                 let _ = drained.send(());
             }
             Request::Finish(last) => {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Audience, Bytes, CaseRef, ConnectionId, Evidence, Facts, Identity, WallTime};
+use super::{Audience, Bytes, CaseRef, ConnectionId, Facts, Identity, WallTime};
 
 /// Something that became different about presence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,17 +33,6 @@ pub enum Change {
         /// When it was opened.
         at: WallTime,
     },
-    /// A connection whose page said nothing was put on the case that the address of its page names.
-    PutBack {
-        /// The connection.
-        conn: ConnectionId,
-        /// The case.
-        case: CaseRef,
-        /// When it was put there.
-        at: WallTime,
-        /// Why.
-        evidence: Evidence,
-    },
     /// A page said that it left its case.
     Closed {
         /// Its connection.
@@ -56,12 +45,10 @@ pub enum Change {
         /// The connection.
         conn: ConnectionId,
     },
-    /// A new connection took over a lost place, with all facts but its entry.
+    /// A new connection took over a lost place, with all facts.
     Resumed {
         /// The new connection.
         conn: ConnectionId,
-        /// The case that the place is on, if any.
-        case: Option<CaseRef>,
         /// The connection that had the place.
         old: ConnectionId,
         /// Whether somebody else was viewing the case, who would have seen the user vanish and come back.

@@ -18,7 +18,7 @@ pub enum Event {
         /// The browser.
         browser: Browser,
         /// The page that the browser showed when it connected, if its handshake named one.
-        page: Option<Page>,
+        page: Option<PagePath>,
     },
     /// A browser opened a case. It leaves the case it viewed before.
     CaseOpened {
@@ -46,15 +46,6 @@ pub enum Event {
         /// The connection that had the place.
         conn: ConnectionId,
     },
-}
-
-/// A page, as the address in its browser names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The path of the address.
-    pub path: PagePath,
-    /// The case that the address names, if it is the address of a case page of our site.
-    pub case: Option<CaseRef>,
 }
 
 /// How a connection ended.

@@ -11,14 +11,11 @@
 //! | `registry` | what follows from an event |
 //! | `place`, `places`, `lost_places` | places and the indexes over them |
 //! | `early` | what a connection says before it identifies |
-//! | `silent` | connections whose page names a case and has said nothing of it |
-//! | `absences` | users who have not come back in time to a case |
 //! | `messages` | posted messages that are kept for lost places |
 //! | `mass_cut` | whether an aborted poll was a clean close or a loss |
 //! | `pacer` | merging bursts of lists |
 //! | `legible`, `network` | text without invisible characters; the networks of an address |
 
-mod absences;
 mod change;
 mod early;
 mod effect;
@@ -36,7 +33,6 @@ mod place;
 mod places;
 mod registry;
 mod saved;
-mod silent;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -44,7 +40,7 @@ mod view;
 
 pub use change::{Change, Departure};
 pub use effect::{Effect, Posting, Recipients};
-pub use event::{Ending, Event, Identity, Page};
+pub use event::{Ending, Event, Identity};
 pub use id::{
     AppVersion, Browser, CaseRef, ConnectionId, InvalidText, PagePath, UserAgent, UserType,
     Username,
@@ -54,8 +50,8 @@ pub(crate) use messages::MOST_BYTES as MOST_KEPT_BYTES;
 pub(crate) use network::networks;
 pub use number::{Bytes, MessageNumber, Rank};
 pub use pacer::Load;
-pub use place::{Entry, Evidence, Facts};
+pub use place::Facts;
 pub use registry::{Registry, Rules};
-pub use saved::{Absence, SavedAbsence, SavedPlace, Snapshot};
+pub use saved::{SavedPlace, Snapshot};
 pub use time::{Moment, WallTime};
 pub use view::{Census, ConnectionView, LossView, PeopleCursor, PeoplePage, Person};

@@ -23,54 +23,6 @@ pub struct Facts {
     pub since: WallTime,
     /// When the case was opened, if there is one.
     pub opened_at: Option<WallTime>,
-    /// How the connection came onto the case, if there is one. Not known of places in a file of an earlier version.
-    pub entry: Option<Entry>,
-}
-
-/// How a connection came onto its case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// Its page said that it opened the case.
-    Opened,
-    /// It continues a place on the case.
-    TakenOver,
-    /// Its page said nothing, but its address names the case, and there is evidence that it was there before.
-    PutBack(Evidence),
-}
-
-impl Entry {
-    /// Every way onto a case.
-    pub const ALL: [Self; 5] = [
-        Self::Opened,
-        Self::TakenOver,
-        Self::PutBack(Evidence::Start),
-        Self::PutBack(Evidence::Absence),
-        Self::PutBack(Evidence::DeadLine),
-    ];
-
-    /// Its name in data for programs.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::TakenOver => "taken_over",
-            Self::PutBack(Evidence::Start) => "after_start",
-            Self::PutBack(Evidence::Absence) => "after_absence",
-            Self::PutBack(Evidence::DeadLine) => "after_dead_line",
-        }
-    }
-}
-
-/// Evidence that a page has come back to a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// The daemon had started a moment before, and may not know who was on the case.
-    Start,
-    /// The user was on the case and has not left it, as far as anybody said.
-    Absence,
-    /// The same browser had a place on another case whose connection turned out to be dead: what the page said since went into
-    /// the void.
-    DeadLine,
 }
 
 /// A place, connected or lost.
@@ -80,8 +32,6 @@ pub(super) struct Place {
     pub(super) arrival: Arrival,
     /// Whether its page has said anything about a case over its present connection.
     pub(super) has_spoken: bool,
-    /// Whether a place on no case is known to be right: its page said so, or said nothing and no evidence spoke against it.
-    pub(super) settled: bool,
     pub(super) loss: Option<Loss>,
 }
 
@@ -105,6 +55,8 @@ pub(super) struct Loss {
     /// How long nothing may have reached the browser before the loss was noticed.
     pub(super) silence: Duration,
     pub(super) certainty: Certainty,
+    /// Whether the loss was before this daemon started.
+    pub(super) inherited: bool,
 }
 
 /// Whether a connection was really lost.
@@ -114,13 +66,6 @@ pub(super) enum Certainty {
     Lost,
     /// The connection was closed cleanly, unless other connections are cut off at the same moment.
     InDoubt,
-}
-
-impl Loss {
-    /// When data was last received from the browser.
-    pub(super) fn last_heard(&self) -> Moment {
-        self.since.saturating_sub(self.silence)
-    }
 }
 
 impl Place {

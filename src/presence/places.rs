@@ -14,7 +14,7 @@ use std::{
 use super::{
     AppVersion, CaseRef, ConnectionId, Rank, UserType, Username, WallTime,
     lost_places::LostPlaces,
-    place::{Arrival, Entry, Loss, Place, Tab},
+    place::{Arrival, Loss, Place, Tab},
 };
 
 pub(super) use search::Predecessor;
@@ -190,34 +190,14 @@ impl Places {
         Some(place)
     }
 
-    /// Records that the page of a connection has said which case it shows.
-    pub(super) fn speak(&mut self, conn: ConnectionId) {
-        if let Some(Ranked { place, .. }) = self.all.get_mut(&conn) {
-            place.has_spoken = true;
-            place.settled = true;
-        }
-    }
-
-    /// Records that it is right that a connection is on no case, and returns whether that was known.
-    pub(super) fn settle(&mut self, conn: ConnectionId) -> bool {
-        let place = self.all.get_mut(&conn);
-        place.is_some_and(|it| mem::replace(&mut it.place.settled, true))
-    }
-
-    /// Puts a connection on another case, or on none.
-    pub(super) fn set_case(
-        &mut self,
-        conn: ConnectionId,
-        case: Option<(CaseRef, Entry)>,
-        at: WallTime,
-    ) {
+    /// Puts a connection on another case, or on none, because its page says so.
+    pub(super) fn set_case(&mut self, conn: ConnectionId, case: Option<CaseRef>, at: WallTime) {
         let Some(Ranked { rank, place }) = self.all.get_mut(&conn) else {
             return;
         };
         let rank = *rank;
-        let (case, entry) = case.unzip();
+        place.has_spoken = true;
         place.facts.opened_at = case.is_some().then_some(at);
-        place.facts.entry = entry;
         let left = mem::replace(&mut place.facts.case, case.clone());
         if let Some(left) = left {
             self.leave(conn, rank, &left);
@@ -251,13 +231,12 @@ impl Places {
         if let Some(loss) = place.loss {
             arrival.message = loss.unread_from;
         }
-        let mut connected = Place {
+        let connected = Place {
             arrival,
             has_spoken: false,
             loss: None,
             ..place
         };
-        connected.facts.entry = connected.facts.case.as_ref().map(|_| Entry::TakenOver);
         // In this order, so that the user is never without a place.
         self.insert(new, connected, user_type);
         self.remove(old)

@@ -7,23 +7,19 @@
 mod lists;
 mod losses;
 mod outcome;
-mod returns;
 mod views;
 
 use std::time::Duration;
 
 use super::{
-    Absence, Audience, Browser, CaseRef, Change, ConnectionId, Departure, Effect, Ending, Entry,
-    Event, Identity, Load, Message, Moment, Page, Posting, Recipients, SavedPlace, Snapshot,
-    WallTime,
-    absences::Absences,
+    Audience, CaseRef, Change, ConnectionId, Departure, Effect, Ending, Event, Identity, Load,
+    Message, Moment, Posting, Recipients, SavedPlace, Snapshot, WallTime,
     early::{Early, Statement},
     mass_cut::MassCutDetector,
     messages::Messages,
     pacer::Pacer,
     place::{Arrival, Certainty, Loss, Place},
     places::Places,
-    silent::SilentPages,
 };
 
 use outcome::Outcome;
@@ -33,25 +29,14 @@ use outcome::Outcome;
 pub struct Registry {
     rules: Rules,
     started_at: WallTime,
-    /// The time after the start in which a page may have been on its case before, whatever is known.
-    restart_grace: Duration,
     places: Places,
-    absences: Absences,
-    silent: SilentPages,
     messages: Messages,
     mass_cuts: MassCutDetector,
     early: Early,
     /// Merges the lists of each case.
     pacer: Pacer<CaseRef>,
-    /// When the daemon last went on after it did not run for a while.
-    went_on_at: Option<Moment>,
-    /// When the daemon began to end.
-    draining_since: Option<Moment>,
+    draining: bool,
 }
-
-/// A deadline that passed this long ago shows that the daemon did not run: its machine was suspended, or it was stopped by a
-/// signal.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// The settings of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +45,8 @@ pub struct Rules {
     pub merge_interval: Duration,
     /// How long the place of a lost connection is kept. Zero keeps none.
     pub grace: Duration,
-    /// How long a user is remembered who did not come back to a case in time. Zero remembers nobody.
-    pub memory: Duration,
-    /// The most lost places, and the most users that are remembered. Beyond it, in the network with the most of them, the address
-    /// with the most loses the place that would lapse first.
+    /// The most lost places. Beyond it, in the network with the most of them, the address with the most loses the place that
+    /// would lapse first.
     pub lost_places: usize,
     /// The most connections of one user from one browser that are searched when a page comes back to its place.
     pub tabs_per_browser: usize,
@@ -76,55 +59,32 @@ impl Registry {
         Self {
             rules,
             started_at: WallTime::default(),
-            restart_grace: Duration::ZERO,
             places: Places::new(rules.tabs_per_browser),
-            absences: Absences::default(),
-            silent: SilentPages::default(),
             messages: Messages::default(),
             mass_cuts: MassCutDetector::default(),
             early: Early::default(),
             pacer: Pacer::new(rules.merge_interval),
-            went_on_at: None,
-            draining_since: None,
+            draining: false,
         }
     }
 
-    /// The registry of the daemon before this one. All of its connections are lost now, and their places are kept for `grace`. If
-    /// that is over already, their users are absent.
+    /// The registry of the daemon before this one. All of its connections are lost now, and their places are kept for `grace`.
     #[must_use]
     pub fn restored(rules: Rules, snapshot: Snapshot, grace: Duration) -> Self {
         let mut registry = Self::new(rules);
-        registry.restart_grace = grace;
-        if grace.is_zero() {
-            return registry;
+        for saved in snapshot.places.into_iter().filter(|_| !grace.is_zero()) {
+            // A connection is saved once, unless somebody has edited the file.
+            if registry.places.get(saved.conn).is_none() {
+                let user_type = saved.first_user_type.clone();
+                let conn = saved.conn;
+                let place = inherited(saved, grace);
+                registry.places.insert(conn, place, user_type);
+            }
         }
-        let age = snapshot.age;
-        for saved in snapshot.absences {
-            let until = saved.left.min(rules.memory).saturating_sub(age);
-            let most = rules.lost_places;
-            registry
-                .absences
-                .remember(saved.conn, saved.absence, saved.address, until, most);
-        }
-        for saved in snapshot.places {
-            registry.inherit(saved, grace, age, snapshot.complete);
-        }
-        registry.absences.expire(Moment::ZERO);
         if !registry.places.is_empty() {
             registry.messages = Messages::restored(snapshot.messages, snapshot.next_message);
         }
         registry
-    }
-
-    fn inherit(&mut self, saved: SavedPlace, grace: Duration, age: Duration, is_complete: bool) {
-        let (conn, user_type) = (saved.conn, saved.first_user_type.clone());
-        let place = inherited(saved, grace, is_complete);
-        if age > grace {
-            self.remember(conn, &place, self.rules.memory.saturating_sub(age));
-        } else if self.places.get(conn).is_none() {
-            // A connection is saved once, unless somebody has edited the file.
-            self.places.insert(conn, place, user_type);
-        }
     }
 
     /// The same registry for a daemon that started at `time`, which the times in facts are counted from.
@@ -147,10 +107,13 @@ impl Registry {
                 identity,
                 browser,
                 page,
-            } => match self.places.get(conn) {
-                Some(_) => self.identify_again(conn, identity, &mut outcome),
-                None => self.identify(conn, identity, browser, page.as_ref(), now, &mut outcome),
-            },
+            } => {
+                match self.places.get(conn) {
+                    Some(_) => self.identify_again(conn, identity, &mut outcome),
+                    None => self.arrive(conn, identity, browser, page.as_ref(), now, &mut outcome),
+                }
+                self.catch_up(conn, now, &mut outcome);
+            }
             Event::CaseOpened { conn, case } => {
                 self.hear(conn, Statement::Opened(case), now, &mut outcome);
             }
@@ -202,42 +165,20 @@ impl Registry {
     /// Returns what has fallen due by `now`.
     #[must_use]
     pub fn wake(&mut self, now: Moment) -> Vec<Effect> {
-        self.notice_pause(now);
         let due = self.pacer.release(now);
         let lists = due.into_iter().filter_map(|case| self.announce(case, now));
         let mut outcome = Outcome::after(lists.collect());
         while let Some((_, conn)) = self.next_lapse().filter(|(until, _)| *until <= now) {
             self.lapse(conn, now, &mut outcome);
         }
-        while let Some((_, conn)) = self.next_silence().filter(|(due, _)| *due <= now) {
-            self.judge_silence(conn, now, &mut outcome);
-        }
-        self.absences.expire(now);
         self.announce_changed(outcome, now)
     }
 
-    /// The moment at which [`wake`](Self::wake) next has something to do. That an absence need not be remembered any longer is
-    /// no reason to wake up.
+    /// The moment at which [`wake`](Self::wake) next has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {
-        let lists = self.pacer.next_due();
-        lists.into_iter().chain(self.next_deadline()).min()
-    }
-
-    /// The moment at which the next place lapses or the next silence is judged.
-    fn next_deadline(&self) -> Option<Moment> {
         let lapse = self.next_lapse().map(|(until, _)| until);
-        let silence = self.next_silence().map(|(due, _)| due);
-        lapse.into_iter().chain(silence).min()
-    }
-
-    /// Puts off all deadlines if the daemon did not run for a while. Browsers that came back meanwhile have not been heard yet.
-    fn notice_pause(&mut self, now: Moment) {
-        match self.next_deadline() {
-            Some(deadline) if deadline + PAUSE <= now => self.went_on_at = Some(now),
-            Some(_) => {}
-            None => self.went_on_at = None,
-        }
+        self.pacer.next_due().into_iter().chain(lapse).min()
     }
 
     /// Changes the rules. They hold from now on: a place that is kept for longer already, for example, stays as it is.
@@ -260,28 +201,8 @@ impl Registry {
 
     /// Prepares for the end of the daemon: connections that end from now on will come back to the next daemon, so no place
     /// lapses.
-    pub fn drain(&mut self, now: Moment) {
-        self.draining_since = Some(now);
-    }
-
-    fn is_draining(&self) -> bool {
-        self.draining_since.is_some()
-    }
-
-    /// A connection identified for the first time.
-    fn identify(
-        &mut self,
-        conn: ConnectionId,
-        identity: Identity,
-        browser: Browser,
-        page: Option<&Page>,
-        now: Moment,
-        outcome: &mut Outcome,
-    ) {
-        let path = page.map(|page| &page.path);
-        self.arrive(conn, identity, browser, path, now, outcome);
-        self.catch_up(conn, now, outcome);
-        self.wait_for_word(conn, page, now);
+    pub fn drain(&mut self) {
+        self.draining = true;
     }
 
     /// A connection that has a place identified again, perhaps as another user.
@@ -300,7 +221,6 @@ impl Registry {
             identity: counts.clone(),
         });
         if is_another && let Some(mut place) = self.places.remove(conn) {
-            self.silent.forget(conn);
             outcome.affects(place.facts.case.clone());
             let user_type = identity.user_type.clone();
             place.facts.identity = identity;
@@ -314,7 +234,6 @@ impl Registry {
             self.early.keep(conn, said);
             return;
         }
-        self.silent.forget(conn);
         match said {
             Statement::Opened(case) => self.open(conn, case, now, outcome),
             Statement::Closed(case) => self.close(conn, &case, now, outcome),
@@ -330,15 +249,8 @@ impl Registry {
 
     fn end(&mut self, conn: ConnectionId, ending: Ending, now: Moment, outcome: &mut Outcome) {
         self.early.forget(conn);
-        let unsaid = self.silent.forget(conn);
         match ending {
-            Ending::CleanClose => {
-                if let Some((case, place)) = unsaid.zip(self.places.get(conn)) {
-                    let absence = Absence::new(&place.facts.identity, case);
-                    self.absences.forget(&absence);
-                }
-                self.leave(conn, Departure::Closed, outcome);
-            }
+            Ending::CleanClose => self.leave(conn, Departure::Closed, outcome),
             Ending::Lost { silence } => self.lose(conn, silence, Certainty::Lost, now, outcome),
             Ending::PollAborted { silence } => {
                 self.lose(conn, silence, Certainty::InDoubt, now, outcome);
@@ -364,11 +276,7 @@ impl Registry {
             case: case.clone(),
             at,
         });
-        if place.facts.case.as_ref() != Some(&case) {
-            self.absences.left(&place.facts);
-        }
-        self.places.speak(conn);
-        self.places.set_case(conn, Some((case, Entry::Opened)), at);
+        self.places.set_case(conn, Some(case), at);
     }
 
     fn close(&mut self, conn: ConnectionId, case: &CaseRef, now: Moment, outcome: &mut Outcome) {
@@ -376,14 +284,10 @@ impl Registry {
             return;
         };
         let (left, has_spoken) = (place.facts.case.clone(), place.has_spoken);
-        self.absences
-            .forget(&Absence::new(&place.facts.identity, case.clone()));
-        self.absences.left(&place.facts);
         outcome.changed(Change::Closed {
             conn,
             case: left.clone(),
         });
-        self.places.speak(conn);
         self.places.set_case(conn, None, self.started_at.after(now));
         if left.is_some() {
             outcome.affects(left);
@@ -394,26 +298,27 @@ impl Registry {
     }
 
     fn leave(&mut self, conn: ConnectionId, reason: Departure, outcome: &mut Outcome) {
-        if let Some(place) = self.remove(conn, outcome) {
+        if self.remove(conn, outcome) {
             outcome.changed(Change::Left { conn, reason });
-            self.absences.left(&place.facts);
         }
     }
 
-    /// Removes and returns a place.
-    fn remove(&mut self, conn: ConnectionId, outcome: &mut Outcome) -> Option<Place> {
-        let place = self.places.remove(conn)?;
+    /// Removes a place, and returns whether there was one.
+    fn remove(&mut self, conn: ConnectionId, outcome: &mut Outcome) -> bool {
+        let Some(place) = self.places.remove(conn) else {
+            return false;
+        };
         if self.places.is_empty() {
             self.messages.clear();
             self.mass_cuts.clear();
         }
-        outcome.affects(place.facts.case.clone());
-        Some(place)
+        outcome.affects(place.facts.case);
+        true
     }
 }
 
 /// A place of the daemon before this one.
-fn inherited(saved: SavedPlace, grace: Duration, is_complete: bool) -> Place {
+fn inherited(saved: SavedPlace, grace: Duration) -> Place {
     Place {
         facts: saved.facts,
         arrival: Arrival {
@@ -422,13 +327,13 @@ fn inherited(saved: SavedPlace, grace: Duration, is_complete: bool) -> Place {
             case: None,
         },
         has_spoken: false,
-        settled: saved.settled && is_complete,
         loss: Some(Loss {
             since: Moment::ZERO,
             until: saved.left.unwrap_or(grace).min(grace),
             unread_from: saved.unread_from,
             silence: Duration::ZERO,
             certainty: Certainty::Lost,
+            inherited: true,
         }),
     }
 }

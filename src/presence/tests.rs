@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `lists` | the lists of viewers that an event causes, and how bursts are merged |
 //! | `losses` | lost connections, returns, messages that are kept, restarts |
-//! | `returns` | pages that come back without a word, restarts, pauses |
 //! | `people` | the census and the people map |
 //! | `messages` | the audience of a message |
 //! | `ids` | the bounds of names from outside |
@@ -20,7 +19,6 @@ mod losses;
 mod messages;
 mod people;
 mod reload;
-mod returns;
 mod support;
 mod world;
 

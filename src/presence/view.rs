@@ -4,9 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    AppVersion, CaseRef, ConnectionId, Entry, Identity, Rank, UserType, Username, place::Tab,
-};
+use super::{AppVersion, CaseRef, ConnectionId, Identity, Rank, UserType, Username, place::Tab};
 
 /// The numbers of users and connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +53,6 @@ pub struct ConnectionView {
     pub identity: Identity,
     /// The case on the screen.
     pub case: Option<CaseRef>,
-    /// How it came onto that case.
-    pub entry: Option<Entry>,
     /// Since when it is lost and until when its place is kept, if it is lost.
     pub lost: Option<LossView>,
 }

@@ -21,7 +21,7 @@ use super::{
     engine::Engine,
     handshake::{Handshake, has_untrusted_address},
     not_found,
-    origin::{Origins, foreign_host, is_prerendered},
+    origin::{Origins, foreign_host},
     refusal::refusal,
     session::{Session, SessionRef, take_peer},
 };
@@ -132,23 +132,17 @@ impl PublicApp {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Infallible> {
         let headers = std::mem::take(request.headers_mut());
-        // The client tries again until the page is shown. Until then its user looks at another page.
-        if is_prerendered(&headers) {
-            self.counters.count(Counter::Prerendered);
-            return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, 4, "Not shown yet"));
-        }
         *request.headers_mut() = of_websockets(&headers);
         let extensions = request.extensions_mut();
         let Some((Peer(peer), tcp)) = take_peer(extensions) else {
             return Ok(refusal(StatusCode::BAD_REQUEST, 3, "Bad request"));
         };
-        let config = self.settings.now();
-        let trusted_proxies = &config.public.trusted_proxies;
+        let trusted_proxies = &self.settings.now().public.trusted_proxies;
         if has_untrusted_address(&headers, peer, trusted_proxies) {
             self.counters
                 .refuse(Counter::ProxyUntrusted, &peer.to_string());
         }
-        let handshake = Handshake::new(&headers, peer, &config);
+        let handshake = Handshake::new(&headers, peer, trusted_proxies);
         let permit = match self.admission.admit(handshake.browser.address) {
             Ok(permit) => permit,
             Err(too_many) => return Ok(self.refuse(too_many)),

@@ -1,19 +1,16 @@
 //! Which web pages may connect.
 //!
-//! Lives here: reading `Origin`, `Sec-Fetch-Site` and `Sec-Purpose`. A browser sends them by itself and a page cannot forge them. Programs can
+//! Lives here: reading `Origin` and `Sec-Fetch-Site`. A browser sends them by itself and a page cannot forge them. Programs can
 //! send anything.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::ORIGIN};
 
-use crate::config::{Config, Settings};
+use crate::config::Settings;
 
 /// The header by which a browser tells whether a request comes from another site. Browsers before 2023 may not send it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// The header by which a browser tells that it requests something for a page that it loads in advance and does not show yet.
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// The `Origin` that the smoke test of cla_frontend sends.
 const PROBE: &str = "localhost:";
@@ -50,21 +47,9 @@ impl Origins {
     }
 
     fn knows(&self, host: &str) -> bool {
-        is_own_site(host, &self.settings.now())
+        let config = self.settings.now();
+        is_loopback(host) || config.site_hostnames.iter().any(|known| known == host)
     }
-}
-
-/// Whether pages of this host are ours.
-pub(super) fn is_own_site(host: &str, config: &Config) -> bool {
-    let is_known = |known: &String| known.eq_ignore_ascii_case(host);
-    is_loopback(host) || config.site_hostnames.iter().any(is_known)
-}
-
-/// Whether a request comes from a page that nobody sees yet, because the browser prerenders it.
-pub(super) fn is_prerendered(headers: &HeaderMap) -> bool {
-    let purposes = headers.get_all(SEC_PURPOSE).iter();
-    let mut purposes = purposes.filter_map(|purpose| purpose.to_str().ok());
-    purposes.any(|purpose| purpose.split(';').any(|part| part.trim() == "prerender"))
 }
 
 /// The host in `Origin`, whether or not it may connect.
@@ -98,6 +83,7 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn only_pages_of_the_site_and_of_this_machine_may_connect() {

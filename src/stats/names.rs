@@ -104,18 +104,6 @@ counters! {
         /// A place ended because its browser did not come back in time.
         PlaceLapsed = "lapsed",
     }
-    "entry" by "way", "Connections that came onto a case" {
-        /// A page opened a case.
-        EntryOpened = "opened",
-        /// A connection continued a place on a case.
-        EntryTakenOver = "taken_over",
-        /// A silent page was put back because the daemon had started a moment before.
-        EntryAfterStart = "after_start",
-        /// A silent page was put back because its user had not left the case.
-        EntryAfterAbsence = "after_absence",
-        /// A silent page was put back because its earlier connection turned out to be dead.
-        EntryAfterDeadLine = "after_dead_line",
-    }
     "frame_rejected" by "reason", "Frames of browsers that were dropped" {
         /// A frame was not as the protocol says.
         FrameMalformed = "malformed",
@@ -147,8 +135,6 @@ counters! {
     "session_refused" by "reason", "Handshakes that were refused" {
         /// A page of another site tried to connect.
         OriginRefused = "origin",
-        /// A page that nobody saw yet tried to connect, and tries again when it is shown.
-        Prerendered = "prerender",
         /// As many sessions were open as there may be.
         SessionsFull = "sessions",
         /// As many sessions of the client's address were open as there may be.

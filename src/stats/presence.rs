@@ -3,7 +3,7 @@
 //! Lives here: which counters an event or a change counts for. Not here: the counters (`names`).
 
 use super::{Counter, Counters};
-use crate::presence::{Change, Entry, Event, Evidence};
+use crate::presence::{Change, Event};
 
 impl Counters {
     /// Counts an event that a browser sent.
@@ -20,11 +20,8 @@ impl Counters {
     pub(crate) fn count_change(&self, change: &Change) {
         match change {
             Change::Lost { .. } => self.count(Counter::PlaceLost),
-            Change::Resumed { case, watched, .. } => {
+            Change::Resumed { watched, .. } => {
                 self.count(Counter::PlaceResumed);
-                if case.is_some() {
-                    self.count(Counter::EntryTakenOver);
-                }
                 if *watched {
                     self.count(Counter::FlickerSuppressed);
                 }
@@ -34,27 +31,12 @@ impl Counters {
                 self.stale_for(*staleness);
                 self.count(Counter::PlaceLapsed);
             }
-            Change::Arrived { facts, .. } => {
-                if let Some(entry) = facts.entry {
-                    self.count(counter(entry));
-                }
-            }
-            Change::Opened { .. } => self.count(Counter::EntryOpened),
-            Change::PutBack { evidence, .. } => self.count(counter(Entry::PutBack(*evidence))),
-            Change::Identified { .. }
+            Change::Arrived { .. }
+            | Change::Identified { .. }
+            | Change::Opened { .. }
             | Change::Closed { .. }
             | Change::Left { .. }
             | Change::Posted { .. } => {}
         }
-    }
-}
-
-fn counter(entry: Entry) -> Counter {
-    match entry {
-        Entry::Opened => Counter::EntryOpened,
-        Entry::TakenOver => Counter::EntryTakenOver,
-        Entry::PutBack(Evidence::Start) => Counter::EntryAfterStart,
-        Entry::PutBack(Evidence::Absence) => Counter::EntryAfterAbsence,
-        Entry::PutBack(Evidence::DeadLine) => Counter::EntryAfterDeadLine,
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Statsd as Target,
-    presence::{CaseRef, Census, Change, ConnectionId, Departure, Evidence, WallTime},
+    presence::{Census, Change, ConnectionId, Departure},
 };
 
 const UNKNOWN: &str = "no-such-host.invalid";
@@ -250,12 +250,7 @@ fn changes_of_presence_are_counted_by_what_became_of_a_place() {
     let [conn, old] =
         ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"].map(|id| ConnectionId::try_from(id).unwrap());
     let staleness = Duration::from_secs(9);
-    let resumed = |watched| Change::Resumed {
-        conn,
-        old,
-        case: None,
-        watched,
-    };
+    let resumed = |watched| Change::Resumed { conn, old, watched };
     for (change, expected) in [
         (Change::Lost { conn }, [1, 0, 0, 0]),
         (resumed(false), [0, 1, 0, 0]),
@@ -280,45 +275,5 @@ fn changes_of_presence_are_counted_by_what_became_of_a_place() {
         ];
         let counted = counted.map(|counter| counters.total(counter));
         assert_eq!(counted, expected, "{change:?}");
-    }
-}
-
-#[test]
-fn every_way_onto_a_case_has_a_counter() {
-    let [conn, old] =
-        ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"].map(|id| ConnectionId::try_from(id).unwrap());
-    let case: CaseRef = "X".try_into().unwrap();
-    let at = WallTime::default();
-    let put_back = |evidence| Change::PutBack {
-        conn,
-        case: case.clone(),
-        at,
-        evidence,
-    };
-    for (change, counter) in [
-        (
-            Change::Opened {
-                conn,
-                case: case.clone(),
-                at,
-            },
-            Counter::EntryOpened,
-        ),
-        (
-            Change::Resumed {
-                conn,
-                old,
-                case: Some(case.clone()),
-                watched: false,
-            },
-            Counter::EntryTakenOver,
-        ),
-        (put_back(Evidence::Start), Counter::EntryAfterStart),
-        (put_back(Evidence::Absence), Counter::EntryAfterAbsence),
-        (put_back(Evidence::DeadLine), Counter::EntryAfterDeadLine),
-    ] {
-        let counters = Counters::default();
-        counters.count_change(&change);
-        assert_eq!(counters.total(counter), 1, "{change:?}");
     }
 }

@@ -8,11 +8,9 @@ use std::{borrow::Cow, fmt::Display, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::uptime::Uptime;
 use crate::presence::{
-    Absence, AppVersion, Audience, Browser, CaseRef, ConnectionId, Entry, Facts, Identity, Message,
-    MessageNumber, NumberedMessage, SavedAbsence, SavedPlace, Snapshot, SystemMessage, UserAgent,
-    UserType, Username, WallTime,
+    AppVersion, Audience, Browser, CaseRef, ConnectionId, Facts, Identity, Message, MessageNumber,
+    NumberedMessage, SavedPlace, Snapshot, SystemMessage, UserAgent, UserType, Username, WallTime,
 };
 
 /// The mark that distinguishes this file from any other, with the version of the format.
@@ -31,15 +29,6 @@ pub(super) struct File {
     next_message: u64,
     messages: Vec<PostedJson>,
     places: Vec<PlaceJson>,
-    // Earlier daemons do not write the members below, and ignore them.
-    #[serde(default)]
-    absences: Vec<AbsenceJson>,
-    /// Whether the daemon ended in an orderly way after writing this.
-    #[serde(default)]
-    complete: bool,
-    /// When this was written, in milliseconds since the machine was started, and which start that was.
-    uptime_ms: Option<u64>,
-    boot: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,21 +47,6 @@ struct PlaceJson {
     agent: Option<Text<UserAgent>>,
     unread_from: u64,
     left_ms: Option<u64>,
-    // As above.
-    /// How the connection came onto the case. A later daemon may know more ways.
-    entry: Option<String>,
-    #[serde(default)]
-    settled: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct AbsenceJson {
-    id: Text<ConnectionId>,
-    username: Text<Username>,
-    usertype: Text<UserType>,
-    case: Text<CaseRef>,
-    address: IpAddr,
-    left_ms: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,29 +95,19 @@ where
     }
 }
 
-impl File {
-    /// The contents of a file that is written at `now`.
-    pub(super) fn new(snapshot: Snapshot, now: Uptime) -> Self {
+impl From<Snapshot> for File {
+    fn from(snapshot: Snapshot) -> Self {
         let messages = snapshot.messages.into_iter();
         Self {
             format: Version::Two,
             next_message: snapshot.next_message.0,
             messages: messages.filter_map(PostedJson::from_posted).collect(),
             places: snapshot.places.into_iter().map(Into::into).collect(),
-            absences: snapshot.absences.into_iter().map(Into::into).collect(),
-            complete: snapshot.complete,
-            uptime_ms: Some(milliseconds(now.time)),
-            boot: now.boot,
         }
     }
+}
 
-    /// When the file was written.
-    pub(super) fn written(&self) -> Option<Uptime> {
-        let time = Duration::from_millis(self.uptime_ms?);
-        let boot = self.boot.clone();
-        Some(Uptime { boot, time })
-    }
-
+impl File {
     /// The contents of a file that is read at `now`. A place of version 1 counts as begun at that time.
     pub(super) fn into_snapshot(self, now: WallTime) -> Snapshot {
         let File {
@@ -151,19 +115,12 @@ impl File {
             next_message,
             messages,
             places,
-            absences,
-            complete,
-            uptime_ms: _,
-            boot: _,
         } = self;
         let places = places.into_iter().map(|place| place.into_saved(now));
         Snapshot {
             places: places.collect(),
             messages: messages.into_iter().map(Into::into).collect(),
             next_message: MessageNumber(next_message),
-            absences: absences.into_iter().map(Into::into).collect(),
-            complete,
-            age: Duration::ZERO,
         }
     }
 }
@@ -184,8 +141,6 @@ impl From<SavedPlace> for PlaceJson {
             agent: facts.browser.agent.map(Text),
             unread_from: place.unread_from.0,
             left_ms: place.left.map(milliseconds),
-            entry: facts.entry.map(|entry| entry.name().to_owned()),
-            settled: place.settled,
         }
     }
 }
@@ -194,7 +149,6 @@ impl PlaceJson {
     fn into_saved(self, now: WallTime) -> SavedPlace {
         let time = |milliseconds| WallTime(Duration::from_millis(milliseconds));
         let case = self.case.map(|case| case.0);
-        let entry = self.entry.filter(|_| case.is_some());
         let opened_at = self.opened_ms.map_or(now, time);
         SavedPlace {
             conn: self.id.0,
@@ -211,44 +165,10 @@ impl PlaceJson {
                 opened_at: case.is_some().then_some(opened_at),
                 case,
                 since: self.since_ms.map_or(now, time),
-                entry: entry.and_then(|name| known_entry(&name)),
             },
             first_user_type: self.first_usertype.0,
             unread_from: MessageNumber(self.unread_from),
-            settled: self.settled,
             left: self.left_ms.map(Duration::from_millis),
-        }
-    }
-}
-
-fn known_entry(name: &str) -> Option<Entry> {
-    Entry::ALL.into_iter().find(|entry| entry.name() == name)
-}
-
-impl From<SavedAbsence> for AbsenceJson {
-    fn from(saved: SavedAbsence) -> Self {
-        Self {
-            id: Text(saved.conn),
-            username: Text(saved.absence.username),
-            usertype: Text(saved.absence.user_type),
-            case: Text(saved.absence.case),
-            address: saved.address,
-            left_ms: milliseconds(saved.left),
-        }
-    }
-}
-
-impl From<AbsenceJson> for SavedAbsence {
-    fn from(json: AbsenceJson) -> Self {
-        Self {
-            conn: json.id.0,
-            absence: Absence {
-                username: json.username.0,
-                user_type: json.usertype.0,
-                case: json.case.0,
-            },
-            address: json.address,
-            left: Duration::from_millis(json.left_ms),
         }
     }
 }

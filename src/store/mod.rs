@@ -6,7 +6,6 @@
 //! the disk.
 
 mod format;
-mod uptime;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,10 +29,8 @@ use tracing::{info, warn};
 
 use crate::{
     hub::{HubHandle, wall_time},
-    presence::{Snapshot, WallTime},
+    presence::Snapshot,
 };
-
-use self::uptime::Uptime;
 
 /// The file, in the directory that systemd or the configuration names.
 const FILE: &str = "places.json";
@@ -67,6 +64,8 @@ enum Unusable {
     Read(io::Error),
     #[error("it cannot be understood: {0}")]
     Format(serde_json::Error),
+    #[error("it is {} s old, which is longer than any browser is waited for", .0.as_secs())]
+    Old(Duration),
     #[error("it is not a file")]
     NotAFile,
     #[error("it is a symbolic link")]
@@ -81,16 +80,13 @@ impl Store {
         }
     }
 
-    /// Reads what the daemon before this one wrote.
-    pub(crate) fn load(&self) -> Snapshot {
+    /// Reads what the daemon before this one wrote, unless that is older than `max_age`.
+    pub(crate) fn load(&self, max_age: Duration) -> Snapshot {
         let path = self.path(FILE);
-        match read(&path) {
+        match read(&path, max_age) {
             Ok(snapshot) => {
-                let (places, age) = (snapshot.places.len(), snapshot.age.as_secs());
-                info!(
-                    places,
-                    "places of the daemon before: {places}, saved {age} s ago"
-                );
+                let places = snapshot.places.len();
+                info!(places, "places of the daemon before: {places}");
                 snapshot
             }
             Err(Unusable::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -131,7 +127,7 @@ impl Store {
             .mode(0o600)
             .open(&part)?;
         let mut writer = BufWriter::new(file);
-        serde_json::to_writer(&mut writer, &format::File::new(snapshot, Uptime::now()))?;
+        serde_json::to_writer(&mut writer, &format::File::from(snapshot))?;
         writer.flush()?;
         writer.get_ref().sync_all()?;
         fs::rename(part, self.path(FILE))
@@ -188,7 +184,7 @@ async fn write(store: Option<Store>, snapshot: Snapshot) -> Option<Store> {
     written.await.ok()
 }
 
-fn read(path: &Path) -> Result<Snapshot, Unusable> {
+fn read(path: &Path, max_age: Duration) -> Result<Snapshot, Unusable> {
     let file = open(path)?;
     let metadata = file.metadata().map_err(Unusable::Read)?;
     if !metadata.is_file() {
@@ -196,19 +192,13 @@ fn read(path: &Path) -> Result<Snapshot, Unusable> {
     }
     let modified = metadata.modified().map_err(Unusable::Read)?;
     // If the clock was set back, the age is unknown and counts as zero.
-    let by_wall = modified.elapsed().unwrap_or_default();
-    let file = serde_json::from_reader(BufReader::new(file));
-    file.map(|file: format::File| snapshot(file, by_wall, wall_time()))
-        .map_err(Unusable::Format)
-}
-
-fn snapshot(file: format::File, by_wall: Duration, now: WallTime) -> Snapshot {
-    let written = file.written();
-    let age = written.map_or(by_wall, |written| Uptime::now().since(&written, by_wall));
-    Snapshot {
-        age,
-        ..file.into_snapshot(now)
+    let age = modified.elapsed().unwrap_or_default();
+    if age > max_age {
+        return Err(Unusable::Old(age));
     }
+    let file = serde_json::from_reader(BufReader::new(file));
+    file.map(|file: format::File| file.into_snapshot(wall_time()))
+        .map_err(Unusable::Format)
 }
 
 /// Opens the file at `path`. It follows no link, and does not wait for a pipe.

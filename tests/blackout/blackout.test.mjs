@@ -10,7 +10,6 @@ import { QUICK, RemoteBrowser, SHIPPED, withAdamAndEve } from './fixture.mjs';
 const MARGIN_MS = 1_000;
 /** Time by which the last heartbeat before the cut may have been early. */
 const EARLY_MS = 50;
-const OTHER_CASE = 'CD-1234-5678';
 
 describe('a user whose network is cut', () => {
   let remote;
@@ -130,29 +129,6 @@ describe('a user whose network is cut', () => {
       t.diagnostic(`adam received ${eve.neverVanished()} lists, all with eve`);
       t.diagnostic(`eve received ${JSON.stringify(await tab.heard('notification'))}`);
       assert.deepEqual(await tab.heard('notification'), ['sent to a dead connection']);
-    });
-  });
-
-  test('and whose page opens another case before anybody notices is on that case', async (t) => {
-    // No page counts as a returning one only because the daemon has just started.
-    const settings = { ...QUICK, grace: 8_000, env: { CLA_PRESENCE__RESTART_GRACE_MS: 1 } };
-    await withAdamAndEve(t, remote, settings, async ({ adam, tab, link, eve }) => {
-      await tab.afterHeartbeat();
-      link.cut();
-      await tab.page.evaluate((to) => {
-        history.pushState(null, '', `/call_centre/${to}/`);
-        socket.emit('stopViewingCase', settings.caseRef);
-        socket.emit('startViewingCase', to);
-      }, OTHER_CASE);
-      await eve.isLost();
-      link.restore();
-      const restored = performance.now();
-      await eve.isOn(OTHER_CASE);
-      t.diagnostic(`on the other case ${(performance.now() - restored) | 0} ms after the link was restored`);
-      const [entry] = (await eve.connections()).filter(([, { lost }]) => !lost).map(([, connection]) => connection.entry);
-      assert.equal(entry, 'after_dead_line');
-      // Her old place lapses.
-      await adam.hears('peopleViewing', ['adam']);
     });
   });
 });

@@ -37,19 +37,19 @@ export class RemoteBrowser {
   }
 
   /** Opens a case as a user, in its own browser profile. Returns when the connection uses its last transport. */
-  async opensCase(name, transports = 'polling,websocket', caseRef = CASE) {
-    const tab = await this.loads(SITE, name, transports, caseRef);
+  async opensCase(name, transports = 'polling,websocket') {
+    const tab = await this.loads(SITE, name, transports);
     await tab.listen(transports.split(',').at(-1));
     return tab;
   }
 
   /** Loads the case page as a user, from any address of the site. */
-  async loads(site, name, transports = 'polling,websocket', caseRef = CASE, cache = '') {
+  async loads(site, name, transports = 'polling,websocket') {
     const context = await this.#browser.newContext();
     context.setDefaultTimeout(LIMIT_MS);
     const page = await context.newPage();
-    const settings = new URLSearchParams({ server: site, name, usertype: 'operator', caseRef, transports, cache });
-    await page.goto(`${site}/call_centre/${caseRef}/?${settings}`);
+    const settings = new URLSearchParams({ server: site, name, usertype: 'operator', caseRef: CASE, transports });
+    await page.goto(`${site}/call_centre/${CASE}/?${settings}`);
     return new Tab(page);
   }
 
@@ -80,8 +80,8 @@ export class RemoteBrowser {
 
   #signal(signal) {
     const processes = family(this.#pid);
-    // A process may have ended meanwhile.
-    return processes.filter((pid) => reaches(pid, signal)).length;
+    for (const pid of processes) process.kill(pid, signal);
+    return processes.length;
   }
 }
 
@@ -193,17 +193,6 @@ class Eve {
     return this.#becomes('there', (all) => all.some(([id, { lost }]) => id !== old && !lost));
   }
 
-  /** Waits until she has no connection and no lost place. */
-  isGone() {
-    return this.#becomes('gone', (all) => all.length === 0);
-  }
-
-  /** Waits until her connections are on exactly these cases. */
-  isOn(...cases) {
-    const viewed = (all) => all.filter(([, { lost }]) => !lost).map(([, { caseViewed }]) => caseViewed);
-    return this.#becomes(`on ${cases}`, (all) => String(viewed(all).sort()) === String(cases.sort()));
-  }
-
   /** Waits until she has exactly one connection and no lost one. */
   isThereOnce() {
     return this.#becomes('there once', (all) => all.length === 1 && !all[0][1].lost);
@@ -272,16 +261,6 @@ class Link {
 
 function run(command, ...words) {
   return execFileSync(command, words, { encoding: 'utf8' });
-}
-
-/** Sends a signal to a process, and returns whether it is there. */
-function reaches(pid, signal) {
-  try {
-    return process.kill(pid, signal);
-  } catch (error) {
-    if (error.code !== 'ESRCH') throw error;
-    return false;
-  }
 }
 
 /** A process and all its descendants, the process itself first. */

@@ -19,12 +19,6 @@ const MESSAGE_BYTES = 200_000;
 /** Bound on memory growth: the library's queue (128 messages) and the registry's messages (4 MiB), with 50 % margin. */
 const MAX_GROWTH_KIB = (1.5 * (128 * MESSAGE_BYTES + 4 * 1024 * 1024)) / 1024;
 const OTHER_CASE = 'CD-1234-5678';
-/** The time within which a page is on its case after it has identified. */
-const BACK_MS = 5_000;
-/** Longer than the daemon waits for the word of a page. */
-const SILENCE_MS = 2_000;
-/** No page counts as a returning one only because the daemon has just started. */
-const LATER = { CLA_PRESENCE__RESTART_GRACE_MS: 1 };
 
 describe('a user whose browser is frozen', () => {
   let remote;
@@ -34,7 +28,7 @@ describe('a user whose browser is frozen', () => {
   test('for good is removed in time and costs little memory, while the case changes and messages are posted', async (t) => {
     // Lists are not merged, so that as many as possible queue for her; the event limit does not stop cain.
     const env = { CLA_PUBLIC__MERGE_INTERVAL_MS: 0, CLA_LIMITS__EVENTS_BURST: 100_000 };
-    const settings = { ...QUICK, env: { ...LATER, ...env } };
+    const settings = { ...QUICK, env };
     await withAdamAndEve(t, remote, settings, async ({ office, adam, tab, eve }) => {
       const { daemon } = office;
       const { interval, timeout, grace } = QUICK;
@@ -77,73 +71,12 @@ describe('a user whose browser is frozen', () => {
       remote.thaw();
       const thawed = performance.now();
       await eve.isThere(old);
-      const there = performance.now();
-      t.diagnostic(`reconnected ${(there - thawed) | 0} ms after the thaw`);
-      await isBackOnCase(t, eve, there, 'after_absence');
-      await cain.shows(['adam', 'cain', 'eve']);
-    });
-  });
-
-  test('for longer than the grace is on the case again, and others are told once', async (t) => {
-    await withAdamAndEve(t, remote, { ...QUICK, env: LATER }, async ({ adam, tab, eve }) => {
-      const old = await eve.connection();
-      const before = adam.heard('peopleViewing').length;
-      await tab.afterHeartbeat();
-      remote.freeze();
-      await adam.hears('peopleViewing', ['adam']);
-      remote.thaw();
-      await eve.isThere(old);
-      await isBackOnCase(t, eve, performance.now(), 'after_absence');
-      await pause(SILENCE_MS);
-      assert.deepEqual(adam.heard('peopleViewing').slice(before), [['adam'], ['adam', 'eve']]);
-      assert.deepEqual((await tab.heard('peopleViewing')).at(-1), ['adam', 'eve']);
-    });
-  });
-
-  test('for longer than it is remembered is on no case', async (t) => {
-    const env = { ...LATER, CLA_PRESENCE__MEMORY_MS: 1_000 };
-    await withAdamAndEve(t, remote, { ...QUICK, env }, async ({ adam, tab, eve }) => {
-      const old = await eve.connection();
-      await tab.afterHeartbeat();
-      remote.freeze();
-      await adam.hears('peopleViewing', ['adam']);
-      await pause(1_000 + MARGIN_MS);
-      remote.thaw();
-      await eve.isThere(old);
-      await pause(SILENCE_MS);
       const [[, { caseViewed }]] = await eve.connections();
+      t.diagnostic(`reconnected ${(performance.now() - thawed) | 0} ms after the thaw, on case ${caseViewed}`);
+      // A page sends its case only when it is loaded.
       assert.equal(caseViewed, null);
       await tab.page.reload();
-      await adam.shows(['adam', 'eve']);
-    });
-  });
-
-  test('and whose tab is closed before it reconnects is not listed again', async (t) => {
-    await withAdamAndEve(t, remote, { ...QUICK, env: LATER }, async ({ adam, tab, eve, link }) => {
-      const before = adam.heard('peopleViewing').length;
-      await tab.afterHeartbeat();
-      remote.freeze();
-      await adam.hears('peopleViewing', ['adam']);
-      link.cut();
-      remote.thaw();
-      await tab.page.close();
-      link.restore();
-      await pause(2 * SILENCE_MS);
-      assert.deepEqual(await eve.connections(), []);
-      assert.deepEqual(adam.heard('peopleViewing').slice(before), [['adam']]);
-    });
-  });
-
-  test('with two tabs on two cases is on both again', async (t) => {
-    await withAdamAndEve(t, remote, { ...QUICK, env: LATER }, async ({ adam, tab, eve }) => {
-      const other = await remote.opensCase('eve', 'polling,websocket', OTHER_CASE);
-      await tab.afterHeartbeat();
-      await other.afterHeartbeat();
-      remote.freeze();
-      await adam.hears('peopleViewing', ['adam']);
-      await eve.isGone();
-      remote.thaw();
-      await eve.isOn(CASE, OTHER_CASE);
+      await cain.shows(['adam', 'cain', 'eve']);
     });
   });
 
@@ -185,13 +118,3 @@ describe('a user whose browser is frozen', () => {
     });
   });
 });
-
-/** Waits until eve is on the case, and checks how she came there and how long that took since `there`. */
-async function isBackOnCase(t, eve, there, entry) {
-  await eve.isOn(CASE);
-  const took = performance.now() - there;
-  t.diagnostic(`on the case ${took | 0} ms after the reconnect; allowed: ${BACK_MS}`);
-  assert.ok(took < BACK_MS, 'too late');
-  const [[, connection]] = await eve.connections();
-  assert.equal(connection.entry, entry);
-}

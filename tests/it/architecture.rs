@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("check", &["config", "net"]),
     ("cli", &[]),
-    ("fuzzing", &["config", "presence", "socketio"]),
+    ("fuzzing", &["presence", "socketio"]),
     (
         "admin",
         &["config", "hub", "lifecycle", "net", "presence", "stats"],

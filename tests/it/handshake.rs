@@ -54,24 +54,6 @@ async fn a_page_of_another_site_is_refused_without_cors_headers() {
     daemon.until_counted("session_refused", "origin", 6).await;
 }
 
-#[tokio::test]
-async fn a_page_that_nobody_sees_yet_opens_no_session() {
-    let daemon = settings().start().await;
-    for (purpose, status) in [
-        ("prefetch;prerender", 503),
-        ("prefetch; prerender", 503),
-        ("prefetch", 200),
-        ("", 200),
-    ] {
-        let headers = [("Sec-Purpose", purpose)];
-        let answer = http::handshake(daemon.public, &headers).await;
-        assert_eq!(answer.status, status, "{purpose}: {answer:?}");
-    }
-    daemon
-        .until_counted("session_refused", "prerender", 2)
-        .await;
-}
-
 /// The request of an `<img>`, a script, a frame or a link of another site has no `Origin`, but browsers add `Sec-Fetch-Site`.
 #[tokio::test]
 async fn a_request_of_another_site_opens_no_session_though_it_has_no_origin() {

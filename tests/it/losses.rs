@@ -267,7 +267,7 @@ impl Loss {
 
 impl Browser {
     /// Asserts that the daemon has sent nothing more: the next event is a notification that is posted now.
-    pub async fn has_no_earlier_event(&mut self, daemon: &Daemon) {
+    async fn has_no_earlier_event(&mut self, daemon: &Daemon) {
         daemon
             .until_people(|people| people.to_string().contains(&self.id))
             .await;

@@ -28,7 +28,6 @@ mod presence;
 mod process;
 mod reload;
 mod restart;
-mod returns;
 mod statsd;
 mod support;
 mod systemd;

@@ -13,7 +13,6 @@ use serde_json::json;
 
 use crate::support::{
     daemon::settings,
-    people::is_lost,
     places::{file, in_memory, keeping_in, until_written},
     protocol::Version,
 };
@@ -152,43 +151,22 @@ async fn a_fifo_instead_of_the_file_is_renamed_and_the_daemon_starts() {
 }
 
 #[tokio::test]
-async fn places_of_a_file_that_is_too_old_are_not_restored() {
-    for age in [Duration::ZERO, Duration::from_secs(61)] {
-        let dir = in_memory();
-        let mut daemon = keeping_in(dir.path()).start().await;
-        let _eve = daemon.browser_on_case(Version::Four, "eve", "X").await;
-        daemon.stop().await;
-        without_uptime(&file(dir.path()), age);
-        let mut daemon = keeping_in(dir.path()).start().await;
-        let is_known = daemon.people().await != json!({});
-        assert_eq!(is_known, age == Duration::ZERO, "{age:?}");
-        daemon.stop().await;
-        assert_eq!(daemon.problems().await, [""; 0], "{age:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_clock_that_was_set_forward_does_not_age_the_file() {
+async fn a_file_that_is_too_old_is_renamed() {
     let dir = in_memory();
     let mut daemon = keeping_in(dir.path()).start().await;
     let _eve = daemon.browser_on_case(Version::Four, "eve", "X").await;
     daemon.stop().await;
-    set_age(&file(dir.path()), Duration::from_hours(24));
-    let daemon = keeping_in(dir.path()).start().await;
-    assert!(is_lost(&daemon.people().await, "eve"));
-}
-
-/// Turns the file into one of a daemon that wrote down no other time than that of the clock on the wall.
-fn without_uptime(path: &Path, age: Duration) {
-    let text = fs::read_to_string(path).unwrap();
-    let text = text.replace(r#""uptime_ms":"#, r#""another":"#);
-    fs::write(path, text).unwrap();
-    set_age(path, age);
-}
-
-fn set_age(path: &Path, age: Duration) {
-    let file = fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(SystemTime::now() - age).unwrap();
+    let written = fs::File::options()
+        .write(true)
+        .open(file(dir.path()))
+        .unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(61);
+    written.set_modified(long_ago).unwrap();
+    let mut daemon = keeping_in(dir.path()).start().await;
+    assert_eq!(daemon.people().await, json!({}));
+    let warning = daemon.stop_after_one_problem().await;
+    let expected = "longer than any browser is waited for";
+    assert!(warning.contains(expected), "{warning}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ enum Failure {
     ClosedAfterProbe,
 }
 
-const FAILURES: [Failure; 10] = [
+const FAILURES: [Failure; 8] = [
     Failure::Closed,
     Failure::Reset,
     // The frame of the smoke test of cla_frontend.
@@ -43,30 +43,8 @@ const FAILURES: [Failure; 10] = [
     Failure::Frame(b"\x82\x86\0\0\0\x002probe"),
     Failure::Frame(b"\x81\x062probe"),
     Failure::Frame(b"\x01\x86\0\0\0\x002probe"),
-    // A close frame without a status, as of a client that gives up the probe, and one with another status.
-    Failure::Frame(b"\x88\x80\0\0\0\0"),
-    Failure::Frame(b"\x88\x82\0\0\0\0\x03\xe8"),
     Failure::ClosedAfterProbe,
 ];
-
-/// Its last poll was answered because of the probe, so no aborted poll tells that it is gone.
-#[tokio::test]
-async fn a_page_that_is_closed_while_it_probes_is_gone_at_once() {
-    let daemon = settings().start().await;
-    for version in VERSIONS {
-        let (mut adam, eve) = on_one_case(&daemon, version).await;
-        let mut poll = eve.held().await;
-        let mut socket = websocket(&eve).await;
-        probe(&mut socket).await;
-        assert!(rest(&mut poll).await.ends_with('6'), "a noop");
-        // A close frame with the status 1001.
-        let going_away = b"\x88\x82\0\0\0\0\x03\xe9";
-        socket.write_all(going_away).await.unwrap();
-        adam.until_viewing(&["adam"]).await;
-        adam.close().await;
-        daemon.until_nobody().await;
-    }
-}
 
 #[tokio::test]
 async fn a_failed_upgrade_leaves_the_polling_session_as_it_was() {

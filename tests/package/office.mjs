@@ -10,7 +10,6 @@
 //   open          opens all pages
 //   prepare       some users switch cases, or will do so when disconnected; then survive.bash may break all connections
 //   recover       waits until all users were disconnected and are back, and checks that no list lacked a user
-//   replaced      the same after the daemon was replaced by one that knows nobody: pages are on their case in time
 //   tour          roaming users open every case in turn; checks that all viewers receive them and all screens are right
 //   close         closes a tab; the other viewers must receive a list without its user at once
 //   reload        the same for a reload of the page
@@ -28,9 +27,6 @@ const profiles = 10;
 const timeoutMs = 20_000;
 // Far below the time for which lost places are kept.
 const atOnceMs = 2_000;
-// The time within which a page is on its case after it has identified, and how many pages may take longer.
-const backMs = 5_000;
-const mostLate = 1;
 // Pause after which all changes are in the places file, which is written once a second.
 const writtenMs = 1_100;
 
@@ -88,21 +84,6 @@ class Office {
     if (troubles.length > 0) throw new Error(troubles.join('\n'));
     const slowest = Math.max(...this.present.map(({ longestAwayMs }) => longestAwayMs));
     return `${this.present.length} users were disconnected and are back, the slowest after ${slowest} ms; ${lists.length} lists are complete`;
-  }
-
-  async replaced() {
-    await this.#until(() => this.#notBack());
-    await this.#settle();
-    const troubles = this.#wrongHandshakes();
-    const delays = this.present.map((seat) => ({ seat, ms: this.#delay(seat) })).sort((one, other) => one.ms - other.ms);
-    const late = delays.filter(({ ms }) => !(ms <= backMs)).map(({ seat, ms }) => `${seat.id} was on the case after ${ms} ms`);
-    if (late.length > mostLate) troubles.push(...late);
-    if (troubles.length > 0) throw new Error(troubles.join('\n'));
-    // Until now, lists lacked those who were waited for.
-    this.events = this.present.map(({ id, name, case: to }) => ({ at: Date.now(), seat: id, what: 'opens', name, to }));
-    const [half, slowest] = [delays[delays.length >> 1].ms, delays.at(-1).ms];
-    const onTime = delays.length - late.length;
-    return `${onTime} of ${delays.length} users were on their case within ${backMs} ms of their identify, half of them after ${half} ms, the slowest after ${slowest} ms`;
   }
 
   async tour() {
@@ -218,14 +199,6 @@ class Office {
       if (Date.now() > deadline) throw new Error(`${left.length} problems after ${ms} ms:\n${left.slice(0, 8).join('\n')}`);
       await pause(250);
     }
-  }
-
-  /** The time from the last connect of a page, which identifies then, to the first list with its name. */
-  #delay(seat) {
-    const own = this.events.filter((event) => event.seat === seat.id);
-    const connected = own.findLast(({ what }) => what === 'connects');
-    const listed = own.find(({ at, what, names }) => what === 'list' && at >= connected.at && names.includes(seat.name));
-    return listed ? listed.at - connected.at : Infinity;
   }
 
   /** Waits until every screen and the people map are right. */
@@ -354,7 +327,7 @@ function without(items, taken) {
   return left;
 }
 
-const orders = ['open', 'prepare', 'recover', 'replaced', 'tour', 'close', 'reload', 'navigate'];
+const orders = ['open', 'prepare', 'recover', 'tour', 'close', 'reload', 'navigate'];
 const browser = await launch();
 let office = new Office(browser);
 let isIntact = true;

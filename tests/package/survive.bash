@@ -60,15 +60,6 @@ a_signal_that_ends_it_makes_nobody_vanish() {
   office recover
 }
 
-a_new_machine_makes_nobody_vanish() {
-  office prepare
-  box systemctl stop cla-socketserver.socket cla-socketserver-admin.socket cla-socketserver.service
-  box systemctl clean --what=runtime cla-socketserver
-  same "$(box ls /run/cla-socketserver 2>&1 | grep -c places || true)" 0
-  box systemctl start cla-socketserver
-  office replaced
-}
-
 a_reload_cuts_nobody_off() {
   local before
   before=$(main_pid; connections_lost)
@@ -167,7 +158,6 @@ for suite in "${suites[@]}"; do
   claim a_restart_with_a_mistake_makes_nobody_vanish_once_it_is_corrected
   claim a_stop_and_a_start_make_nobody_vanish
   claim a_signal_that_ends_it_makes_nobody_vanish
-  claim a_new_machine_makes_nobody_vanish
   claim a_reload_cuts_nobody_off
   claim a_reload_of_nginx_that_cuts_websockets_makes_nobody_vanish
   claim who_closes_a_tab_is_gone_at_once

@@ -27,20 +27,9 @@ export function launch() {
   return chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS });
 }
 
-/** What Playwright switches off in Chromium, and users do not. */
-const SWITCHED_OFF = [
-  '--disable-back-forward-cache',
-  '--disable-background-timer-throttling',
-  '--disable-backgrounding-occluded-windows',
-  '--disable-renderer-backgrounding',
-];
-
-/**
- * Starts Chromium through a wrapper script, with everything that users have switched on. Returns the browser, and the
- * Playwright server that owns its process.
- */
+/** Starts Chromium through a wrapper script. Returns the browser, and the Playwright server that owns its process. */
 export async function launchThrough(executablePath, args) {
-  const server = await chromium.launchServer({ executablePath, args: [...ARGS, ...args], ignoreDefaultArgs: SWITCHED_OFF });
+  const server = await chromium.launchServer({ executablePath, args: [...ARGS, ...args] });
   return { server, browser: await chromium.connect(server.wsEndpoint()) };
 }
 

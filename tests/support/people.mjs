@@ -109,11 +109,6 @@ class Person {
     (engine.onClose ?? engine._onClose).call(engine, 'ping timeout');
   }
 
-  /** Ends the TCP connection of the client's websocket without a close frame, as the network does. The client reconnects. */
-  isCut() {
-    this.#socket.io.engine.transport.ws._socket.destroy();
-  }
-
   /** Waits for the next event of a name after the last one waited for, with exactly this payload if one is given. */
   hears(event, ...expected) {
     const matches = (payload) => expected.length === 0 || isDeepStrictEqual(payload, expected[0]);

@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::{Serialize, Serializer};
 
 use super::super::{error::HttpError, long_answer::LongAnswers, paths::at, reply};
-use crate::presence::{CaseRef, ConnectionId, ConnectionView, Entry, Person};
+use crate::presence::{CaseRef, ConnectionId, ConnectionView, Person};
 
 /// The route.
 pub(in super::super) fn routes(answers: LongAnswers) -> Router {
@@ -47,9 +47,6 @@ struct ConnectionJson<'a> {
     case: Option<&'a str>,
     app_version: &'a str,
     user_type: &'a str,
-    /// How it came onto that case. The Node.js server had no such member.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entry: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<LostJson>,
 }
@@ -78,7 +75,6 @@ fn connection_json(
 ) -> (&str, ConnectionJson<'_>) {
     let json = ConnectionJson {
         case: connection.case.as_ref().map(CaseRef::as_str),
-        entry: connection.entry.map(Entry::name),
         app_version: connection.identity.app_version.as_str(),
         user_type: connection.identity.user_type.as_str(),
         lost: connection.lost.map(|lost| LostJson {

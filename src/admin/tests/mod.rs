@@ -329,7 +329,6 @@ fn person<const N: usize>(name: &str, connections: [(&str, Option<&str>); N]) ->
             ConnectionView {
                 identity,
                 case,
-                entry: None,
                 lost,
             },
         )

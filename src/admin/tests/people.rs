@@ -19,10 +19,10 @@ async fn the_people_map_has_its_established_form_in_order_of_identify() {
         answer.json();
         let expected = concat!(
             r#"{"ben":{"username":"ben","userType":"operator","connections":{"#,
-            r#""BEN1aaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"1.0","userType":"operator","entry":"opened"},"#,
+            r#""BEN1aaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"1.0","userType":"operator"},"#,
             r#""BEN2aaaaaaaaaaaa":{"caseViewed":null,"appVersion":"1.0","userType":"operator"}}},"#,
             r#""adam":{"username":"adam","userType":"provider","connections":{"#,
-            r#""ADAMaaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"2.0.1-rc_3","userType":"provider","entry":"opened"}}}}"#,
+            r#""ADAMaaaaaaaaaaaa":{"caseViewed":"AB-1234-5678","appVersion":"2.0.1-rc_3","userType":"provider"}}}}"#,
         );
         assert_eq!(answer.body, expected, "{path}");
     }

@@ -39,8 +39,6 @@ fn every_field_can_be_set_by_its_variable() {
         ("CLA_PUBLIC__TRUSTED_PROXIES", "10.0.1.10, fd00::/8"),
         ("CLA_PRESENCE__GRACE_MS", "13"),
         ("CLA_PRESENCE__RESTART_GRACE_MS", "14"),
-        ("CLA_PRESENCE__MEMORY_MS", "27"),
-        ("CLA_PRESENCE__CASE_PATHS", "/cases/{XX}, /archive/{0000.X}"),
         ("CLA_PRESENCE__STATE_DIR", "/var/lib/presence"),
         ("CLA_DRAIN__SPREAD_MS", "15"),
         ("CLA_ADMIN__LISTEN", "10.0.0.1:4"),
@@ -86,7 +84,7 @@ fn every_field_can_be_set_by_its_variable() {
 #[test]
 fn each_tier_has_its_keys() {
     for (tier, expected) in [
-        (Tier::Operator, 18),
+        (Tier::Operator, 16),
         (Tier::Tuning, 14),
         (Tier::Internal, 9),
     ] {
@@ -173,11 +171,6 @@ fn nothing_left_at_its_default() -> Config {
         presence: Presence {
             grace: Duration::from_millis(13),
             restart_grace: Duration::from_millis(14),
-            memory: Duration::from_millis(27),
-            case_paths: vec![
-                "/cases/{XX}".parse().unwrap(),
-                "/archive/{0000.X}".parse().unwrap(),
-            ],
             state_dir: Some("/var/lib/presence".into()),
         },
         drain: Drain {

@@ -30,8 +30,6 @@ public.merge_interval_ms = 50  # default
 public.trusted_proxies = ["127.0.0.0/8", "::1/128"]  # default
 presence.grace_ms = 15000  # default
 presence.restart_grace_ms = 60000  # default
-presence.memory_ms = 57600000  # default
-presence.case_paths = ["/call_centre/{XX-0000-0000}", "/provider/{XX-0000-0000}"]  # default
 presence.state_dir = "/run/cla-socketserver"  # variable RUNTIME_DIRECTORY
 drain.spread_ms = 2000  # default
 admin.listen = ["127.0.0.1:8006"]  # default
@@ -87,8 +85,6 @@ fn operator_keys_and_keys_that_are_set_to_another_value_than_the_default_are_not
         "public.trusted_proxies",
         "presence.grace_ms",
         "presence.restart_grace_ms",
-        "presence.memory_ms",
-        "presence.case_paths",
         "presence.state_dir",
         "drain.spread_ms",
         "admin.listen",

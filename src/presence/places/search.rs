@@ -3,7 +3,7 @@
 //! Lives here: finding a place by user, browser, page and case. Not here: changing any.
 
 use super::super::{
-    Absence, Browser, CaseRef, ConnectionId, Facts, Identity, Moment, PagePath, Rank, Username,
+    Browser, CaseRef, ConnectionId, Identity, Moment, PagePath, Username,
     place::{Place, Tab},
 };
 use super::Places;
@@ -91,41 +91,10 @@ impl Places {
         let Some((user, case)) = user.zip(place.facts.case.as_ref()) else {
             return user.is_some_and(|user| user.places > 1);
         };
-        self.of_rank_on(user.rank, case).any(|other| other != conn)
-    }
-
-    /// Whether this user has a place on this case, connected or lost.
-    pub(in super::super) fn has_on(&self, user_on: &Absence) -> bool {
-        let user = self.users.get(&user_on.username).into_iter();
-        let mut own = user.flat_map(|user| self.of_rank_on(user.rank, &user_on.case));
-        own.any(|conn| {
-            let place = self.get(conn);
-            place.is_some_and(|place| place.facts.identity.user_type == user_on.user_type)
-        })
-    }
-
-    /// The other places of the user and browser of a connection.
-    pub(in super::super) fn beside(
-        &self,
-        conn: ConnectionId,
-    ) -> impl Iterator<Item = (ConnectionId, &Place)> {
-        let own = self.get(conn).into_iter();
-        own.flat_map(move |own| {
-            let Facts {
-                identity, browser, ..
-            } = &own.facts;
-            self.of_browser(&identity.username, browser)
-                .filter(|(_, place)| place.facts.identity.user_type == identity.user_type)
-                .filter(move |(other, _)| *other != conn)
-        })
-    }
-
-    /// The connections on a case whose user has this rank.
-    fn of_rank_on(&self, rank: Rank, case: &CaseRef) -> impl Iterator<Item = ConnectionId> {
-        let own = (rank, ConnectionId::FIRST)..=(rank, ConnectionId::LAST);
-        let viewers = self.cases.get(case).into_iter();
-        let own = viewers.flat_map(move |it| it.range(own.clone()));
-        own.map(|(_, conn)| *conn)
+        let own = (user.rank, ConnectionId::FIRST)..=(user.rank, ConnectionId::LAST);
+        let viewers = self.cases.get(case);
+        let mut own = viewers.into_iter().flat_map(|it| it.range(own.clone()));
+        own.any(|(_, other)| *other != conn)
     }
 
     /// The places of a user in one browser: at most `tabs_per_browser`, so that no number of places makes an event slow.

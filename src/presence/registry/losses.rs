@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::super::{
-    Browser, Change, ConnectionId, Departure, Entry, Facts, Identity, Message, MessageNumber,
-    Moment, PagePath,
+    Browser, Change, ConnectionId, Departure, Facts, Identity, Message, MessageNumber, Moment,
+    PagePath,
     mass_cut::{BrowserOfUser, SIMULTANEOUS},
     place::{Arrival, Certainty, Loss, Place},
     places::Predecessor,
@@ -47,7 +47,6 @@ impl Registry {
             case: case.clone(),
             since: at,
             opened_at: case.is_some().then_some(at),
-            entry: case.is_some().then_some(Entry::TakenOver),
         };
         outcome.changed(Change::Arrived {
             conn,
@@ -57,7 +56,6 @@ impl Registry {
             facts,
             arrival: Arrival { case, ..arrival },
             has_spoken: false,
-            settled: false,
             loss: None,
         };
         self.places.insert(conn, place, user_type);
@@ -78,7 +76,6 @@ impl Registry {
         outcome.changed(Change::Resumed {
             conn,
             old,
-            case: place.facts.case.clone(),
             watched: self.is_watched(conn) && !self.early.has(conn),
         });
         self.tell_first_list(conn, outcome);
@@ -101,7 +98,7 @@ impl Registry {
         let Some(place) = self.places.connected(conn) else {
             return;
         };
-        if self.rules.grace.is_zero() && !self.is_draining() {
+        if self.rules.grace.is_zero() && !self.draining {
             return self.leave(conn, Departure::Closed, outcome);
         }
         let party = BrowserOfUser {
@@ -121,20 +118,21 @@ impl Registry {
             unread_from,
             silence,
             certainty: Certainty::InDoubt,
+            inherited: false,
         };
         self.places.lose(conn, loss);
         if certainty == Certainty::Lost {
-            self.make_certain(conn, now, outcome);
+            self.make_certain(conn, outcome);
         }
         let left = self.places.connected_count();
         for cut in self.mass_cuts.end(conn, &party, left, now) {
-            self.make_certain(cut, now, outcome);
+            self.make_certain(cut, outcome);
         }
         self.make_room(now, outcome);
     }
 
     /// A connection whose end was in doubt was lost, and its place is kept.
-    fn make_certain(&mut self, conn: ConnectionId, now: Moment, outcome: &mut Outcome) {
+    fn make_certain(&mut self, conn: ConnectionId, outcome: &mut Outcome) {
         let loss = self.places.get(conn).and_then(|place| place.loss);
         if let Some(loss) = loss.filter(|loss| loss.certainty == Certainty::InDoubt) {
             outcome.changed(Change::Lost { conn });
@@ -144,14 +142,13 @@ impl Registry {
                 ..loss
             };
             self.places.lose(conn, certain);
-            self.follow_dead_line(conn, now, outcome);
         }
     }
 
     /// Keeps the number of lost places within its bound.
     fn make_room(&mut self, now: Moment, outcome: &mut Outcome) {
         let lost = self.places.lost();
-        let is_full = !self.is_draining() && lost.count() > self.rules.lost_places;
+        let is_full = !self.draining && lost.count() > self.rules.lost_places;
         if let Some(first) = lost.first_of_largest().filter(|_| is_full) {
             self.lapse(first, now, outcome);
         }
@@ -181,10 +178,10 @@ impl Registry {
     }
 
     pub(super) fn next_lapse(&self) -> Option<(Moment, ConnectionId)> {
-        let first = self.places.lost().first_deadline();
-        let (until, conn) = first.filter(|_| !self.is_draining())?;
-        let heard_by = self.went_on_at.map(|at| at + self.rules.grace);
-        Some((until.max(heard_by.unwrap_or_default()), conn))
+        self.places
+            .lost()
+            .first_deadline()
+            .filter(|_| !self.draining)
     }
 
     /// Ends a lost place. If its user has another place on the case, no list changes.
@@ -192,21 +189,21 @@ impl Registry {
         let Some(place) = self.places.get(conn) else {
             return;
         };
-        let certain = |loss: &Loss| loss.certainty == Certainty::Lost;
-        let lost = place.loss.filter(certain);
-        let removed = if self.places.has_twin(conn, place) {
-            let reason = Departure::Duplicate;
-            outcome.changed(Change::Left { conn, reason });
-            self.remove(conn, &mut Outcome::default())
-        } else if let Some(loss) = lost {
-            let staleness = now.saturating_sub(loss.since) + loss.silence;
-            outcome.changed(Change::Lapsed { conn, staleness });
-            self.remove(conn, outcome)
-        } else {
-            return self.leave(conn, Departure::Closed, outcome);
-        };
-        if let Some(place) = removed.filter(|_| lost.is_some()) {
-            self.remember(conn, &place, now + self.rules.memory);
+        if self.places.has_twin(conn, place) {
+            outcome.changed(Change::Left {
+                conn,
+                reason: Departure::Duplicate,
+            });
+            self.remove(conn, &mut Outcome::default());
+            return;
+        }
+        match place.loss {
+            Some(loss) if loss.certainty == Certainty::Lost => {
+                let staleness = now.saturating_sub(loss.since) + loss.silence;
+                outcome.changed(Change::Lapsed { conn, staleness });
+                self.remove(conn, outcome);
+            }
+            Some(_) | None => self.leave(conn, Departure::Closed, outcome),
         }
     }
 

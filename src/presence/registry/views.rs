@@ -5,7 +5,7 @@
 use super::super::{
     Census, ConnectionId, ConnectionView, LossView, Moment, PeopleCursor, PeoplePage, Person,
     SavedPlace, Snapshot,
-    place::{Certainty, Place, Tab},
+    place::{Place, Tab},
 };
 use super::{Registry, Rules};
 
@@ -68,9 +68,6 @@ impl Registry {
     /// Everything that the next daemon must know.
     #[must_use]
     pub fn snapshot(&self, now: Moment) -> Snapshot {
-        let drained_at = self.draining_since.unwrap_or(Moment::MAX);
-        // While the daemon ends, no time runs out.
-        let now = now.min(drained_at);
         let next_message = self.messages.next();
         let places = self.places.by_user();
         let places = places.map(|(tab, place, user_type)| SavedPlace {
@@ -78,19 +75,15 @@ impl Registry {
             facts: place.facts.clone(),
             first_user_type: user_type.clone(),
             unread_from: place.loss.map_or(next_message, |loss| loss.unread_from),
-            settled: place.settled,
             left: place
                 .loss
-                .filter(|loss| loss.certainty == Certainty::Lost && loss.since < drained_at)
+                .filter(|loss| loss.inherited)
                 .map(|loss| loss.until.saturating_sub(now)),
         });
         Snapshot {
             places: places.collect(),
             messages: self.messages.iter().cloned().collect(),
             next_message,
-            absences: self.absences.saved(now).collect(),
-            complete: self.is_draining(),
-            age: Moment::ZERO,
         }
     }
 }
@@ -99,7 +92,6 @@ fn view(place: &Place, now: Moment) -> ConnectionView {
     ConnectionView {
         identity: place.facts.identity.clone(),
         case: place.facts.case.clone(),
-        entry: place.facts.entry,
         lost: place.loss.map(|loss| LossView {
             since: now.saturating_sub(loss.since),
             left: loss.until.saturating_sub(now),

@@ -105,7 +105,6 @@ fn a_loss_within_the_grace_changes_no_list() {
 /// | `left b Closed` | b has left, and why |
 /// | `b=eve X` | b has arrived as eve, on case X |
 /// | `b:joe` | b identifies as joe |
-/// | `b>>X Start` | b was put back on case X, and why |
 /// | `b>X` and `b<X` | b has opened and closed case X |
 /// | `posted 2` | a message of two bytes was posted |
 #[rustfmt::skip]
@@ -118,7 +117,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("an early start after a resume", "a=adam a>X b=eve b>X b~ c>Y c=eve", "b -> c, c>Y"),
     ("a replaced connection, and its loss", "b=eve b>X +10 c=eve@X +10 b~15", "b => c, lost b"),
     ("a replaced connection beside a lost tab on the same case", "b=eve b>X d=eve d>X d~ +10 c=eve@X +10 b~15", "b => c, lost b"),
-    ("a page of another case replaces no connection", "b=eve b>X +10 c=eve@Y +10 b~15", "lost b, c>>Y DeadLine"),
+    ("a page of another case replaces no connection", "b=eve b>X +10 c=eve@Y +10 b~15", "lost b"),
     ("a page that is gone has replaced no connection", "b=eve b>X +10 c=eve@X +5 c~ +5 b~15", "lost b"),
     ("a second tab replaces no connection", "b=eve b>X c=eve@X +20 b~5", "lost b"),
     ("a lost place whose user is on the case in another browser is a duplicate when its grace ends", "b=eve b>X b~ c=eve/two c>X +15", "left b Duplicate"),
@@ -165,7 +164,6 @@ fn a_lost_connection_still_counts_and_is_shown_as_lost() {
         [ConnectionView {
             identity: identity("adam"),
             case: Some("X".try_into().unwrap()),
-            entry: Some(Entry::Opened),
             lost: Some(LossView {
                 since: Duration::from_secs(4),
                 left: Duration::from_secs(11),
@@ -197,7 +195,7 @@ fn no_place_lapses_during_the_drain() {
             ..rules(Duration::ZERO)
         };
         let mut registry = registry_after(rules, "a=adam b=eve a>X b>X");
-        registry.drain(Duration::ZERO);
+        registry.drain();
         let effects = registry.apply(parse("b~"), Duration::ZERO);
         assert_eq!(sent(&effects), "", "grace {grace:?}");
         assert_eq!(sent(&registry.wake(GRACE * 10)), "", "grace {grace:?}");
@@ -276,7 +274,7 @@ fn a_restart_without_restart_grace_restores_nobody() {
 }
 
 /// The changes among effects, in the shorthand of [`CHANGES`].
-pub(super) fn described(effects: &[Effect]) -> String {
+fn described(effects: &[Effect]) -> String {
     changes(effects).map(change).collect::<Vec<_>>().join(", ")
 }
 
@@ -291,17 +289,9 @@ fn change(change: &Change) -> String {
         }
         Change::Identified { conn, identity } => format!("{}:{}", id(conn), identity.username),
         Change::Opened { conn, case, .. } => format!("{}>{case}", id(conn)),
-        Change::PutBack {
-            conn,
-            case,
-            evidence,
-            ..
-        } => format!("{}>>{case} {evidence:?}", id(conn)),
         Change::Closed { conn, case: left } => format!("{}<{}", id(conn), case(left)),
         Change::Lost { conn } => format!("lost {}", id(conn)),
-        Change::Resumed {
-            conn, old, watched, ..
-        } => {
+        Change::Resumed { conn, old, watched } => {
             let watched = if *watched { "!" } else { "" };
             format!("{} -> {}{watched}", id(old), id(conn))
         }

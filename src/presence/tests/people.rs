@@ -50,7 +50,6 @@ fn the_census_counts_users_and_connections_by_version() {
 fn people_are_shown_with_all_their_connections_in_order_of_identify() {
     let mut registry = registry_after(rules(INTERVAL), "c=zoe a=adam b=zoe b>X");
     let connection = |user: &str, case: Option<&str>| ConnectionView {
-        entry: case.map(|_| Entry::Opened),
         identity: identity(user),
         case: case.map(|case| case.try_into().unwrap()),
         lost: None,

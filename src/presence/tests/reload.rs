@@ -9,7 +9,6 @@ fn a_reloaded_registry_uses_the_new_rules() {
     registry.reload(Rules {
         merge_interval: Duration::ZERO,
         grace: Duration::ZERO,
-        memory: Duration::ZERO,
         lost_places: 1,
         tabs_per_browser: 1,
     });

@@ -7,8 +7,6 @@ use super::*;
 /// The interval at which lists are merged, where a test merges any.
 pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 pub(super) const GRACE: Duration = Duration::from_secs(15);
-/// Two hours.
-pub(super) const MEMORY: Duration = Duration::from_hours(2);
 pub(super) const RESTART_GRACE: Duration = Duration::from_mins(1);
 
 /// A loss that was noticed at once.
@@ -66,30 +64,16 @@ impl Stage {
     /// |---|---|
     /// | `+15` | 15 seconds pass |
     /// | `.` and `,` | 100 and 50 milliseconds pass |
-    /// | `_60` | the daemon does not run for 60 seconds |
-    /// | `$` and `$90` | the daemon restarts, at once and after 90 seconds |
-    /// | `&` | the daemon is killed, and another one starts at once |
-    /// | `?` | a daemon on another machine takes its place, which knows nothing |
+    /// | `$` | the daemon restarts |
     /// | `*1` and `^1` | all operators and all providers are notified of 1 |
     /// | any other | an event, see [`parse`] |
     pub(super) fn play(&mut self, step: &str) -> Vec<Effect> {
-        if let Some(seconds) = step.strip_prefix('$') {
-            self.registry.drain(self.now);
-            let age = Duration::from_secs(seconds.parse().unwrap_or_default());
-            return self.restart(Snapshot {
-                age,
-                ..self.registry.snapshot(self.now)
-            });
-        }
-        if step == "&" {
-            return self.restart(self.registry.snapshot(self.now));
-        }
-        if step == "?" {
-            return self.restart(Snapshot::default());
-        }
-        if let Some(seconds) = step.strip_prefix('_') {
-            self.now += Duration::from_secs(seconds.parse().unwrap());
-            return self.wake();
+        if step == "$" {
+            let snapshot = self.registry.snapshot(self.now);
+            self.registry = Registry::restored(rules(Duration::ZERO), snapshot, RESTART_GRACE);
+            self.now = Duration::ZERO;
+            self.facts = self.saved_facts();
+            return Vec::new();
         }
         if let "," | "." = step {
             let milliseconds = if step == "." { 100 } else { 50 };
@@ -112,31 +96,8 @@ impl Stage {
         effects
     }
 
-    fn restart(&mut self, left: Snapshot) -> Vec<Effect> {
-        self.registry = Registry::restored(rules(Duration::ZERO), left, RESTART_GRACE);
-        self.now = Duration::ZERO;
-        self.facts = self.saved_facts();
-        Vec::new()
-    }
-
-    /// Wakes the registry whenever something falls due, as the hub does, and at the end.
     fn pass(&mut self, time: Duration) -> Vec<Effect> {
-        let end = self.now + time;
-        let mut effects = Vec::new();
-        while self.now < end {
-            effects.extend(self.pass_until_due(end));
-        }
-        effects
-    }
-
-    /// Lets time pass until something falls due, but not beyond `end`.
-    pub(super) fn pass_until_due(&mut self, end: Moment) -> Vec<Effect> {
-        let due = self.registry.next_due().unwrap_or(end);
-        self.now = due.max(self.now).min(end);
-        self.wake()
-    }
-
-    fn wake(&mut self) -> Vec<Effect> {
+        self.now += time;
         let effects = self.registry.wake(self.now);
         self.follow(&effects);
         effects
@@ -182,26 +143,13 @@ fn follow(facts: &mut BTreeMap<ConnectionId, Facts>, change: &Change) {
         Change::Opened { conn, case, at } => set(conn, &|of| {
             of.case = Some(case.clone());
             of.opened_at = Some(*at);
-            of.entry = Some(Entry::Opened);
-        }),
-        Change::PutBack {
-            conn,
-            case,
-            at,
-            evidence,
-        } => set(conn, &|of| {
-            of.case = Some(case.clone());
-            of.opened_at = Some(*at);
-            of.entry = Some(Entry::PutBack(*evidence));
         }),
         Change::Closed { conn, .. } => set(conn, &|of| {
             of.case = None;
             of.opened_at = None;
-            of.entry = None;
         }),
         Change::Resumed { conn, old, .. } => {
-            let mut of = facts.remove(old).expect("a place that is known");
-            of.entry = of.case.as_ref().map(|_| Entry::TakenOver);
+            let of = facts.remove(old).expect("a place that is known");
             facts.insert(*conn, of);
         }
         Change::Lapsed { conn, .. } | Change::Left { conn, .. } => {
@@ -265,7 +213,6 @@ pub(super) fn sends(effects: &[Effect]) -> impl Iterator<Item = (&[ConnectionId]
 /// | `a=adam/two` | in another browser |
 /// | `a=adam/two\|10.1.2.3` | in a browser at that address |
 /// | `a=adam:2` | with another version |
-/// | `a=adam^` | as a provider |
 /// | `a>X` | opens case X |
 /// | `a<` and `a<X` | stops viewing, without and with the case |
 /// | `a!` | closes cleanly |
@@ -301,7 +248,12 @@ pub(super) fn parse(event: &str) -> Event {
     }
 }
 
-pub(super) fn identified(conn: ConnectionId, user: &str, agent: &str, page: Option<Page>) -> Event {
+pub(super) fn identified(
+    conn: ConnectionId,
+    user: &str,
+    agent: &str,
+    page: Option<PagePath>,
+) -> Event {
     Event::Identified {
         conn,
         identity: identity(user),
@@ -346,22 +298,17 @@ pub(super) fn rules(merge_interval: Duration) -> Rules {
     Rules {
         merge_interval,
         grace: GRACE,
-        memory: MEMORY,
         lost_places: 100,
         tabs_per_browser: 64,
     }
 }
 
-/// An operator. `adam:2` is adam with version 2, `adam^` is a provider.
+/// An operator. `adam:2` is adam with version 2.
 pub(super) fn identity(user: &str) -> Identity {
     let (user, version) = user.split_once(':').unwrap_or((user, "1"));
-    let (user, user_type) = match user.strip_suffix('^') {
-        Some(user) => (user, "provider"),
-        None => (user, "operator"),
-    };
     Identity {
         username: user.try_into().unwrap(),
-        user_type: user_type.try_into().unwrap(),
+        user_type: "operator".try_into().unwrap(),
         app_version: version.try_into().unwrap(),
     }
 }
@@ -376,12 +323,9 @@ pub(super) fn browser(agent: &str) -> Browser {
 }
 
 /// The page of a case, or of no case if `case` is empty.
-pub(super) fn page(case: &str) -> Page {
+pub(super) fn page(case: &str) -> PagePath {
     let path = format!("/call_centre/{case}/diagnosis");
-    Page {
-        path: path.as_str().try_into().unwrap(),
-        case: case.try_into().ok(),
-    }
+    path.as_str().try_into().unwrap()
 }
 
 /// The connection whose id is this letter sixteen times.

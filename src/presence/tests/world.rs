@@ -1,8 +1,8 @@
 //! Tabs that do anything in any order, and a model that knows which tab is on which case.
 //!
 //! A tab behaves like the page of CHS: it emits `identify` on every connect, and `startViewingCase` only when a case is opened.
-//! Some clients emit the events that were queued offline before `identify`, others after it. A tab may also lurk: its address is
-//! that of a case, but it shows something else and says nothing. `truth` compares the lists that tabs receive with the model.
+//! Some clients emit the events that were queued offline before `identify`, others after it. `truth` compares the lists that
+//! tabs receive with the model.
 
 mod truth;
 
@@ -29,20 +29,12 @@ enum Act {
     Lose,
     /// The connection is lost, and the daemon notices later.
     Cut,
-    /// The connection is lost, and the page notices later: what it says meanwhile goes into the void.
-    Void,
-    /// The tab sleeps for longer than heartbeat and grace.
-    Sleep,
-    /// Closes the tab, and opens a page at the address of a case that shows something else.
-    Lurk(&'static str),
     /// The daemon notices a cut.
     Notice,
     /// The tab connects again.
     Return,
-    /// The daemon restarts, in an orderly way or not.
-    Restart(&'static str),
-    /// Another daemon takes its place, which knows nothing.
-    Replace,
+    /// The daemon restarts.
+    Restart,
     /// The back-end notifies all operators.
     Notify,
 }
@@ -58,14 +50,8 @@ struct Tab {
     conn: Option<ConnectionId>,
     /// The time until which its place is kept, while it is offline.
     kept_until: Moment,
-    /// Whether it is offline and does not know.
-    void: bool,
-    /// The time until which it may be missing, while it is connected: the daemon waits for its word.
-    expected_by: Moment,
-    /// The case that its address names, if it shows something else.
-    lurks: Option<&'static str>,
-    /// Whether the daemon has evidence for a return to that case.
-    is_excused: bool,
+    /// Whether it is offline since before the last restart.
+    inherited: bool,
     /// The events that the page has emitted while it is offline.
     queue: Vec<Emitted>,
     /// A dead connection whose loss the daemon has not noticed, and the time of the loss.
@@ -114,20 +100,7 @@ struct World {
     notifications: u32,
     /// The time until which a user who has left may still be listed on a case.
     excused: BTreeMap<(&'static str, &'static str), Moment>,
-    /// Users who were lost on a case and have not left it since, and until when that is remembered at least.
-    unleft: BTreeMap<(&'static str, &'static str), Moment>,
-    /// The same, and users who have left by another connection than the one that was lost.
-    haunted: BTreeSet<(&'static str, &'static str)>,
-    /// The time until which a dead place of each tab may be kept.
-    dead_until: [Moment; USERS.len()],
-    /// The time until which the daemon takes any page for a returning one, because it has restarted.
-    restarted_until: Moment,
-    /// Whether it knew nothing when it started.
-    is_new: bool,
 }
-
-/// The time for which the daemon waits for the word of a page.
-const WORD: Duration = Duration::from_millis(1500);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
@@ -145,9 +118,7 @@ proptest! {
         world.settle();
         world.lists_match_the_model();
         world.everybody_leaves();
-        let (rules, grace) = (rules(Duration::ZERO), world.restarted_until);
-        let empty = Registry::restored(rules, Snapshot::default(), grace);
-        prop_assert_eq!(world.stage.registry, empty);
+        prop_assert_eq!(world.stage.registry, Registry::new(rules(Duration::ZERO)));
     }
 }
 
@@ -160,11 +131,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Cut),
         2 => Just(Act::Notice),
         5 => Just(Act::Return),
-        1 => Just(Act::Void),
-        1 => Just(Act::Sleep),
-        2 => prop::sample::select(vec!["X", "Y"]).prop_map(Act::Lurk),
-        1 => prop::sample::select(vec!["$", "&"]).prop_map(Act::Restart),
-        1 => Just(Act::Replace),
+        1 => Just(Act::Restart),
         2 => Just(Act::Notify),
     ]
 }
@@ -183,20 +150,12 @@ impl World {
             next_conn: 0,
             notifications: 0,
             excused: BTreeMap::new(),
-            unleft: BTreeMap::new(),
-            haunted: BTreeSet::new(),
-            dead_until: [Moment::ZERO; USERS.len()],
-            restarted_until: Moment::ZERO,
-            is_new: false,
         }
     }
 
     fn pass(&mut self, seconds: u64) {
-        let end = self.stage.now + Duration::from_secs(seconds);
-        while self.stage.now < end {
-            let effects = self.stage.pass_until_due(end);
-            self.receive(&effects);
-        }
+        let effects = self.stage.play(&format!("+{seconds}"));
+        self.receive(&effects);
     }
 
     fn act(&mut self, tab: usize, act: Act) {
@@ -214,18 +173,7 @@ impl World {
             }
             Act::Notice => self.notice(tab),
             Act::Return => self.come_back(tab),
-            Act::Void => {
-                let is_connected = self.tabs[tab].conn.is_some();
-                self.cut(tab);
-                let it = &mut self.tabs[tab];
-                it.lower_certainty(Certainty::InDoubt);
-                it.void |= is_connected;
-                self.pass(1);
-            }
-            Act::Sleep => self.sleep(tab),
-            Act::Lurk(case) => self.lurk(tab, case),
-            Act::Restart(how) => self.restart(how),
-            Act::Replace => self.replace(),
+            Act::Restart => self.restart(),
             Act::Notify => self.notify(),
         }
     }
@@ -234,9 +182,6 @@ impl World {
         let now = self.stage.now;
         if self.has_twin_on(tab, case) {
             return;
-        }
-        if self.tabs[tab].lurks.is_some() {
-            self.close(tab);
         }
         let it = &mut self.tabs[tab];
         if !it.open {
@@ -258,8 +203,7 @@ impl World {
         let stop = left.map(Emitted::Stop).into_iter();
         let emitted: Vec<_> = stop.chain(case.map(Emitted::Start)).collect();
         if it.conn.is_none() {
-            let is_heard = !it.void;
-            it.queue.extend(emitted.into_iter().filter(|_| is_heard));
+            it.queue.extend(emitted);
         } else {
             self.emit(tab, &emitted);
         }
@@ -284,17 +228,13 @@ impl World {
 
     fn close(&mut self, tab: usize) {
         let it = &mut self.tabs[tab];
-        let (conn, case) = (it.conn.take(), it.case.or(it.lurks));
+        let (conn, case) = (it.conn.take(), it.case);
         let was_open = std::mem::replace(&mut it.open, false);
         if let Some(conn) = conn {
             self.apply(ended(conn, Ending::CleanClose));
-            if let Some(case) = case {
-                self.leave(tab, case);
-            }
         } else if let (true, Some(case)) = (was_open, case) {
             self.excuse(tab, case, self.stage.now + RESTART_GRACE);
         }
-        self.tabs[tab].lurks = None;
     }
 
     fn cut(&mut self, tab: usize) {
@@ -302,70 +242,18 @@ impl World {
         let now = self.stage.now;
         let it = &mut self.tabs[tab];
         if let Some(conn) = it.conn.take() {
-            let lurks = it.lurks.filter(|_| it.is_excused);
-            it.place = it.case.filter(|_| now >= it.expected_by).or(lurks);
+            it.place = it.case;
             it.unnoticed = Some((conn, now));
-            if let Some(case) = it.place {
-                self.unleft.insert((USERS[tab], case), now + MEMORY);
-                self.haunted.insert((USERS[tab], case));
-            }
         }
-    }
-
-    /// The daemon has heard that a tab left a case.
-    fn leave(&mut self, tab: usize, case: &'static str) {
-        self.unleft.remove(&(USERS[tab], case));
-        let is_dead = self.tabs[tab].unnoticed.is_some() || self.dead_until[tab] > self.stage.now;
-        if !is_dead {
-            self.haunted.remove(&(USERS[tab], case));
-        }
-    }
-
-    fn sleep(&mut self, tab: usize) {
-        self.cut(tab);
-        self.pass(70);
-        self.notice(tab);
-        self.pass(20);
-    }
-
-    /// The tabs of adam do not lurk: what one of them does is evidence for the other.
-    fn lurk(&mut self, tab: usize, case: &'static str) {
-        if USERS[tab] == "adam" {
-            return;
-        }
-        self.close(tab);
-        let it = &mut self.tabs[tab];
-        it.lower_certainty(Certainty::InDoubt);
-        *it = Tab {
-            open: true,
-            lurks: Some(case),
-            certainty: it.certainty,
-            unnoticed: it.unnoticed.take(),
-            ..Tab::default()
-        };
-        self.connect(tab, &[]);
-    }
-
-    /// Whether the daemon has reason to take a lurking tab for one that has returned.
-    fn has_evidence_against(&self, tab: usize, case: &'static str) -> bool {
-        self.stage.now < self.restarted_until
-            || self.haunted.contains(&(USERS[tab], case))
-            || self.tabs[tab].unnoticed.is_some()
-            || self.dead_until[tab] > self.stage.now
     }
 
     fn notice(&mut self, tab: usize) {
         let now = self.stage.now;
         if let Some((conn, since)) = self.tabs[tab].unnoticed.take() {
             self.tabs[tab].kept_until = now + GRACE;
-            self.dead_until[tab] = now + GRACE;
             let silence = now.saturating_sub(since);
             self.excuse_place(conn, now + GRACE);
             self.apply(ended(conn, Ending::Lost { silence }));
-            let it = &mut self.tabs[tab];
-            if it.expected_by == Moment::MAX {
-                it.expected_by = now + WORD;
-            }
         }
     }
 
@@ -380,65 +268,21 @@ impl World {
             return;
         }
         let mut emitted = std::mem::take(&mut self.tabs[tab].queue);
-        if !in_time && USERS[tab] == "adam" {
-            // What it says of its lapsed place would be taken as said of the place of the other tab, so it is loaded again.
-            emitted = it
-                .case
-                .filter(|_| !emitted.is_empty())
-                .map(Emitted::Start)
-                .into_iter()
-                .collect();
+        if !in_time {
+            // Its place has lapsed, so the page is loaded again.
+            emitted = it.case.map(Emitted::Start).into_iter().collect();
         }
-        let expected = it.case.filter(|_| emitted.is_empty());
-        let expected = expected.map(|case| self.expected_by(tab, case));
-        if let (Some(None), Some(case)) = (expected, it.case) {
-            // The daemon cannot know, so the page is loaded again.
-            emitted = vec![Emitted::Start(case)];
-        }
-        self.tabs[tab].void = false;
-        let continues = in_time && emitted.is_empty() && it.place == it.case;
+        let continues = in_time && emitted.is_empty();
         self.connect(tab, &emitted);
-        self.tabs[tab].expected_by = expected.flatten().unwrap_or_default();
         if !continues {
             self.tabs[tab].lower_certainty(Certainty::InDoubt);
-        }
-    }
-
-    /// The time by which a tab is on its case that returns now and says nothing, if the daemon has evidence for that.
-    fn expected_by(&self, tab: usize, case: &'static str) -> Option<Moment> {
-        let (it, now) = (&self.tabs[tab], self.stage.now);
-        let is_known = it.unnoticed.is_some() || it.kept_until > now;
-        let is_kept = it.kept_until > now + 2 * WORD;
-        let lasts = |until: &Moment| *until > now + 2 * WORD;
-        let mut others = self.tabs.iter().enumerate();
-        // It may take over the place of the other tab, which is on no case.
-        let swaps = others.any(|(at, it)| {
-            at != tab && USERS[at] == USERS[tab] && it.conn.is_none() && it.place.is_none()
-        });
-        if it.place == Some(case) && is_known {
-            Some(now)
-        } else if self.unleft.get(&(USERS[tab], case)).is_some_and(lasts) {
-            Some(now + WORD)
-        } else if swaps || is_known && it.place.is_none() {
-            // What its page said last, or kept from saying, is that it shows no case.
-            None
-        } else if self.is_new && now < self.restarted_until {
-            Some(now + WORD)
-        } else if it.place.is_some() && it.unnoticed.is_some() {
-            Some(Moment::MAX)
-        } else {
-            (it.place.is_some() && is_kept).then_some(now + WORD)
         }
     }
 
     fn connect(&mut self, tab: usize, emitted: &[Emitted]) {
         let conn = self.new_conn();
         let before = self.tabs[tab].clone();
-        if let Some(case) = before.lurks {
-            self.tabs[tab].is_excused |= self.has_evidence_against(tab, case);
-        }
         self.tabs[tab].conn = Some(conn);
-        self.tabs[tab].expected_by = Moment::ZERO;
         self.may_swap_places(tab);
         let (early, late) = if EARLY[tab] {
             (emitted, &[][..])
@@ -449,7 +293,7 @@ impl World {
             let effects = self.stage.apply(event.by(conn));
             assert_eq!(effects, [], "{event:?} before identify has no effect");
         }
-        let page = page(before.case.or(before.lurks).unwrap_or_default());
+        let page = page(before.case.unwrap_or_default());
         let event = identified(conn, USERS[tab], USERS[tab], Some(page));
         let effects = self.stage.apply(event);
         if early.is_empty() {
@@ -461,25 +305,17 @@ impl World {
             }
         }
         self.receive_before(&effects, late);
-        self.said(tab, early);
         self.emit(tab, late);
-    }
-
-    /// The daemon has heard what a tab emitted.
-    fn said(&mut self, tab: usize, emitted: &[Emitted]) {
-        for event in emitted {
-            if let Emitted::Stop(case) = event {
-                self.leave(tab, case);
-            }
-        }
     }
 
     /// The daemon cannot tell the places of one user on one case apart. This tab may have resumed the place of the other tab,
     /// which then has the place that is kept for a shorter time.
     fn may_swap_places(&mut self, tab: usize) {
         let shortest = self.stage.now + GRACE;
+        let inherited = std::mem::take(&mut self.tabs[tab].inherited);
         for (at, it) in self.tabs.iter_mut().enumerate() {
             if at != tab && USERS[at] == USERS[tab] {
+                it.inherited |= inherited;
                 it.kept_until = it.kept_until.min(shortest);
             }
         }
@@ -493,48 +329,32 @@ impl World {
             let effects = self.stage.apply(event.by(conn));
             self.receive_before(&effects, &emitted[at + 1..]);
         }
-        self.said(tab, emitted);
     }
 
-    fn restart(&mut self, how: &str) {
+    fn restart(&mut self) {
         for tab in 0..self.tabs.len() {
             self.cut(tab);
         }
         let passed = self.stage.now;
-        self.stage.play(how);
-        self.restarted_until = RESTART_GRACE;
-        self.dead_until = [RESTART_GRACE; USERS.len()];
-        self.is_new = false;
+        self.stage.play("$");
         for tab in &mut self.tabs {
-            // All connections are lost now, also the dead ones. A restart does not prolong the grace of places that were lost
-            // before.
-            let is_fresh = tab.unnoticed.take().is_some();
+            // All connections are lost now, also the dead ones.
+            let fresh = tab.unnoticed.take().is_some() || !tab.inherited && tab.kept_until > passed;
+            // A restart does not prolong the grace of places that were lost before.
             let left = tab.kept_until.saturating_sub(passed);
-            tab.kept_until = if is_fresh { RESTART_GRACE } else { left };
+            tab.kept_until = if fresh { RESTART_GRACE } else { left };
+            tab.inherited = true;
         }
-        for until in self.excused.values_mut().chain(self.unleft.values_mut()) {
-            *until = until.saturating_sub(passed);
+        for until in self.excused.values_mut() {
+            *until = if *until > passed {
+                RESTART_GRACE
+            } else {
+                Moment::ZERO
+            };
         }
-        for place in self.stage.registry.snapshot(Moment::ZERO).places {
-            self.excuse_place(place.conn, place.left.unwrap_or_default());
-        }
-    }
-
-    fn replace(&mut self) {
-        for tab in 0..self.tabs.len() {
-            self.cut(tab);
-        }
-        self.stage.play("?");
-        self.restarted_until = RESTART_GRACE;
-        self.is_new = true;
-        self.excused.clear();
-        self.dead_until = [Moment::ZERO; USERS.len()];
-        self.unleft.clear();
-        self.haunted.clear();
-        for tab in &mut self.tabs {
-            tab.lower_certainty(Certainty::InDoubt);
-            tab.unnoticed = None;
-            tab.kept_until = Moment::ZERO;
+        let places: Vec<_> = self.stage.registry.snapshot(Moment::ZERO).places;
+        for place in places {
+            self.excuse_place(place.conn, RESTART_GRACE);
         }
     }
 
@@ -557,9 +377,6 @@ impl World {
     /// Every offline tab returns or its place lapses, and every loss is noticed.
     fn settle(&mut self) {
         for tab in 0..self.tabs.len() {
-            if self.tabs[tab].lurks.is_some() {
-                self.close(tab);
-            }
             self.come_back(tab);
             self.notice(tab);
         }
@@ -571,7 +388,6 @@ impl World {
             self.close(tab);
         }
         self.pass(RESTART_GRACE.as_secs());
-        self.pass(MEMORY.as_secs());
     }
 
     fn new_conn(&mut self) -> ConnectionId {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{config::Config, presence::SystemMessage};
+use crate::presence::SystemMessage;
 
 #[test]
 fn every_frame_of_the_protocol_is_understood() {
@@ -219,7 +219,7 @@ fn handshake() -> Handshake {
         http::header::REFERER,
         http::HeaderValue::from_static("http://localhost/call_centre/"),
     )]);
-    Handshake::new(&headers, [192, 0, 2, 7].into(), &Config::default())
+    Handshake::new(&headers, [192, 0, 2, 7].into(), &[])
 }
 
 fn conn() -> ConnectionId {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -40,18 +40,6 @@ const ROWS: &[Row] = &[
         "presence.grace_ms = 60000",
         "presence.grace_ms = 0",
         ["kept", "gone"],
-    ),
-    Row(
-        "presence.memory_ms",
-        "presence.memory_ms = 0\npresence.grace_ms = 50\npresence.restart_grace_ms = 0",
-        "presence.memory_ms = 60000\npresence.grace_ms = 50\npresence.restart_grace_ms = 0",
-        ["on no case", "put back"],
-    ),
-    Row(
-        "presence.case_paths",
-        "presence.case_paths = ['/other/{XX-0000-0000}']",
-        "",
-        ["on no case", "put back"],
     ),
     Row(
         "admin.hostnames",
@@ -115,8 +103,6 @@ const ROWS: &[Row] = &[
         ["closed", "waits"],
     ),
 ];
-
-const CASE: &str = "AB-1234-5678";
 
 /// Keys whose effect other tests show, and bounds that a test cannot reach in a short time.
 const SHOWN_ELSEWHERE: [&str; 10] = [
@@ -194,8 +180,6 @@ pub(super) async fn observe(daemon: &mut Daemon, key: &str) -> String {
         "limits.header_timeout_ms" => silence(public).await,
         "log.level" => is_debug_logged(daemon).await,
         "presence.grace_ms" => after_a_loss(daemon).await,
-        "presence.memory_ms" => after_an_absence(daemon).await,
-        "presence.case_paths" => after_silence(daemon).await,
         "limits.events_per_second" | "limits.events_burst" => after_a_burst(public, 40, 1).await,
         "limits.bytes_per_second" => after_a_burst(public, 20, 1000).await,
         other => panic!("no observation for {other}"),
@@ -268,29 +252,6 @@ async fn after_a_loss(daemon: &Daemon) -> String {
         "gone"
     }
     .to_owned()
-}
-
-/// What becomes of a silent page whose user was on its case and was lost.
-async fn after_an_absence(daemon: &Daemon) -> String {
-    let away = daemon.browser_on_case(Version::Four, "silent", CASE).await;
-    away.give_up().await;
-    daemon
-        .until_people(|people| people["silent"].is_null())
-        .await;
-    after_silence(daemon).await
-}
-
-/// What becomes of a page of a case that says nothing: `put back` or `on no case`.
-async fn after_silence(daemon: &Daemon) -> String {
-    let page = format!("http://localhost/call_centre/{CASE}/");
-    let headers = [("Referer", page.as_str())];
-    let silent = Browser::returning(daemon.public, Version::Four, "silent", &headers).await;
-    sleep(Duration::from_secs(2)).await;
-    let people = daemon.people().await;
-    let connection = &people["silent"]["connections"][&silent.id];
-    let is_back = connection["caseViewed"] == CASE;
-    silent.close().await;
-    if is_back { "put back" } else { "on no case" }.to_owned()
 }
 
 /// `open` or `closed`: a new connection after this number of events, each with this number of bytes.

@@ -41,8 +41,7 @@ function comparePeople(pages, people) {
   const log = new Map(pages.map(({ entry: { id }, record }) => [id, record.log.slice(-5).map(({ what }) => what)]));
   const differences = [];
   for (const { username, userType, connections } of Object.values(people)) {
-    // How a connection came onto its case is no matter of the model.
-    for (const [id, { entry: _, ...known }] of Object.entries(connections)) {
+    for (const [id, known] of Object.entries(connections)) {
       const entry = { username, ...known };
       if (!isDeepStrictEqual(entry, expected.get(id)) || userType !== known.userType) {
         const model = expected.has(id) ? JSON.stringify(expected.get(id)) : 'there is no such connection';

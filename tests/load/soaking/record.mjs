@@ -157,7 +157,7 @@ export class Record {
     this.vanishes(from);
     this.connected(at);
     this.#did('reconnects, perhaps too late', at);
-    // Without its place it may be put back by its address a moment later. So the page says its case, as if it were loaded again.
+    if (at > from + MAX_STALE) return 'none';
     this.#addUncertain(from, at + MAX_STALE, 0);
     if (caseRef) this.opens(caseRef, at);
     return 'unknown';

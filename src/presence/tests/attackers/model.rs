@@ -139,7 +139,7 @@ impl Both {
             (Act::Connect { with_page }, None) => {
                 let conn = self.new_conn();
                 self.tabs[at].conn = Some(conn);
-                let page = with_page.then(|| path_only(case.unwrap_or_default()));
+                let page = with_page.then(|| page(case.unwrap_or_default()));
                 Some(identified(conn, user, browser_of, page))
             }
             (Act::Open(case), Some(conn)) => {
@@ -238,7 +238,7 @@ impl Both {
 
     fn identify(&mut self, conn: ConnectionId, name: &str, from: &str) {
         self.attacked
-            .apply(identified(conn, name, from, Some(path_only("X"))));
+            .apply(identified(conn, name, from, Some(page("X"))));
     }
 
     /// A new connection. Like random ids, ids are not in the order of creation.
@@ -246,14 +246,6 @@ impl Both {
         self.next_conn += 1;
         let scattered = (self.next_conn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         format!("{scattered:016x}").as_str().try_into().unwrap()
-    }
-}
-
-/// A page whose address is not that of a case page. Who comes back to one without a word is whoever claims the name.
-fn path_only(case: &str) -> Page {
-    Page {
-        case: None,
-        ..page(case)
     }
 }
 

@@ -44,13 +44,9 @@ impl World {
         for (tab, it) in self.tabs.iter().enumerate() {
             let user = USERS[tab];
             let listed = names.iter().any(|name| name.as_str() == user);
-            let is_kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
-            let is_known = match it.conn {
-                Some(_) => self.stage.now > it.expected_by,
-                None => is_kept && it.place == it.case,
-            };
+            let kept = it.unnoticed.is_some() || self.stage.now < it.kept_until;
             let there = it.open && it.case == Some(case) && it.queue.is_empty();
-            if there && not_yet_emitted.is_empty() && is_known {
+            if there && not_yet_emitted.is_empty() && (it.conn.is_some() || kept) {
                 assert!(listed, "{user} is on {case} and missing from {names:?}");
             }
         }
@@ -58,7 +54,6 @@ impl World {
             let there = |(tab, it): (usize, &Tab)| {
                 USERS[tab] == name.as_str()
                     && (it.open && it.case == Some(case) || it.unnoticed.is_some())
-                    || USERS[tab] == name.as_str() && it.is_excused && it.lurks == Some(case)
             };
             let excused = self.excused.iter().any(|((user, on), until)| {
                 *user == name.as_str() && *on == case && *until > self.stage.now
