@@ -23,6 +23,9 @@ const HEALTH_TIMEOUT_MS = 2_000;
 
 /** The allocator releases memory over some seconds. It has finished when a second released no more than this. */
 const SETTLED_MIB = 0.25;
+
+/** So many times in a row: the allocator may begin late. */
+const QUIET = 2;
 const SETTLING_MS = 1_000;
 const MAX_SETTLING_MS = 20_000;
 
@@ -62,10 +65,12 @@ export class AttackedDaemon {
   /** Its usage after the allocator has released free memory. */
   async settled() {
     const deadline = performance.now() + MAX_SETTLING_MS;
+    let quiet = 0;
     for (let last = this.usage(); ; ) {
       await pause(SETTLING_MS);
       const now = this.usage();
-      if (last.mib - now.mib <= SETTLED_MIB || performance.now() > deadline) return now;
+      quiet = last.mib - now.mib <= SETTLED_MIB ? quiet + 1 : 0;
+      if (quiet === QUIET || performance.now() > deadline) return now;
       last = now;
     }
   }
