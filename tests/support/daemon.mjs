@@ -24,9 +24,16 @@ export class Daemon {
    * limit of open files, by default the limit of this process.
    */
   static async start({ args = [], env = {}, ports, files } = {}) {
-    const daemon = new Daemon(ports ?? (await freePorts(2)), args, env, files);
-    await daemon.start();
-    return daemon;
+    for (;;) {
+      const daemon = new Daemon(ports ?? (await freePorts(2)), args, env, files);
+      try {
+        await daemon.start();
+        return daemon;
+      } catch (error) {
+        // Another test may have taken a port after it was found to be free.
+        if (ports || !error.message.includes('Address already in use')) throw error;
+      }
+    }
   }
 
   constructor([publicPort, adminPort], args, env, files) {
