@@ -38,7 +38,6 @@ async fn polling_echoes_in_order_and_several_packets_at_once() {
             (200, session.payload(&["4one", "4zwei€", "4😀"]))
         );
         let mut late = session.begin_poll().await;
-        sleep(Duration::from_millis(50)).await;
         socket.emit("late").unwrap();
         let mut answer = String::new();
         late.read_to_string(&mut answer).await.unwrap();
@@ -193,7 +192,6 @@ async fn an_aborted_poll_and_two_polls_end_a_session_at_once() {
         let session = Session::open(&server, version).await;
         server.connected().await;
         let mut first = session.begin_poll().await;
-        sleep(Duration::from_millis(50)).await;
         assert_eq!(session.poll().await.0, 400);
         let mut answer = String::new();
         first.read_to_string(&mut answer).await.unwrap();

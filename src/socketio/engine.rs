@@ -25,8 +25,8 @@ const WS_READ_BUFFER: Bytes = Bytes(512);
 /// The most messages that may wait for one connection.
 pub(super) const QUEUED_MESSAGES: usize = 128;
 
-/// The room in the library's queue beyond that: for messages that are written but not yet counted as such, and for packets that
-/// the library sends by itself, of which a client can cause any number.
+/// The room in the engine's queue beyond that: for packets that the library and the engine send by themselves, of which a client
+/// can cause any number.
 const SPARE_MESSAGES: usize = 32;
 
 /// What announcing one binary attachment takes in a message: `{"_placeholder":true,"num":0}`. Attachments have no use here. A
